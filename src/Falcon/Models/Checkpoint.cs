@@ -1,0 +1,187 @@
+using System.Globalization;
+using System.Text.Json;
+using Falcon.Runtime;
+using static TorchSharp.torch;
+
+namespace Falcon.Models;
+
+/// <summary>
+/// A Hugging Face model directory: its configuration and the memory-mapped weight files. Opening checks every name and shape; weights are read when asked for.
+/// </summary>
+public sealed class Checkpoint : IDisposable
+{
+    private static readonly string[] PickleFiles = ["pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"];
+
+    private readonly List<SafetensorsFile> _files = [];
+    private readonly Dictionary<string, (SafetensorsFile File, SafetensorsEntry Entry)> _tensors = [];
+
+    private Checkpoint(string directory, ModelConfig config) => (Directory, Config) = (directory, config);
+
+    /// <summary>The model directory, as a full path.</summary>
+    public string Directory { get; }
+
+    /// <summary>The architecture.</summary>
+    public ModelConfig Config { get; }
+
+    /// <summary>The weight files in the order of their names.</summary>
+    public IReadOnlyList<string> WeightFiles => [.. _files.Select(file => file.Path)];
+
+    /// <summary>Every tensor of the files with its dtype and shape.</summary>
+    public IReadOnlyList<SafetensorsEntry> Entries => [.. _files.SelectMany(file => file.Entries)];
+
+    /// <summary>The stored dtype of a tensor, such as <c>BF16</c>.</summary>
+    public string StoredDType(string name) => _tensors[name].Entry.DType;
+
+    /// <summary>The file and the entry of a tensor.</summary>
+    internal (SafetensorsFile File, SafetensorsEntry Entry) Locate(string name) => _tensors[name];
+
+    /// <summary>Opens a model directory and compares names and shapes with its configuration, both ways.</summary>
+    /// <exception cref="UserInputException">A directory or file is missing.</exception>
+    /// <exception cref="UnsupportedCheckpointException">A file is damaged, the format is another, or tensors are missing, unexpected or misshapen (all are listed).</exception>
+    public static Checkpoint Open(string directory)
+    {
+        var config = ModelConfig.Load(directory);
+        var checkpoint = new Checkpoint(Path.GetFullPath(directory), config);
+        try
+        {
+            checkpoint.OpenFiles();
+            checkpoint.Compare();
+            return checkpoint;
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    private void OpenFiles()
+    {
+        var single = Path.Combine(Directory, "model.safetensors");
+        var index = Path.Combine(Directory, "model.safetensors.index.json");
+        if (File.Exists(single))
+        {
+            AddFile(single);
+        }
+        else if (File.Exists(index))
+        {
+            var map = ReadIndex(index);
+            foreach (var shard in map.Values.Distinct().Order(StringComparer.Ordinal))
+            {
+                var path = Path.Combine(Directory, shard);
+                if (!File.Exists(path)) throw new UserInputException($"{path}: not found, although {Path.GetFileName(index)} names it. Copy the missing shard into the directory.");
+                AddFile(path);
+            }
+
+            foreach (var (name, shard) in map)
+                if (!_tensors.TryGetValue(name, out var found) || Path.GetFileName(found.File.Path) != shard)
+                    throw new UnsupportedCheckpointException($"{index}: weight_map says that {shard} holds \"{name}\", but it does not.");
+        }
+        else
+        {
+            var other = PickleFiles.FirstOrDefault(name => File.Exists(Path.Combine(Directory, name)));
+            throw new UserInputException(other is null
+                ? $"{Directory}: neither model.safetensors nor model.safetensors.index.json is there. Give a directory that holds the weights in safetensors form."
+                : $"{Path.Combine(Directory, other)}: weights in pickle form are not read, because loading them can run code. Convert the checkpoint to safetensors first.");
+        }
+    }
+
+    private void AddFile(string path)
+    {
+        var file = SafetensorsFile.Open(path);
+        _files.Add(file);
+        foreach (var entry in file.Entries)
+            if (!_tensors.TryAdd(entry.Name, (file, entry)))
+                throw new UnsupportedCheckpointException($"{path}: the tensor \"{entry.Name}\" also stands in {_tensors[entry.Name].File.Path}.");
+    }
+
+    private static Dictionary<string, string> ReadIndex(string path)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            var map = new Dictionary<string, string>();
+            foreach (var item in document.RootElement.GetProperty("weight_map").EnumerateObject())
+            {
+                var shard = item.Value.GetString() ?? "";
+                if (shard.Length == 0 || shard != Path.GetFileName(shard)) throw new UnsupportedCheckpointException($"{path}: \"{shard}\" is not a plain file name.");
+                if (!map.TryAdd(item.Name, shard)) throw new UnsupportedCheckpointException($"{path}: weight_map names \"{item.Name}\" twice.");
+            }
+
+            return map;
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new UnsupportedCheckpointException($"{path}: no valid shard index (an object with \"weight_map\"). Restore the file from the original checkpoint.", e);
+        }
+    }
+
+    private void Compare()
+    {
+        var expected = WeightNames.Expected(Config).ToDictionary(item => item.Name, item => item.Shape);
+        List<string> faults = [];
+        foreach (var (name, shape) in expected)
+        {
+            if (!_tensors.TryGetValue(name, out var found)) faults.Add($"missing {name}");
+            else if (!found.Entry.Shape.SequenceEqual(shape)) faults.Add($"{name} has shape {Text(found.Entry.Shape)}, config.json asks for {Text(shape)}");
+            else if (found.Entry.DType is not ("F32" or "BF16" or "F16")) faults.Add($"{name} has dtype {found.Entry.DType}, supported are F32, BF16 and F16");
+        }
+
+        // A copy of tied embeddings and the buffers of old files carry no knowledge of their own.
+        foreach (var name in _tensors.Keys.Where(name => !expected.ContainsKey(name) && name != WeightNames.Head && !name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal)))
+            faults.Add($"unexpected {name}");
+        if (faults.Count == 0) return;
+        var shown = string.Join("; ", faults.Take(6)) + (faults.Count > 6 ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - 6} more") : "");
+        throw new UnsupportedCheckpointException($"{Directory}: the weights do not fit config.json: {shown}. Use the config.json and the weights of one and the same checkpoint.");
+    }
+
+    private static string Text(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";
+
+    /// <summary>Reads weights into memory in one dtype: everything, or only what a pass up to a layer needs. The caller owns them, whatever scope is open.</summary>
+    /// <param name="dtype">Compute dtype.</param>
+    /// <param name="device">Where the weights go.</param>
+    /// <param name="throughLayer">The highest layer that is needed; null for the whole model with final norm and head.</param>
+    public Weights LoadWeights(ScalarType dtype, Device device, int? throughLayer = null)
+    {
+        var loaded = new Dictionary<string, Tensor>();
+        foreach (var (name, _) in WeightNames.Expected(Config))
+        {
+            if (throughLayer is { } last && !IsNeeded(name, last)) continue;
+            loaded.Add(name, Load(name, dtype, device));
+        }
+
+        return new Weights(loaded);
+    }
+
+    /// <summary>One tensor in a dtype on a device; the caller owns it, whatever scope is open.</summary>
+    public Tensor Load(string name, ScalarType dtype, Device device)
+    {
+        var (file, entry) = _tensors[name];
+        using var scope = NewDisposeScope();
+        var stored = TensorBytes.ToTensor(file.Bytes(entry), entry.DType, entry.Shape);
+        return stored.to(dtype, device).DetachFromDisposeScope();
+    }
+
+    /// <summary>The whole model in memory.</summary>
+    public static (Weights Weights, CausalLM Model) LoadModel(string directory, ScalarType dtype, Device device)
+    {
+        using var checkpoint = Open(directory);
+        var weights = checkpoint.LoadWeights(dtype, device);
+        return (weights, new CausalLM(checkpoint.Config, weights));
+    }
+
+    private static bool IsNeeded(string name, int last)
+    {
+        if (name == WeightNames.Embedding) return true;
+        const string prefix = "model.layers.";
+        if (!name.StartsWith(prefix, StringComparison.Ordinal)) return false;
+        var end = name.IndexOf('.', prefix.Length);
+        return int.Parse(name.AsSpan(prefix.Length, end - prefix.Length), CultureInfo.InvariantCulture) <= last;
+    }
+
+    /// <summary>Unmaps the files.</summary>
+    public void Dispose()
+    {
+        foreach (var file in _files) file.Dispose();
+    }
+}

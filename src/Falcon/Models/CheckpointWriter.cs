@@ -1,0 +1,64 @@
+using Falcon.Runtime;
+using static TorchSharp.torch;
+
+namespace Falcon.Models;
+
+/// <summary>
+/// Writes a changed checkpoint: every file of the source directory is copied, and the bytes of the trained tensors are written over their places.
+/// Names, dtypes, sharding, headers and all other bytes stay as they were, and untrained weights never pass through memory.
+/// </summary>
+public static class CheckpointWriter
+{
+    private static readonly string[] OtherWeights = ["*.bin", "*.pth", "*.pt", "*.gguf", "*.h5", "*.msgpack", "*.onnx"];
+
+    /// <summary>Copies <paramref name="source"/> to a new directory with some tensors changed.</summary>
+    /// <param name="source">The checkpoint that was trained.</param>
+    /// <param name="directory">The directory to write; it must not exist. The caller renames it into place.</param>
+    /// <param name="changed">New values by tensor name, any float dtype, of the stored shape; rounded to the stored dtype.</param>
+    /// <exception cref="UserInputException">The directory exists or the disk is full.</exception>
+    /// <exception cref="NumericalFailureException">A changed tensor holds a NaN or an infinity, also after rounding to the stored dtype.</exception>
+    public static void Write(Checkpoint source, string directory, IReadOnlyDictionary<string, Tensor> changed)
+    {
+        if (System.IO.Directory.Exists(directory)) throw new UserInputException($"{directory}: exists already. Choose another output directory.");
+        try
+        {
+            CopyFolder(source.Directory, directory);
+            foreach (var group in changed.GroupBy(item => source.Locate(item.Key).File.Path))
+            {
+                using var stream = new FileStream(Path.Combine(directory, Path.GetFileName(group.Key)), FileMode.Open, FileAccess.Write);
+                foreach (var (name, tensor) in group) WriteTensor(source, name, tensor, stream);
+                stream.Flush(flushToDisk: true);
+            }
+        }
+        catch (IOException e)
+        {
+            throw new UserInputException($"{directory}: could not be written ({e.Message}). Free some space or choose another place; nothing was left behind.", e);
+        }
+    }
+
+    private static void WriteTensor(Checkpoint source, string name, Tensor tensor, FileStream stream)
+    {
+        using var scope = NewDisposeScope();
+        var (file, entry) = source.Locate(name);
+        if (!tensor.shape.SequenceEqual(entry.Shape)) throw new ArgumentException($"\"{name}\" has shape [{string.Join(", ", tensor.shape)}], the checkpoint stores [{string.Join(", ", entry.Shape)}].", nameof(tensor));
+        var stored = tensor.detach().cpu().to(entry.DType switch { "F32" => float32, "BF16" => bfloat16, "F16" => float16, _ => throw new NotSupportedException(entry.DType) }).contiguous();
+        if (!stored.isfinite().all().item<bool>()) throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {entry.DType}; nothing was saved.");
+        stream.Position = file.DataStart + entry.Begin;
+        TensorBytes.Write(stored, stream);
+    }
+
+    private static void CopyFolder(string from, string to)
+    {
+        System.IO.Directory.CreateDirectory(to);
+        var skipped = OtherWeights.SelectMany(pattern => System.IO.Directory.EnumerateFiles(from, pattern)).ToHashSet();
+        foreach (var path in System.IO.Directory.EnumerateFiles(from).Where(path => !skipped.Contains(path)))
+        {
+            var copy = Path.Combine(to, Path.GetFileName(path));
+            File.Copy(path, copy);
+            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+        }
+
+        foreach (var folder in System.IO.Directory.EnumerateDirectories(from).Where(folder => !Path.GetFileName(folder).StartsWith('.')))
+            CopyFolder(folder, Path.Combine(to, Path.GetFileName(folder)));
+    }
+}

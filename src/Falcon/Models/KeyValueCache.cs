@@ -1,0 +1,44 @@
+using static TorchSharp.torch;
+
+namespace Falcon.Models;
+
+/// <summary>Keys and values of the tokens seen so far, a pair a layer, for step-by-step generation. Owns its tensors.</summary>
+public sealed class KeyValueCache(int layers) : IDisposable
+{
+    private readonly Tensor?[] _keys = new Tensor?[layers];
+    private readonly Tensor?[] _values = new Tensor?[layers];
+
+    /// <summary>Number of token positions held.</summary>
+    public long Length => _keys[0]?.shape[2] ?? 0;
+
+    /// <summary>Adds keys and values [B, A, T, D] of one layer and returns all so far; the result is borrowed until the next call.</summary>
+    internal (Tensor Keys, Tensor Values) Append(int layer, Tensor key, Tensor value) => (Grow(_keys, layer, key), Grow(_values, layer, value));
+
+    /// <summary>Keeps only some rows of the batch, in the given order [B'].</summary>
+    public void Select(Tensor rows)
+    {
+        foreach (var store in (Tensor?[][])[_keys, _values])
+            for (var layer = 0; layer < store.Length; layer++)
+            {
+                var old = store[layer];
+                store[layer] = old?.index_select(0, rows).DetachFromDisposeScope();
+                old?.Dispose();
+            }
+    }
+
+    private static Tensor Grow(Tensor?[] store, int layer, Tensor added)
+    {
+        var old = store[layer];
+        var grown = (old is null ? added.clone() : cat([old, added], 2)).DetachFromDisposeScope();
+        old?.Dispose();
+        store[layer] = grown;
+        return grown;
+    }
+
+    /// <summary>Releases every tensor.</summary>
+    public void Dispose()
+    {
+        foreach (var tensor in _keys) tensor?.Dispose();
+        foreach (var tensor in _values) tensor?.Dispose();
+    }
+}

@@ -1,0 +1,71 @@
+using static TorchSharp.torch;
+
+namespace Falcon.Models;
+
+/// <summary>On which side short sequences are padded.</summary>
+public enum PaddingSide
+{
+    /// <summary>After the tokens: causal attention then needs no mask.</summary>
+    Right,
+
+    /// <summary>Before the tokens, as the authors' code and generation do.</summary>
+    Left,
+}
+
+/// <summary>Token sequences padded to one length, as arrays; tensors are made where they are used.</summary>
+public sealed class TokenBatch
+{
+    private readonly long[] _ids;
+    private readonly bool[] _real;
+
+    /// <summary>Pads sequences to the longest of them.</summary>
+    /// <param name="sequences">At least one sequence; none empty.</param>
+    /// <param name="padId">The id that fills the rest; masked, so any valid id will do.</param>
+    /// <param name="side">Where the padding goes.</param>
+    /// <exception cref="ArgumentException">No sequence, or an empty one.</exception>
+    public TokenBatch(IReadOnlyList<int[]> sequences, int padId, PaddingSide side = PaddingSide.Right)
+    {
+        if (sequences.Count == 0 || sequences.Any(sequence => sequence.Length == 0)) throw new ArgumentException("A batch needs at least one sequence, and no empty one.", nameof(sequences));
+        (Rows, Length, Side) = (sequences.Count, sequences.Max(sequence => sequence.Length), side);
+        _ids = new long[Rows * Length];
+        _real = new bool[Rows * Length];
+        Array.Fill(_ids, padId);
+        for (var row = 0; row < Rows; row++)
+        {
+            var sequence = sequences[row];
+            var start = row * Length + (side == PaddingSide.Left ? Length - sequence.Length : 0);
+            for (var i = 0; i < sequence.Length; i++) (_ids[start + i], _real[start + i]) = (sequence[i], true);
+        }
+
+        TokenCount = sequences.Sum(sequence => sequence.Length);
+    }
+
+    /// <summary>Number of sequences (B).</summary>
+    public int Rows { get; }
+
+    /// <summary>Padded length (T).</summary>
+    public int Length { get; }
+
+    /// <summary>Number of real tokens.</summary>
+    public int TokenCount { get; }
+
+    /// <summary>Where the padding is.</summary>
+    public PaddingSide Side { get; }
+
+    /// <summary>Whether any sequence is padded.</summary>
+    public bool IsPadded => TokenCount < Rows * Length;
+
+    /// <summary>Token ids [B, T], int64.</summary>
+    public Tensor InputIds(Device device) => tensor(_ids, [Rows, Length], int64, device);
+
+    /// <summary>Real tokens [B, T], bool.</summary>
+    public Tensor AttentionMask(Device device) => tensor(_real, [Rows, Length], @bool, device);
+
+    /// <summary>The attention context that fits the padding side.</summary>
+    public AttentionContext Context(CausalLM model, PaddingRows paddingRows = PaddingRows.Uniform)
+    {
+        if (Side == PaddingSide.Right || !IsPadded) return model.Causal(Length);
+        using var mask = AttentionMask(model.Device);
+        return model.LeftPadded(mask, paddingRows);
+    }
+}
