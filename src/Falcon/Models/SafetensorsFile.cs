@@ -35,6 +35,9 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>The text metadata (<c>__metadata__</c>); empty when the file has none.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
 
+    /// <summary>Where the data section starts, in bytes from the start of the file.</summary>
+    internal long DataStart => _dataStart;
+
     /// <summary>The tensors, in the order of their data.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries => _header.Entries;
 
