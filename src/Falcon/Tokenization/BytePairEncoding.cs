@@ -13,7 +13,7 @@ internal sealed class BytePairEncoding
 
     private readonly Dictionary<string, int> _vocabulary;
     private readonly Dictionary<int, string> _tokens;
-    private readonly Dictionary<long, (int Rank, int Id)> _merges;
+    private readonly Dictionary<ulong, (int Rank, int Id)> _merges;
     private readonly Dictionary<int, int> _codePoints;
     private readonly int[]? _byteTokens;
     private readonly int? _unknown;
@@ -136,7 +136,8 @@ internal sealed class BytePairEncoding
         }
     }
 
-    private static long Pair(int left, int right) => ((long)left << 32) | (uint)right;
+    // Multiplying by an odd number is one-to-one and spreads the pairs: the hash of a long is the exclusive or of its halves, 0 for every (a, a).
+    private static ulong Pair(int left, int right) => (((ulong)left << 32) | (uint)right) * 0x9E3779B97F4A7C15;
 
     private static void RefuseUnsupported(TokenizerSection model)
     {
@@ -154,9 +155,9 @@ internal sealed class BytePairEncoding
         return vocabulary;
     }
 
-    private static Dictionary<long, (int Rank, int Id)> ReadMerges(TokenizerSection section, Dictionary<string, int> vocabulary)
+    private static Dictionary<ulong, (int Rank, int Id)> ReadMerges(TokenizerSection section, Dictionary<string, int> vocabulary)
     {
-        var merges = new Dictionary<long, (int Rank, int Id)>();
+        var merges = new Dictionary<ulong, (int Rank, int Id)>();
         var rank = 0;
         foreach (var item in section.Items())
         {

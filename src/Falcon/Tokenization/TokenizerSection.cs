@@ -21,14 +21,8 @@ internal readonly record struct TokenizerSection(JsonElement Json, string File, 
     public string Text()
     {
         if (Json.ValueKind != JsonValueKind.String) throw Unsupported($"text expected, found {Found}");
-        try
-        {
-            return Json.GetString()!;
-        }
-        catch (InvalidOperationException error)
-        {
-            throw new UnsupportedCheckpointException($"{File}: {Key}: the text is not valid Unicode.", error);
-        }
+        var json = Json;
+        return Unescaped(() => json.GetString()!);
     }
 
     public string? TextOrNull() => IsNull ? null : Text();
@@ -55,10 +49,23 @@ internal readonly record struct TokenizerSection(JsonElement Json, string File, 
     {
         if (Json.ValueKind != JsonValueKind.Object) throw Unsupported($"an object expected, found {Found}");
         var (file, key) = (File, Key);
-        return Json.EnumerateObject().Select(member => (member.Name, new TokenizerSection(member.Value, file, $"{key}.{member.Name}")));
+        var section = this;
+        return Json.EnumerateObject().Select(member => (section.Unescaped(() => member.Name), new TokenizerSection(member.Value, file, key)));
     }
 
     public UnsupportedCheckpointException Unsupported(string problem) => new($"{File}: {Key}: {problem}.");
+
+    private string Unescaped(Func<string> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new UnsupportedCheckpointException($"{File}: {Key}: a text in it is not valid Unicode.", error);
+        }
+    }
 
     private string Found => Json.ValueKind == JsonValueKind.Undefined ? "nothing" : Json.ValueKind.ToString().ToLowerInvariant();
 }
