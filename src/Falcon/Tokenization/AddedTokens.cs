@@ -1,0 +1,110 @@
+using System.Globalization;
+using System.Text;
+
+namespace Falcon.Tokenization;
+
+/// <summary>A token that is searched in the text before anything else happens to it.</summary>
+internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special)
+{
+    /// <summary>
+    /// Reads <c>added_tokens</c>. The id is that of the content in the model's vocabulary, else the next free number; a file that says otherwise is refused.
+    /// </summary>
+    public static List<AddedToken> ReadAll(TokenizerSection section, BytePairEncoding model)
+    {
+        var tokens = new List<AddedToken>();
+        if (section.IsNull) return tokens;
+        var ids = new Dictionary<string, int>();
+        var next = model.Count;
+        foreach (var item in section.Items())
+        {
+            var content = item["content"].Text();
+            if (content.Length == 0) continue;
+            if (!ids.TryGetValue(content, out var id))
+            {
+                id = model.IdOf(content) ?? Math.Max(next, model.Count);
+                ids[content] = id;
+                next = Math.Max(next, id + 1);
+            }
+            if (!item["id"].IsNull && item["id"].Number() != id) throw item["id"].Unsupported($"the id of '{content}' should be {id} by its place in the list and the vocabulary");
+            tokens.Add(new(id, content, item["single_word"].Flag(false), item["lstrip"].Flag(false), item["rstrip"].Flag(false), item["normalized"].Flag(true), item["special"].Flag(false)));
+        }
+        return tokens;
+    }
+}
+
+/// <summary>Finds added tokens in a text: leftmost first, the longest of those that begin there.</summary>
+internal sealed class AddedTokenSearch
+{
+    private readonly Dictionary<string, AddedToken> _tokens = [];
+    private readonly Dictionary<char, int[]> _lengths;
+    private readonly System.Buffers.SearchValues<char> _firstCharacters;
+
+    /// <param name="tokens">The tokens to find.</param>
+    /// <param name="searched">The text under which a token is found: its content, or its normalized content.</param>
+    public AddedTokenSearch(IEnumerable<AddedToken> tokens, Func<string, string> searched)
+    {
+        foreach (var token in tokens.OrderByDescending(token => token.Special))
+            if (searched(token.Content) is { Length: > 0 } key) _tokens.TryAdd(key, token);
+        _lengths = _tokens.Keys.GroupBy(key => key[0]).ToDictionary(group => group.Key, group => group.Select(key => key.Length).Distinct().OrderDescending().ToArray());
+        _firstCharacters = System.Buffers.SearchValues.Create([.. _lengths.Keys]);
+    }
+
+    /// <summary>The text in order as stretches with a token, and stretches without one (null) that are never empty.</summary>
+    public List<(int Start, int End, AddedToken? Token)> Find(string text)
+    {
+        var found = new List<(int Start, int End, AddedToken? Token)>();
+        var covered = 0;
+        var lookup = _tokens.GetAlternateLookup<ReadOnlySpan<char>>();
+        for (var from = 0; from < text.Length;)
+        {
+            var step = text.AsSpan(from).IndexOfAny(_firstCharacters);
+            if (step < 0) break;
+            from += step;
+            AddedToken? token = null;
+            var length = 0;
+            foreach (var candidate in _lengths[text[from]])
+            {
+                if (from + candidate > text.Length || !lookup.TryGetValue(text.AsSpan(from, candidate), out token)) continue;
+                length = candidate;
+                break;
+            }
+            if (token is null)
+            {
+                from++;
+                continue;
+            }
+            var (start, end) = (from, from + length);
+            from = end;
+            if (token.SingleWord && (EndsWithWordCharacter(text.AsSpan(0, start)) || StartsWithWordCharacter(text.AsSpan(end)))) continue;
+            if (token.LeftStrip) start = Math.Max(covered, text.AsSpan(0, start).TrimEnd().Length);
+            if (token.RightStrip) end = text.Length - text.AsSpan(end).TrimStart().Length;
+            if (covered < start) found.Add((covered, start, null));
+            found.Add((start, end, token));
+            covered = end;
+        }
+        if (covered < text.Length) found.Add((covered, text.Length, null));
+        return found;
+    }
+
+    private static bool StartsWithWordCharacter(ReadOnlySpan<char> text)
+    {
+        Rune.DecodeFromUtf16(text, out var rune, out _);
+        return !text.IsEmpty && IsWordCharacter(rune);
+    }
+
+    private static bool EndsWithWordCharacter(ReadOnlySpan<char> text)
+    {
+        Rune.DecodeLastFromUtf16(text, out var rune, out _);
+        return !text.IsEmpty && IsWordCharacter(rune);
+    }
+
+    /// <summary>Alphabetic, mark, decimal digit, connector or joiner: the set \w of Unicode's recommendation for regular expressions (UTS 18).</summary>
+    private static bool IsWordCharacter(Rune rune) => Rune.GetUnicodeCategory(rune) switch
+    {
+        UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter or UnicodeCategory.OtherLetter => true,
+        UnicodeCategory.LetterNumber or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.ConnectorPunctuation => true,
+        UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark => true,
+        UnicodeCategory.OtherSymbol => rune.Value is (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189),
+        _ => rune.Value is 0x200C or 0x200D,
+    };
+}

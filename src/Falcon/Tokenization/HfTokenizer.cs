@@ -1,0 +1,145 @@
+using System.Text;
+
+namespace Falcon.Tokenization;
+
+/// <summary>
+/// The tokenizer of a Hugging Face model directory, read from its <c>tokenizer.json</c>: byte-level or byte-fallback BPE with exactly the ids and
+/// texts of the Hugging Face library.
+/// </summary>
+/// <remarks>Encoding and decoding may be called from several threads at once. Truncation and padding settings in the file are not applied.</remarks>
+public sealed class HfTokenizer
+{
+    private readonly Func<string, string> _normalize;
+    private readonly PreTokenizer _preTokenize;
+    private readonly BytePairEncoding _model;
+    private readonly PostProcessor _postProcessor;
+    private readonly Func<List<string>, string> _decode;
+    private readonly AddedTokenSearch _rawSearch;
+    private readonly AddedTokenSearch _normalizedSearch;
+    private readonly Dictionary<int, AddedToken> _addedById = [];
+    private readonly Dictionary<string, int> _addedByContent = [];
+    private readonly HashSet<string> _specialContents;
+
+    private HfTokenizer(TokenizerFiles files)
+    {
+        var file = files.Tokenizer;
+        _normalize = Normalizers.Read(file["normalizer"]);
+        _preTokenize = PreTokenizers.Read(file["pre_tokenizer"]);
+        _model = new BytePairEncoding(file["model"]);
+        _postProcessor = PostProcessor.Read(file["post_processor"]);
+        _decode = Decoders.Read(file["decoder"]);
+
+        var added = AddedToken.ReadAll(file["added_tokens"], _model);
+        foreach (var token in added) (_addedById[token.Id], _addedByContent[token.Content]) = (token, token.Id);
+        _specialContents = [.. added.Where(token => token.Special).Select(token => token.Content)];
+        _rawSearch = new(added.Where(token => !token.Normalized), content => content);
+        _normalizedSearch = new(added.Where(token => token.Normalized), _normalize);
+        VocabularySize = Math.Max(_model.HighestId, _addedById.Keys.DefaultIfEmpty(-1).Max()) + 1;
+
+        BosToken = files.SpecialToken("bos_token");
+        EosToken = files.SpecialToken("eos_token");
+        BosId = IdOf(BosToken);
+        EosId = IdOf(EosToken);
+        PadId = IdOf(files.SpecialToken("pad_token")) ?? EosId;
+        ChatTemplate = files.ChatTemplate();
+    }
+
+    /// <summary>Number of ids: the highest id of the vocabulary and the added tokens, plus one.</summary>
+    public int VocabularySize { get; }
+
+    /// <summary>The token at the beginning of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where none is named.</summary>
+    public int? BosId { get; }
+
+    /// <summary>The token at the end of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where none is named.</summary>
+    public int? EosId { get; }
+
+    /// <summary>The token that fills the shorter rows of a batch; <see cref="EosId"/> where none is named.</summary>
+    public int? PadId { get; }
+
+    /// <summary>The content of the token <see cref="BosId"/>, such as <c>&lt;s&gt;</c>; null where none is named.</summary>
+    public string? BosToken { get; }
+
+    /// <summary>The content of the token <see cref="EosId"/>, such as <c>&lt;/s&gt;</c>; null where none is named.</summary>
+    public string? EosToken { get; }
+
+    /// <summary>The Jinja text that turns a conversation into a prompt (<c>chat_template.jinja</c>, else <c>tokenizer_config.json</c>); null where there is none.</summary>
+    public string? ChatTemplate { get; }
+
+    /// <summary>Reads the tokenizer of a model directory.</summary>
+    /// <param name="modelDirectory">The directory with <c>tokenizer.json</c> and, as a rule, <c>tokenizer_config.json</c>.</param>
+    /// <exception cref="Falcon.Runtime.UserInputException">There is no such directory, or no tokenizer.json in it.</exception>
+    /// <exception cref="Falcon.Runtime.UnsupportedCheckpointException">A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.</exception>
+    public static HfTokenizer Load(string modelDirectory) => new(new TokenizerFiles(modelDirectory));
+
+    /// <summary>The ids of a text.</summary>
+    /// <param name="text">Any text; a lone surrogate counts as U+FFFD.</param>
+    /// <param name="addSpecialTokens">Whether the ids that the model's template puts around a text (such as the beginning-of-text token) are added. Special tokens written in the text are found either way.</param>
+    public int[] Encode(string text, bool addSpecialTokens = true)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var ids = new List<int>(text.Length / 3 + 8);
+        if (addSpecialTokens) ids.AddRange(_postProcessor.Before);
+        EncodeText(WellFormed(text), ids);
+        if (addSpecialTokens) ids.AddRange(_postProcessor.After);
+        return [.. ids];
+    }
+
+    /// <summary>The text of ids. Ids outside the vocabulary are left out; bytes that are not UTF-8 become U+FFFD.</summary>
+    /// <param name="ids">The ids.</param>
+    /// <param name="skipSpecialTokens">Whether special tokens are left out.</param>
+    public string Decode(IReadOnlyList<int> ids, bool skipSpecialTokens = false)
+    {
+        ArgumentNullException.ThrowIfNull(ids);
+        var tokens = new List<string>(ids.Count);
+        foreach (var id in ids)
+        {
+            var token = _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
+            if (token is not null && !(skipSpecialTokens && _specialContents.Contains(token))) tokens.Add(token);
+        }
+        return _decode(tokens);
+    }
+
+    /// <summary>The id of the token whose content is exactly this (as it stands in the vocabulary, so <c>Ġthe</c> for a byte-level " the"); null where there is none.</summary>
+    public int? TokenId(string content) => _addedByContent.TryGetValue(content, out var id) ? id : _model.IdOf(content);
+
+    /// <summary>Whether <see cref="Decode"/> leaves this id out when it skips special tokens.</summary>
+    public bool IsSpecial(int id) => _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
+
+    private void EncodeText(string text, List<int> ids)
+    {
+        var words = new List<Piece>();
+        foreach (var (start, end, rawToken) in _rawSearch.Find(text))
+        {
+            if (rawToken is not null)
+            {
+                ids.Add(rawToken.Id);
+                continue;
+            }
+            var normalized = _normalize(text[start..end]);
+            foreach (var (innerStart, innerEnd, token) in _normalizedSearch.Find(normalized))
+            {
+                if (token is not null)
+                {
+                    ids.Add(token.Id);
+                    continue;
+                }
+                words.Clear();
+                _preTokenize(new(normalized[innerStart..innerEnd], start == 0 && innerStart == 0), words);
+                foreach (var word in words) _model.Encode(word.Text, ids);
+            }
+        }
+    }
+
+    private int? IdOf(string? token) => token is null ? null : TokenId(token);
+
+    private static string WellFormed(string text)
+    {
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (!char.IsSurrogate(text[i])) continue;
+            if (i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1])) i++;
+            else return Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+        }
+        return text;
+    }
+}

@@ -1,0 +1,64 @@
+using System.Text.Json;
+using Falcon.Runtime;
+
+namespace Falcon.Tokenization;
+
+/// <summary>The tokenizer files of a model directory: which are there, and what the side files say about special tokens and the chat template.</summary>
+internal sealed class TokenizerFiles
+{
+    private readonly string _directory;
+    private readonly TokenizerSection _configuration;
+    private readonly TokenizerSection _specialTokensMap;
+
+    public TokenizerFiles(string modelDirectory)
+    {
+        _directory = Path.GetFullPath(modelDirectory);
+        if (!Directory.Exists(_directory)) throw new UserInputException($"The model directory {_directory} does not exist.");
+        if (!File.Exists(PathOf("tokenizer.json"))) throw NoTokenizer();
+        Tokenizer = Read("tokenizer.json");
+        _configuration = Read("tokenizer_config.json");
+        _specialTokensMap = Read("special_tokens_map.json");
+    }
+
+    /// <summary>The content of tokenizer.json.</summary>
+    public TokenizerSection Tokenizer { get; }
+
+    /// <summary>The content of a named special token (bos_token, eos_token, …): from tokenizer_config.json, else from special_tokens_map.json.</summary>
+    public string? SpecialToken(string name) => TokenContent(_configuration[name]) ?? TokenContent(_specialTokensMap[name]);
+
+    /// <summary>The text of chat_template.jinja, else the chat_template of tokenizer_config.json (of several, the one named default).</summary>
+    public string? ChatTemplate()
+    {
+        var file = PathOf("chat_template.jinja");
+        if (File.Exists(file)) return File.ReadAllText(file);
+        var template = _configuration["chat_template"];
+        if (template.Json.ValueKind != JsonValueKind.Array) return template.TextOrNull();
+        foreach (var named in template.Items())
+            if (named["name"].TextOrNull() == "default") return named["template"].Text();
+        return null;
+    }
+
+    private static string? TokenContent(TokenizerSection section) =>
+        section.IsNull ? null : section.Json.ValueKind == JsonValueKind.Object ? section["content"].TextOrNull() : section.Text();
+
+    private TokenizerSection Read(string name)
+    {
+        var file = PathOf(name);
+        if (!File.Exists(file)) return new(default, file, "");
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(file));
+            return new(document.RootElement.Clone(), file, "");
+        }
+        catch (JsonException error)
+        {
+            throw new UnsupportedCheckpointException($"{file}: not valid JSON: {error.Message}", error);
+        }
+    }
+
+    private UserInputException NoTokenizer() => new(File.Exists(PathOf("tokenizer.model"))
+        ? $"{_directory}: there is a tokenizer.model (SentencePiece), which is not supported yet, but no tokenizer.json. Save the tokenizer once with a recent version of transformers, which writes tokenizer.json, and put that file here."
+        : $"{_directory}: there is no tokenizer.json. Copy the tokenizer files of the model (tokenizer.json, tokenizer_config.json) into this directory.");
+
+    private string PathOf(string name) => Path.Combine(_directory, name);
+}
