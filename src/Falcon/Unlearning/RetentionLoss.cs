@@ -31,15 +31,23 @@ public static class RetentionLoss
         var a = TokenRows.Select(updated, mask); // [M, D]
         var b = TokenRows.Select(frozen, mask);
         if (a.shape[0] == 0) throw new NumericalFailureException("The retention loss has no token to average: the mask counts no position.");
-        var plain = 1 - nn.functional.cosine_similarity(a, b, dim: -1, eps: NormEpsilon); // [M]
+        var lengthA = ClampedLength(a); // [M, 1]
+        var lengthB = ClampedLength(b);
+        var unitA = a / lengthA;
+        var unitB = b / lengthB;
+        var plain = 1 - (unitA * unitB).sum(-1); // [M]
         if (official) return (plain.mean() * weight).MoveToOuterDisposeScope();
-        var lengthA = a.norm(-1, keepdim: true); // [M, 1]
-        var lengthB = b.norm(-1, keepdim: true);
-        var unitA = a / lengthA.clamp_min(NormEpsilon);
-        var unitB = b / lengthB.clamp_min(NormEpsilon);
         // A clamped vector has no unit length, so only there the two forms differ; 1 - cos is the definition.
-        var clamped = lengthA.squeeze(-1).lt(NormEpsilon).logical_or(lengthB.squeeze(-1).lt(NormEpsilon));
+        var clamped = lengthA.minimum(lengthB).squeeze(-1).le(NormEpsilon * 1.0001);
         var distance = (unitA - unitB).square().sum(-1) * 0.5;
         return (where(clamped, plain, distance).mean() * weight).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>max(|x|, 1e-8) of every row [M, 1]. The gradient passes the clamp, x over the clamped length, as in the published code's cosine.</summary>
+    private static Tensor ClampedLength(Tensor rows)
+    {
+        using var scope = NewDisposeScope();
+        var squared = rows.square().sum(-1, keepdim: true);
+        return (squared + (squared.clamp_min(NormEpsilon * NormEpsilon) - squared).detach()).sqrt().MoveToOuterDisposeScope();
     }
 }
