@@ -1,0 +1,55 @@
+using static TorchSharp.torch;
+
+namespace Falcon.Unlearning;
+
+/// <summary>How the principal directions of a matrix of hidden states are found.</summary>
+public enum DirectionSolver
+{
+    /// <summary>Eigenvectors of the smaller Gram matrix, X X^T or X^T X, in float64: the fast default. Resolves singular values down to 1e-7 of the largest.</summary>
+    Gram,
+
+    /// <summary>Singular value decomposition of X in float32, as in the published code.</summary>
+    Svd,
+}
+
+/// <summary>Right singular vectors of an uncentred matrix of hidden states.</summary>
+internal static class PrincipalDirections
+{
+    /// <summary>Relative singular value below which eigenvectors of a float64 Gram matrix are noise.</summary>
+    private const double GramResolution = 1e-7;
+
+    /// <summary>
+    /// The first <paramref name="count"/> (at most) right singular vectors of X [N, D] with singular value above <paramref name="nullThreshold"/> of the largest.
+    /// </summary>
+    /// <returns>Singular values [K], descending, and directions [K, D] with orthonormal rows: float64 from the Gram matrix, float32 from the decomposition.</returns>
+    public static (Tensor SingularValues, Tensor Directions) Find(Tensor rows, int count, double nullThreshold, DirectionSolver solver)
+    {
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        var (values, directions) = solver == DirectionSolver.Svd ? BySvd(rows) : ByGram(rows, count);
+        var threshold = solver == DirectionSolver.Svd ? nullThreshold : Math.Max(nullThreshold, GramResolution);
+        var largest = values[0].to(float64).item<double>();
+        var kept = largest == 0 ? 0 : threshold == 0 ? values.shape[0] : values.gt(largest * threshold).sum().item<long>();
+        kept = Math.Min(kept, count);
+        return (values[..(int)kept].clone().MoveToOuterDisposeScope(), directions[..(int)kept].clone().MoveToOuterDisposeScope());
+    }
+
+    private static (Tensor Values, Tensor Directions) BySvd(Tensor rows)
+    {
+        var (_, values, directions) = linalg.svd(rows, fullMatrices: false);
+        return (values, directions);
+    }
+
+    private static (Tensor Values, Tensor Directions) ByGram(Tensor rows, int count)
+    {
+        var x = rows.to(float64);
+        var wide = x.shape[0] < x.shape[1];
+        var (eigenvalues, eigenvectors) = linalg.eigh(wide ? x.matmul(x.T) : x.T.matmul(x)); // ascending
+        var kept = Math.Min(count, eigenvalues.shape[0]);
+        var values = eigenvalues.flip(0)[..(int)kept].clamp_min(0).sqrt();
+        var vectors = eigenvectors.flip(1).T[..(int)kept]; // rows
+        if (!wide) return (values, vectors);
+        var directions = vectors.matmul(x) / values.clamp_min(double.Epsilon).unsqueeze(1); // v_i = X^T u_i / s_i
+        return (values, directions);
+    }
+}
