@@ -1,0 +1,88 @@
+using System.Text.Json;
+using Falcon.Runtime;
+
+namespace Falcon.Data;
+
+/// <summary>A record before its fields are understood.</summary>
+/// <param name="Value">The fields; a JSON object, or a JSON string for a bare text.</param>
+/// <param name="Line">1-based line or row.</param>
+/// <param name="Place">The same for messages: <c>line 3</c>, <c>row 3</c>.</param>
+internal readonly record struct CorpusRow(JsonElement Value, int Line, string Place);
+
+/// <summary>JSON lines, and JSON arrays.</summary>
+internal static class JsonRows
+{
+    private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false };
+
+    public static IEnumerable<CorpusRow> ReadLines(string path)
+    {
+        foreach (var (text, line) in Utf8Lines.Read(path))
+        {
+            if (string.IsNullOrWhiteSpace(text)) continue;
+            yield return new CorpusRow(ParseLine(path, text, line), line, $"line {line}");
+        }
+    }
+
+    private static JsonElement ParseLine(string path, string text, int line)
+    {
+        try
+        {
+            return JsonElement.Parse(text, Options);
+        }
+        catch (JsonException error)
+        {
+            throw Malformed(path, line, error, "every line must be one complete JSON object");
+        }
+    }
+
+    /// <summary>The elements of a JSON array with the line each starts at.</summary>
+    public static IEnumerable<CorpusRow> ReadArray(string path)
+    {
+        var bytes = Utf8Lines.ReadAllBytes(path);
+        var elements = new List<(int Start, int Length)>();
+        try
+        {
+            var reader = new Utf8JsonReader(bytes.Span);
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.StartArray)
+                throw new UserInputException($"{path}: the file must hold a JSON array of records; put the records in [ ], or use .jsonl with one object a line.");
+            while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+            {
+                var start = (int)reader.TokenStartIndex;
+                reader.Skip();
+                elements.Add((start, (int)reader.BytesConsumed - start));
+            }
+            while (reader.Read()) { }
+        }
+        catch (JsonException error)
+        {
+            throw Malformed(path, (int)(error.LineNumber ?? 0) + 1, error, "the file must hold one JSON array; were it one object a line, name it .jsonl");
+        }
+        return Elements(path, bytes, elements);
+    }
+
+    private static IEnumerable<CorpusRow> Elements(string path, ReadOnlyMemory<byte> bytes, List<(int Start, int Length)> elements)
+    {
+        var (line, position) = (1, 0);
+        foreach (var (start, length) in elements)
+        {
+            line += bytes.Span[position..start].Count((byte)'\n');
+            position = start;
+            JsonElement value;
+            try
+            {
+                value = JsonElement.Parse(bytes.Span.Slice(start, length), Options);
+            }
+            catch (JsonException error)
+            {
+                throw Malformed(path, line, error, "no record may have the same field twice");
+            }
+            yield return new CorpusRow(value, line, $"line {line}");
+        }
+    }
+
+    private static UserInputException Malformed(string path, int line, JsonException error, string remedy) =>
+        error.Message.Contains("uplicate", StringComparison.Ordinal)
+            ? new($"{path}, line {line}: a field occurs twice in one record; remove one of them.", error)
+            : new($"{path}, line {line}: not valid JSON at byte {(error.BytePositionInLine ?? 0) + 1} of the line; {remedy}.", error);
+}
