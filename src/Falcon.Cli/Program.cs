@@ -1,2 +1,19 @@
-using TorchSharp;
-Console.WriteLine(torch.ones(3).sum().item<float>());
+using System.Runtime.InteropServices;
+using Falcon.Cli;
+using Spectre.Console;
+
+// The first Ctrl-C (or SIGTERM) asks the run to save its state and end; the second one takes its normal, deadly course.
+using var interruption = new CancellationTokenSource();
+using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, EndGently);
+using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, EndGently);
+
+var errorConsole = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+return new CommandLineApp(Console.Out, errorConsole, TimeProvider.System, interruption.Token).Run(args);
+
+void EndGently(PosixSignalContext signal)
+{
+    if (interruption.IsCancellationRequested) return;
+    signal.Cancel = true;
+    Console.Error.WriteLine("falcon: ending after this step; press Ctrl-C again to stop at once");
+    interruption.Cancel();
+}

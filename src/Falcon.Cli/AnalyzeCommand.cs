@@ -1,0 +1,56 @@
+using System.CommandLine;
+using System.Globalization;
+using Falcon.Runtime;
+using Spectre.Console;
+
+namespace Falcon.Cli;
+
+/// <summary><c>falcon analyze</c>: which layer tells forget and retain knowledge apart best.</summary>
+internal static class AnalyzeCommand
+{
+    public static Command Create(SessionStart start)
+    {
+        var command = new Verb(
+            "analyze", "Estimate the mutual information of forget and retain hidden states layer by layer and choose the layer to unlearn at; writes layers.json and a chart.",
+            "analyze --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/layers");
+        var corpus = new CorpusOptions(command);
+        var layers = OptionParsing.Layers("--layers", "Only these layers, counted from 0.");
+        var samples = new Option<int?>("--samples") { Description = "Texts a set for the estimate.", HelpName = "N" };
+        var eta = OptionParsing.Number("--eta", "Weight of the information between forget domains when there are several.", "X");
+        var destination = UnlearnCommand.OutOption();
+        samples.Validators.Add(result => { if (result.GetValueOrDefault<int?>() is < 2) result.AddError("--samples must be at least 2"); });
+        foreach (var option in new Option[] { layers, samples, eta, destination }) command.Add(option);
+        var common = new CommonOptions(command);
+        command.SetAction(parsed =>
+        {
+            using var session = start(parsed, common);
+            var arguments = new AnalyzeArguments(
+                parsed.GetRequiredValue(corpus.Model), parsed.GetRequiredValue(corpus.Forget), parsed.GetRequiredValue(corpus.Retain), parsed.GetValue(corpus.Field),
+                parsed.GetValue(layers), parsed.GetValue(samples), parsed.GetValue(eta), parsed.GetRequiredValue(destination));
+            return session.Finish(Execute(arguments, session), Show);
+        });
+        return command;
+    }
+
+    private static AnalyzeResult Execute(AnalyzeArguments arguments, CommandSession session) =>
+        throw new NotSupportedException($"analyze: {arguments} {session.Device}"); // TODO(wire): Unlearning.AnalyzeRun.Execute(...) -> layers.json, layers.svg
+
+    internal static void Show(IAnsiConsole console, AnalyzeResult result)
+    {
+        var table = new Table().Border(TableBorder.Rounded).AddColumns("layer", "mutual information", "95 % interval", "");
+        foreach (var layer in result.Layers)
+            table.AddRow(
+                layer.Layer.ToString(CultureInfo.InvariantCulture),
+                layer.MutualInformation is { } information ? information.ToString("0.0000", CultureInfo.InvariantCulture) : "failed",
+                layer is { Low: { } low, High: { } high } ? string.Create(CultureInfo.InvariantCulture, $"{low:0.0000} to {high:0.0000}") : "",
+                Markup.Escape((layer.Selected ? "chosen " : "") + layer.Note));
+        console.Write(table);
+    }
+}
+
+/// <summary>What was asked of <c>analyze</c>; null means the default of the configuration.</summary>
+internal sealed record AnalyzeArguments(
+    string Model, IReadOnlyList<string> Forget, IReadOnlyList<string> Retain, string? Field, LayerRange? Layers, int? Samples, double? Eta, string Out);
+
+/// <summary>The result of <c>analyze</c>.</summary>
+internal sealed record AnalyzeResult(IReadOnlyList<LayerScore> Layers, int SelectedLayer, string Out);

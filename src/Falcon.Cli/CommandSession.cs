@@ -1,0 +1,56 @@
+using System.CommandLine;
+using System.Text.Json;
+using Falcon.Runtime;
+using Spectre.Console;
+
+namespace Falcon.Cli;
+
+/// <summary>Opens the session of a verb from its parsed arguments.</summary>
+internal delegate CommandSession SessionStart(ParseResult parsed, CommonOptions options);
+
+/// <summary>What a verb works with: the common options, the log on standard error, the cancellation, and the one place where its result is printed.</summary>
+internal sealed class CommandSession : IDisposable
+{
+    private readonly TextWriter _output;
+    private readonly ConsoleRunLog _log;
+
+    public CommandSession(ParseResult parsed, CommonOptions options, TextWriter output, IAnsiConsole messages, TimeProvider clock, CancellationToken cancellation)
+    {
+        _output = output;
+        _log = new ConsoleRunLog(messages, clock);
+        Clock = clock;
+        Cancellation = cancellation;
+        Json = parsed.GetValue(options.Json);
+        Device = parsed.GetValue(options.Device)!;
+        DType = parsed.GetValue(options.DType)!;
+        Seed = parsed.GetValue(options.Seed);
+        Threads = parsed.GetValue(options.Threads);
+    }
+
+    public bool Json { get; }
+
+    public string Device { get; }
+
+    public string DType { get; }
+
+    public int? Seed { get; }
+
+    public int? Threads { get; }
+
+    public IRunLog Log => _log;
+
+    public TimeProvider Clock { get; }
+
+    public CancellationToken Cancellation { get; }
+
+    /// <summary>Prints the result: as JSON with <c>--json</c>, else as <paramref name="show"/> draws it. Returns exit code 0.</summary>
+    public int Finish<T>(T result, Action<IAnsiConsole, T> show)
+    {
+        _log.Dispose();   // a live display would overwrite the result
+        if (Json) _output.WriteLine(JsonSerializer.Serialize(result, ResultJson.Options));
+        else show(AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(_output) }), result);
+        return ExitCodes.Done;
+    }
+
+    public void Dispose() => _log.Dispose();
+}

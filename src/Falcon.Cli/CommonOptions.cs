@@ -1,0 +1,38 @@
+using System.CommandLine;
+
+namespace Falcon.Cli;
+
+/// <summary>The options that every verb has, added to one command.</summary>
+internal sealed class CommonOptions
+{
+    /// <summary>Adds the options to the command.</summary>
+    public CommonOptions(Command command)
+    {
+        foreach (var option in new Option[] { Json, Device, DType, Seed, Threads, Verbose }) command.Add(option);
+        Device.AcceptOneOf("auto", "cpu", "cuda");
+        DType.AcceptOneOf("auto", "float32", "bfloat16", "float16");
+        Threads.Validators.Add(result => { if (result.GetValueOrDefault<int?>() is < 1) result.AddError("--threads must be at least 1"); });
+    }
+
+    public Option<bool> Json { get; } = new("--json") { Description = "Print the result as one JSON object on standard output and nothing else there." };
+
+    public Option<string> Device { get; } = new("--device")
+    {
+        Description = "Where to compute: auto (CUDA where it is built in and present), cpu or cuda.",
+        HelpName = "auto|cpu|cuda",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    public Option<string> DType { get; } = new("--dtype")
+    {
+        Description = "Number type of the weights in memory: auto, float32, bfloat16 or float16.",
+        HelpName = "auto|float32|bfloat16|float16",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    public Option<int?> Seed { get; } = new("--seed") { Description = "Seed of every random choice; the default is the one of the configuration.", HelpName = "N" };
+
+    public Option<int?> Threads { get; } = new("--threads") { Description = "CPU threads; the default is all cores.", HelpName = "N" };
+
+    public Option<bool> Verbose { get; } = new("--verbose", "-v") { Description = "Say more, and show the trace of an error." };
+}

@@ -1,0 +1,68 @@
+using System.CommandLine;
+using System.Globalization;
+
+namespace Falcon.Cli;
+
+/// <summary>Option types that System.CommandLine does not bring: one of several words, comma lists, layer ranges, numbers in invariant notation.</summary>
+internal static class OptionParsing
+{
+    /// <summary>Lets the option take only the given words, with a message that fits on one line.</summary>
+    public static void AcceptOneOf(this Option<string> option, params string[] words)
+    {
+        option.CompletionSources.Add(words);
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !words.Contains(token.Value, StringComparer.Ordinal))
+                result.AddError($"{option.Name} is '{token.Value}', it must be one of {string.Join(", ", words)}");
+        });
+    }
+
+    /// <summary>An option whose value is a comma-separated list; empty entries are an error.</summary>
+    public static Option<string[]> List(string name, string description, string helpName, bool required = false) => new(name)
+    {
+        Description = description,
+        HelpName = helpName,
+        Required = required,
+        Arity = ArgumentArity.ExactlyOne,
+        DefaultValueFactory = required ? null! : _ => [],
+        CustomParser = result =>
+        {
+            var entries = result.Tokens[0].Value.Split(',', StringSplitOptions.TrimEntries);
+            if (entries.Any(string.IsNullOrEmpty)) result.AddError($"{name} has an empty entry in '{result.Tokens[0].Value}'; write A,B without gaps");
+            return entries;
+        },
+    };
+
+    /// <summary>An option with a real number in invariant notation (decimal point).</summary>
+    public static Option<double?> Number(string name, string description, string helpName) => new(name)
+    {
+        Description = description,
+        HelpName = helpName,
+        CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value;
+            if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)) return number;
+            result.AddError($"{name} is '{text}', it must be a number such as 0.5");
+            return null;
+        },
+    };
+
+    /// <summary>An option with a range of layers, written A-B (both included, counted from 0) or A.</summary>
+    public static Option<LayerRange?> Layers(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "A-B",
+        CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value;
+            var ends = text.Split('-');
+            if (ends.Length <= 2 && int.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out var first)
+                && int.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out var last) && first <= last) return new LayerRange(first, last);
+            result.AddError($"{name} is '{text}', it must be a range of layers such as 2-5");
+            return null;
+        },
+    };
+}
+
+/// <summary>Layers from <paramref name="First"/> to <paramref name="Last"/>, both included, counted from 0.</summary>
+internal sealed record LayerRange(int First, int Last);

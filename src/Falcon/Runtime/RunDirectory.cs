@@ -1,0 +1,173 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Falcon.Runtime;
+
+/// <summary>
+/// The output directory of a run. It appears whole or not at all: everything is written to <c>PATH.partial</c> beside it, <see cref="Commit"/> renames that.
+/// Without a commit <see cref="Dispose"/> removes it, unless <see cref="KeepForResume"/> was called because it holds a state to continue from.
+/// </summary>
+public sealed class RunDirectory : IDisposable
+{
+    private const string LockName = ".lock";
+    private const string ResumableName = ".resumable";
+
+    private readonly string? _firstCreatedParent;
+    private FileStream? _lock;
+    private bool _committed;
+
+    private RunDirectory(string path, string? firstCreatedParent, FileStream held, bool resumed)
+    {
+        FinalPath = path;
+        _firstCreatedParent = firstCreatedParent;
+        _lock = held;
+        IsResumed = resumed;
+    }
+
+    /// <summary>The full path at which the directory appears.</summary>
+    public string FinalPath { get; }
+
+    /// <summary>The full path that is written to until the commit: <see cref="FinalPath"/> + <c>.partial</c>.</summary>
+    public string WorkingPath => FinalPath + ".partial";
+
+    /// <summary>Whether the working directory holds the state of an interrupted run.</summary>
+    public bool IsResumed { get; }
+
+    /// <summary>Opens the working directory of a run. A working directory that a killed run left without a state is emptied first.</summary>
+    /// <param name="path">Where the finished directory shall appear.</param>
+    /// <param name="resume">Continue from the state that an interrupted run of the same path left.</param>
+    /// <exception cref="UserInputException">
+    /// The path is a file or a directory that is not empty; or another run is writing there; or an interrupted run left a state and <paramref name="resume"/> is false;
+    /// or it is true and there is no state.
+    /// </exception>
+    public static RunDirectory Create(string path, bool resume = false)
+    {
+        var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        if (File.Exists(full)) throw new UserInputException($"{path}: it is a file; --out takes a directory that does not exist yet.");
+        if (Directory.Exists(full) && Directory.EnumerateFileSystemEntries(full).Any())
+            throw new UserInputException($"{path}: the output directory exists and is not empty; choose another --out or remove it.");
+
+        var working = full + ".partial";
+        var hasState = File.Exists(Path.Combine(working, ResumableName));
+        if (resume && !hasState) throw new UserInputException($"{path}: there is no interrupted run to resume (looked for {working}); start it without --resume.");
+        if (!resume && hasState) throw new UserInputException($"{path}: an interrupted run is in {working}; continue it with --resume or remove that directory.");
+
+        var firstCreated = FirstMissingParent(full);
+        Directory.CreateDirectory(working);
+        var held = Lock(path, working);
+        if (!resume) Empty(working);
+        return new RunDirectory(full, firstCreated, held, resume);
+    }
+
+    /// <summary>The full path of a file or folder in the working directory; its parent folders are created.</summary>
+    public string PathOf(params string[] parts)
+    {
+        var path = Path.Combine([WorkingPath, .. parts]);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        return path;
+    }
+
+    /// <summary>Writes an object as indented JSON (<see cref="ResultJson.Options"/>).</summary>
+    public void WriteJson<T>(string name, T value) => File.WriteAllText(PathOf(name), JsonSerializer.Serialize(value, ResultJson.Options) + "\n");
+
+    /// <summary>Appends one line of JSON (<see cref="ResultJson.LineOptions"/>) to a JSON-lines file.</summary>
+    public void AppendLine<T>(string name, T value) => File.AppendAllText(PathOf(name), JsonSerializer.Serialize(value, ResultJson.LineOptions) + "\n");
+
+    /// <summary>From now on the working directory survives a run that does not commit; call it after a state to continue from has been written.</summary>
+    public void KeepForResume()
+    {
+        var marker = PathOf(ResumableName);
+        if (!File.Exists(marker)) File.WriteAllText(marker, "");
+    }
+
+    /// <summary>Checks that the disk has room for what comes.</summary>
+    /// <param name="bytes">Bytes that will be written.</param>
+    /// <param name="purpose">What for, such as <c>the model</c>.</param>
+    /// <exception cref="UserInputException">There is less room; the message names path and sizes.</exception>
+    public void RequireFreeSpace(long bytes, string purpose) => RequireFreeSpace(FinalPath, bytes, new DriveInfo(WorkingPath).AvailableFreeSpace, purpose);
+
+    /// <summary>Makes the directory appear at <see cref="FinalPath"/>.</summary>
+    /// <exception cref="UserInputException">Something else appeared there in the meantime; the working directory is kept.</exception>
+    public void Commit()
+    {
+        ObjectDisposedException.ThrowIf(_lock is null, this);
+        var resumable = Path.Combine(WorkingPath, ResumableName);
+        Unlock();
+        try
+        {
+            if (Directory.Exists(FinalPath)) Directory.Delete(FinalPath);
+            Directory.Move(WorkingPath, FinalPath);
+        }
+        catch (IOException error) when (Directory.Exists(FinalPath) || File.Exists(FinalPath))
+        {
+            File.WriteAllText(resumable, "");
+            throw new UserInputException($"{FinalPath}: it appeared while the run was working; the result is in {WorkingPath}, move it by hand.", error);
+        }
+        _committed = true;
+        File.Delete(Path.Combine(FinalPath, ResumableName));
+    }
+
+    /// <summary>Removes the working directory when the run was neither committed nor kept.</summary>
+    public void Dispose()
+    {
+        Unlock();
+        if (_committed || !Directory.Exists(WorkingPath) || File.Exists(Path.Combine(WorkingPath, ResumableName))) return;
+        Directory.Delete(WorkingPath, recursive: true);
+        RemoveEmptyParents();
+    }
+
+    internal static void RequireFreeSpace(string path, long bytes, long available, string purpose)
+    {
+        if (available < bytes)
+            throw new UserInputException($"{path}: {purpose} needs {Size(bytes)} and the disk has {Size(available)} free; free some space or choose another --out.");
+    }
+
+    private static string Size(long bytes) => bytes >= 1 << 30
+        ? string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 30):0.0} GiB")
+        : string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 20):0.0} MiB");
+
+    // Held while the run works: a second run on the same path must not write into the same working directory.
+    private static FileStream Lock(string path, string working)
+    {
+        try
+        {
+            return new FileStream(Path.Combine(working, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException error)
+        {
+            throw new UserInputException($"{path}: another run is writing to {working}; wait for it or choose another --out.", error);
+        }
+    }
+
+    private void Unlock()
+    {
+        if (_lock is null) return;
+        _lock.Dispose();
+        _lock = null;
+        File.Delete(Path.Combine(WorkingPath, LockName));
+    }
+
+    private static void Empty(string working)
+    {
+        foreach (var folder in Directory.EnumerateDirectories(working)) Directory.Delete(folder, recursive: true);
+        foreach (var file in Directory.EnumerateFiles(working))
+            if (Path.GetFileName(file) != LockName) File.Delete(file);
+    }
+
+    private static string? FirstMissingParent(string full)
+    {
+        string? missing = null;
+        for (var parent = Path.GetDirectoryName(full); parent is not null && !Directory.Exists(parent); parent = Path.GetDirectoryName(parent)) missing = parent;
+        return missing;
+    }
+
+    private void RemoveEmptyParents()
+    {
+        if (_firstCreatedParent is null) return;
+        for (var parent = Path.GetDirectoryName(FinalPath)!; parent.Length >= _firstCreatedParent.Length; parent = Path.GetDirectoryName(parent)!)
+        {
+            if (Directory.EnumerateFileSystemEntries(parent).Any()) return;
+            Directory.Delete(parent);
+        }
+    }
+}
