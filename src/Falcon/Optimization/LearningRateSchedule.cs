@@ -1,17 +1,6 @@
+using Falcon.Configuration;
+
 namespace Falcon.Optimization;
-
-/// <summary>How the learning rate falls after the warm-up.</summary>
-public enum LearningRateDecay
-{
-    /// <summary>It does not.</summary>
-    Constant,
-
-    /// <summary>In a straight line to the final rate.</summary>
-    Linear,
-
-    /// <summary>Along half a cosine to the final rate.</summary>
-    Cosine,
-}
 
 /// <summary>The learning rate of each step: a linear warm-up, then constant, linear or cosine. Pure arithmetic.</summary>
 /// <param name="PeakRate">The rate at the end of the warm-up.</param>

@@ -1,3 +1,4 @@
+using Falcon.Configuration;
 using Falcon.Optimization;
 
 namespace Falcon.Tests.Optimization;

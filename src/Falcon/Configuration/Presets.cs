@@ -1,0 +1,34 @@
+namespace Falcon.Configuration;
+
+/// <summary>The three settings of the method. Every difference is listed in docs/method.md.</summary>
+public static class Presets
+{
+    /// <summary>What the published code computes, number for number (its Zephyr-7B settings).</summary>
+    public static UnlearnConfig Official { get; } = new()
+    {
+        Preset = "official",
+        Data = new DataConfig { Shuffle = false },
+        OffsetVector = new OffsetVectorConfig { Form = OffsetVectorForm.Official, PerTopic = false },
+        Loss = new LossConfig { RetainWeight = [100], CountPadding = true },
+        Combination = new CombinationConfig { ZeroNormThreshold = 0 },
+        Optimizer = new OptimizerConfig { Kind = OptimizerKind.SophiaOfficial, LearningRate = 5e-5, WeightDecay = 1e-3, Beta1 = 0.965, Beta2 = 0.99, Rho = 0.9 },
+        Steps = 80,
+    };
+
+    /// <summary>The formulas of the paper: orthogonal offset vector, one negative, conflict projection, Sophia with a true curvature estimate.</summary>
+    public static UnlearnConfig Paper { get; } = new()
+    {
+        Preset = "paper",
+        OffsetVector = new OffsetVectorConfig { Form = OffsetVectorForm.Orthogonal, PerTopic = false },
+        Loss = new LossConfig { RetainWeight = [100] },
+        Optimizer = new OptimizerConfig { Kind = OptimizerKind.Sophia, LearningRate = 5e-5, WeightDecay = 1e-3, Beta1 = 0.965, Beta2 = 0.99, Rho = 0.04, CurvatureEvery = 10 },
+        Steps = 80,
+    };
+
+    /// <summary>The default: the paper's ideas with the faults of the published code mended.</summary>
+    public static UnlearnConfig Falcon { get; } = new()
+    {
+        Preset = "falcon",
+        Steps = 300,
+    };
+}

@@ -1,0 +1,270 @@
+using System.Globalization;
+using Falcon.Data;
+using Falcon.Runtime;
+
+namespace Falcon.Configuration;
+
+/// <summary>How the principal offset vector is made.</summary>
+public enum OffsetVectorForm
+{
+    /// <summary>Exact projection of a random start onto the complement of the leading directions (paper, section 4.2).</summary>
+    Orthogonal,
+
+    /// <summary>What the published code computes: amplified, squashed and multiplied six times.</summary>
+    Official,
+
+    /// <summary>A random unit vector; an ablation.</summary>
+    Random,
+}
+
+/// <summary>The update rule.</summary>
+public enum OptimizerKind
+{
+    /// <summary>Sophia with a true estimate of the Hessian diagonal (Gauss-Newton-Bartlett on the contrastive logits).</summary>
+    Sophia,
+
+    /// <summary>Sophia as the published code runs it: squared combined gradient, momentum twice.</summary>
+    SophiaOfficial,
+
+    /// <summary>AdamW.</summary>
+    AdamW,
+}
+
+/// <summary>How the learning rate falls after the warm-up.</summary>
+public enum LearningRateDecay
+{
+    /// <summary>It does not.</summary>
+    Constant,
+
+    /// <summary>In a straight line to the final rate.</summary>
+    Linear,
+
+    /// <summary>Along half a cosine to the final rate.</summary>
+    Cosine,
+}
+
+/// <summary>How the gradients of the two losses become one.</summary>
+public enum GradientCombinationKind
+{
+    /// <summary>Conflict projection for each parameter, with two pairs of weights (paper, section 4.2).</summary>
+    ConflictProjection,
+
+    /// <summary>The plain sum.</summary>
+    Sum,
+}
+
+/// <summary>The data of a run.</summary>
+public sealed record DataConfig
+{
+    /// <summary>One file for each forget domain.</summary>
+    public IReadOnlyList<string> Forget { get; init; } = [];
+
+    /// <summary>The retain file that goes with each forget domain, or one for all of them.</summary>
+    public IReadOnlyList<string> Retain { get; init; } = [];
+
+    /// <summary>Names of fields other than the usual ones, such as <c>question=q,answer=a</c>.</summary>
+    public string? Fields { get; init; }
+
+    /// <summary>How question and answer become text.</summary>
+    public PromptTemplate Template { get; init; } = new();
+
+    /// <summary>Longest text in tokens; the rest is cut off.</summary>
+    public int MaxLength { get; init; } = 512;
+
+    /// <summary>Texts of each kind in a step.</summary>
+    public int BatchSize { get; init; } = 4;
+
+    /// <summary>Whether texts are shuffled anew every epoch; otherwise they come in file order.</summary>
+    public bool Shuffle { get; init; } = true;
+}
+
+/// <summary>Where to intervene.</summary>
+public sealed record LayerConfig
+{
+    /// <summary>The layer whose output enters the losses (0-based); null chooses by mutual information.</summary>
+    public int? Target { get; init; }
+
+    /// <summary>How many layers are trained: the target and the ones right below it.</summary>
+    public int Trained { get; init; } = 3;
+
+    /// <summary>The matrices that are trained, by name within a layer.</summary>
+    public IReadOnlyList<string> Parameters { get; init; } = ["mlp.down_proj"];
+
+    /// <summary>Lowest and highest layer that the automatic choice looks at, as shares of the depth.</summary>
+    public double SearchFrom { get; init; }
+
+    /// <summary>See <see cref="SearchFrom"/>.</summary>
+    public double SearchTo { get; init; } = 1;
+
+    /// <summary>Texts of each kind behind the mutual information.</summary>
+    public int Samples { get; init; } = 200;
+
+    /// <summary>Weight of the mutual information between forget domains.</summary>
+    public double Eta { get; init; } = 0.5;
+
+    /// <summary>Bootstrap rounds behind the interval of the mutual information; 0 for none.</summary>
+    public int BootstrapRounds { get; init; } = 40;
+}
+
+/// <summary>The principal offset vector.</summary>
+public sealed record OffsetVectorConfig
+{
+    /// <summary>How it is made.</summary>
+    public OffsetVectorForm Form { get; init; } = OffsetVectorForm.Orthogonal;
+
+    /// <summary>Share of the variance of the forget activations whose directions are removed (orthogonal form).</summary>
+    public double Variance { get; init; } = 0.95;
+
+    /// <summary>Whether one vector serves a whole topic (true) or each batch has its own (false, as published).</summary>
+    public bool PerTopic { get; init; } = true;
+}
+
+/// <summary>The two losses.</summary>
+public sealed record LossConfig
+{
+    /// <summary>Temperature of the contrastive loss.</summary>
+    public double Temperature { get; init; } = 0.7;
+
+    /// <summary>Further negatives: frozen activations of other tokens of the batch.</summary>
+    public int InBatchNegatives { get; init; }
+
+    /// <summary>Weight of the retention loss, one for all topics or one each.</summary>
+    public IReadOnlyList<double> RetainWeight { get; init; } = [100];
+
+    /// <summary>Whether padding positions count in the losses, as in the published code.</summary>
+    public bool CountPadding { get; init; }
+
+    /// <summary>Weight of the penalty on growing norms of the forget activations: mean of (|updated| / |frozen| - 1) squared.</summary>
+    public double NormPenalty { get; init; }
+
+    /// <summary>Weight of the squared error of the retain activations relative to their norm; the cosine does not see norms.</summary>
+    public double RetainErrorWeight { get; init; }
+
+}
+
+/// <summary>How gradients are combined.</summary>
+public sealed record CombinationConfig
+{
+    /// <summary>Projection or plain sum.</summary>
+    public GradientCombinationKind Kind { get; init; } = GradientCombinationKind.ConflictProjection;
+
+    /// <summary>Weights of the projected forget gradient and the retain gradient in conflict.</summary>
+    public IReadOnlyList<double> ConflictWeights { get; init; } = [0.8, 1.2];
+
+    /// <summary>Weights of the forget gradient and the retain gradient without conflict.</summary>
+    public IReadOnlyList<double> AlignedWeights { get; init; } = [0.1, 1.9];
+
+    /// <summary>A retain gradient whose norm is below this share of the forget gradient's is rounding noise and counts as no conflict.</summary>
+    public double ZeroNormThreshold { get; init; } = 1e-4;
+}
+
+/// <summary>The update.</summary>
+public sealed record OptimizerConfig
+{
+    /// <summary>Which rule.</summary>
+    public OptimizerKind Kind { get; init; } = OptimizerKind.AdamW;
+
+    /// <summary>Learning rate at its height.</summary>
+    public double LearningRate { get; init; } = 1e-3;
+
+    /// <summary>Decoupled weight decay.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Steps over which the learning rate rises from 0.</summary>
+    public int WarmupSteps { get; init; }
+
+    /// <summary>How the learning rate falls after that.</summary>
+    public LearningRateDecay Decay { get; init; }
+
+    /// <summary>Decay of the first moment.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Decay of the second moment or the curvature.</summary>
+    public double Beta2 { get; init; } = 0.99;
+
+    /// <summary>Sophia's rho.</summary>
+    public double Rho { get; init; } = 0.04;
+
+    /// <summary>Steps between curvature estimates (sophia).</summary>
+    public int CurvatureEvery { get; init; } = 10;
+}
+
+/// <summary>Everything that decides an unlearning run; written with it and read back.</summary>
+public sealed record UnlearnConfig
+{
+    /// <summary>The preset that the values started from: falcon, paper or official.</summary>
+    public string Preset { get; init; } = "falcon";
+
+    /// <summary>The checkpoint directory.</summary>
+    public string Model { get; init; } = "";
+
+    /// <summary>Texts.</summary>
+    public DataConfig Data { get; init; } = new();
+
+    /// <summary>Layers and matrices.</summary>
+    public LayerConfig Layers { get; init; } = new();
+
+    /// <summary>Principal offset vector.</summary>
+    public OffsetVectorConfig OffsetVector { get; init; } = new();
+
+    /// <summary>Losses.</summary>
+    public LossConfig Loss { get; init; } = new();
+
+    /// <summary>Gradient combination.</summary>
+    public CombinationConfig Combination { get; init; } = new();
+
+    /// <summary>Optimiser.</summary>
+    public OptimizerConfig Optimizer { get; init; } = new();
+
+    /// <summary>Number of steps; step t works on topic t mod T.</summary>
+    public int Steps { get; init; } = 80;
+
+    /// <summary>Seed of everything random.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Steps between saved states for <c>--resume</c>; 0 saves only when interrupted.</summary>
+    public int CheckpointEvery { get; init; } = 100;
+
+    /// <summary>The named preset.</summary>
+    /// <exception cref="UserInputException">There is no such preset.</exception>
+    public static UnlearnConfig FromPreset(string name) => name switch
+    {
+        "falcon" => Presets.Falcon,
+        "paper" => Presets.Paper,
+        "official" => Presets.Official,
+        _ => throw new UserInputException($"--preset {name}: not known. Use falcon, paper or official."),
+    };
+
+    /// <summary>Checks every rule at once.</summary>
+    /// <exception cref="UserInputException">One line that lists all violations.</exception>
+    public void Validate()
+    {
+        List<string> faults = [];
+        void Require(bool holds, string fault)
+        {
+            if (!holds) faults.Add(fault);
+        }
+
+        Require(Model.Length > 0, "model: give the checkpoint directory (--model DIR)");
+        Require(Data.Forget.Count > 0, "data.forget: give at least one forget file (--forget FILE[,FILE])");
+        Require(Data.Retain.Count == 1 || Data.Retain.Count == Data.Forget.Count,
+            $"data.retain: {Data.Forget.Count} forget file(s) but {Data.Retain.Count} retain file(s); give one retain file for each forget file, in the same order, or one for all");
+        Require(Data.BatchSize >= 1, "data.batchSize must be at least 1");
+        Require(Data.MaxLength >= 2, "data.maxLength must be at least 2 tokens");
+        Require(Steps >= 1, "steps must be at least 1");
+        Require(Layers.Trained >= 1, "layers.trained must be at least 1");
+        Require(Layers.Target is null or >= 0, "layers.target must be a layer index from 0");
+        Require(Layers.Parameters.Count > 0, "layers.parameters: name at least one matrix");
+        Require(Layers.Samples >= 8, "layers.samples must be at least 8");
+        Require(Layers.SearchFrom >= 0 && Layers.SearchFrom <= Layers.SearchTo && Layers.SearchTo <= 1, "layers.searchFrom and layers.searchTo must satisfy 0 <= from <= to <= 1");
+        Require(OffsetVector.Variance is > 0 and <= 1, "offsetVector.variance must be in (0, 1]");
+        Require(Loss.Temperature > 0, "loss.temperature must be above 0");
+        Require(Loss.RetainWeight.Count == 1 || Loss.RetainWeight.Count == Data.Forget.Count,
+            $"loss.retainWeight: {Loss.RetainWeight.Count} weights for {Data.Forget.Count} forget file(s); give one, or one each");
+        Require(Loss.RetainWeight.All(weight => weight >= 0), "loss.retainWeight must not be negative");
+        Require(Combination.ConflictWeights.Count == 2 && Combination.AlignedWeights.Count == 2, "combination: conflictWeights and alignedWeights need two numbers each (forget, retain)");
+        Require(Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate), string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0"));
+        Require(Optimizer.CurvatureEvery >= 1, "optimizer.curvatureEvery must be at least 1");
+        if (faults.Count > 0) throw new UserInputException($"Wrong settings: {string.Join("; ", faults)}.");
+    }
+}

@@ -1,0 +1,74 @@
+using Falcon.Data;
+using Falcon.Models;
+using Falcon.Tokenization;
+
+namespace Falcon.Evaluation;
+
+/// <summary>
+/// The token log-probabilities of a question's answers under a model: the right answer, its paraphrase where there is one, and wrong answers.
+/// Everything that the likelihood metrics need, from one pass.
+/// </summary>
+/// <param name="Answer">log p of the right answer's tokens, end-of-text included.</param>
+/// <param name="Paraphrase">The same for the paraphrased answer; null without one.</param>
+/// <param name="Wrong">The same for each wrong answer.</param>
+public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOnlyList<double[]> Wrong)
+{
+    /// <summary>exp of the mean token log-probability: the geometric mean probability of the tokens.</summary>
+    public static double Probability(double[] logProbabilities) => Math.Exp(logProbabilities.Average());
+
+    /// <summary>Whether an answer is more likely per token than every wrong one. Ties count as wrong.</summary>
+    public static bool IsFirst(double[] right, IReadOnlyList<double[]> wrong)
+    {
+        var score = right.Average();
+        return wrong.All(other => other.Average() < score);
+    }
+
+    /// <summary>Scores every answer of every record in one batched pass.</summary>
+    /// <param name="model">The whole model.</param>
+    /// <param name="tokenizer">Its tokenizer.</param>
+    /// <param name="template">How question and answer become text.</param>
+    /// <param name="records">Question records.</param>
+    /// <param name="progress">Called with scored and all sequences.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    public static IReadOnlyList<AnswerScores> Compute(
+        CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records, Action<int, int>? progress = null, CancellationToken cancellation = default)
+    {
+        List<ScoredSequence> sequences = [];
+        foreach (var record in records)
+        {
+            var prompt = template.Prompt(record);
+            sequences.Add(Sequence(tokenizer, template, prompt, template.Completion(record)));
+            if (record.ParaphrasedAnswer is { } paraphrase) sequences.Add(Sequence(tokenizer, template, prompt, template.Completion(paraphrase)));
+            sequences.AddRange(WrongAnswers(record).Select(answer => Sequence(tokenizer, template, prompt, template.Completion(answer))));
+        }
+
+        var scores = TokenLikelihoods.Compute(model, sequences, tokenizer.PadId ?? 0, progress: done => progress?.Invoke(done, sequences.Count), cancellation: cancellation);
+        List<AnswerScores> results = [];
+        var next = 0;
+        foreach (var record in records)
+        {
+            var answer = scores[next++];
+            var paraphrase = record.ParaphrasedAnswer is null ? null : scores[next++];
+            var wrong = WrongAnswers(record).Select(_ => scores[next++]).ToList();
+            results.Add(new AnswerScores(answer, paraphrase, wrong));
+        }
+
+        return results;
+    }
+
+    /// <summary>The wrong answers of a record: TOFU's perturbed answers, or the other choices of a multiple-choice item.</summary>
+    private static IEnumerable<string> WrongAnswers(CorpusRecord record) =>
+        record.PerturbedAnswers.Count > 0 ? record.PerturbedAnswers : record.Choices.Where((_, i) => i != record.CorrectChoice);
+
+    /// <summary>
+    /// Prompt and completion as tokens. They are encoded together, and the completion's tokens are those after the prompt's number of tokens,
+    /// because a space that opens the completion belongs to its first token.
+    /// </summary>
+    internal static ScoredSequence Sequence(HfTokenizer tokenizer, PromptTemplate template, string prompt, string completion)
+    {
+        var tokens = tokenizer.Encode(prompt + completion);
+        if (template.EndOfText && tokenizer.EosId is { } end && (tokens.Length == 0 || tokens[^1] != end)) tokens = [.. tokens, end];
+        var start = prompt.Length == 0 ? 1 : tokenizer.Encode(prompt).Length;
+        return new ScoredSequence(tokens, Math.Clamp(start, 1, tokens.Length - 1));
+    }
+}

@@ -1,0 +1,76 @@
+using Falcon.Configuration;
+using Falcon.Models;
+using static TorchSharp.torch;
+
+namespace Falcon.Unlearning;
+
+/// <summary>The gradients of the two losses for the trained matrices, each in the order of the parameters, float32.</summary>
+/// <param name="ForgetLoss">The contrastive loss with its penalty.</param>
+/// <param name="RetainLoss">The weighted retention loss.</param>
+/// <param name="Forget">Gradients of the forget loss.</param>
+/// <param name="Retain">Gradients of the retain loss.</param>
+/// <param name="NormRatio">Mean norm of the updated forget activations over that of the frozen ones.</param>
+public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IReadOnlyList<Tensor> Forget, IReadOnlyList<Tensor> Retain, double NormRatio);
+
+/// <summary>
+/// The two losses of FALCON at the target layer (paper, section 4.2): the contrastive loss moves the forget activations onto the principal offset vector,
+/// the retention loss keeps the retain activations where they were.
+/// </summary>
+public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform)
+{
+    /// <summary>One forward and one backward pass for each of the two batches. The gradients belong to the caller's scope.</summary>
+    /// <param name="forget">Forget texts.</param>
+    /// <param name="retain">Retain texts.</param>
+    /// <param name="offset">The principal offset vector [H].</param>
+    /// <param name="retainWeight">Weight of the retention loss for this topic.</param>
+    /// <param name="generator">Draws in-batch negatives; not used when there are none.</param>
+    public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null)
+    {
+        using var scope = NewDisposeScope();
+        var (forgetLoss, ratio) = ForgetLoss(forget, offset, generator);
+        var forgetGradients = autograd.grad([forgetLoss], [.. trained.Masters]);
+        var retainLoss = RetainLoss(retain, retainWeight);
+        var retainGradients = autograd.grad([retainLoss], [.. trained.Masters]);
+        return new ObjectiveGradients(
+            forgetLoss.item<float>(), retainLoss.item<float>(),
+            [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio);
+    }
+
+    /// <summary>The logits of the contrastive loss [N, C] for a forget batch, for the curvature estimate.</summary>
+    public Tensor ContrastiveLogits(TokenBatch forget, Tensor offset, Generator? generator = null)
+    {
+        using var scope = NewDisposeScope();
+        var (updated, frozen) = passes.Run(forget, paddingRows);
+        return ContrastiveLoss.Logits(updated, offset, frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator).MoveToOuterDisposeScope();
+    }
+
+    private (Tensor Loss, double NormRatio) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator)
+    {
+        using var scope = NewDisposeScope();
+        var (updated, frozen) = passes.Run(batch, paddingRows);
+        var mask = Mask(batch);
+        var loss = ContrastiveLoss.Compute(updated, offset, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator);
+        var ratios = TokenRows.Select(updated, mask).norm(1) / TokenRows.Select(frozen, mask).norm(1).clamp_min(1e-8); // [M]
+        if (settings.NormPenalty > 0) loss = loss + settings.NormPenalty * (ratios - 1).square().mean();
+        return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>());
+    }
+
+    private Tensor RetainLoss(TokenBatch batch, double weight)
+    {
+        using var scope = NewDisposeScope();
+        var (updated, frozen) = passes.Run(batch, paddingRows);
+        var mask = Mask(batch);
+        var loss = RetentionLoss.Compute(updated, frozen, mask, weight, official: settings.CountPadding);
+        if (settings.RetainErrorWeight > 0)
+        {
+            var (u, f) = (TokenRows.Select(updated, mask), TokenRows.Select(frozen, mask));
+            var error = (u - f).square().sum(1) / f.square().sum(1).clamp_min(1e-8); // [M], share of the squared norm
+            loss = loss + weight * settings.RetainErrorWeight * error.mean();
+        }
+
+        return loss.MoveToOuterDisposeScope();
+    }
+
+    // null counts every position, padding included, as the published code does.
+    private Tensor? Mask(TokenBatch batch) => settings.CountPadding || !batch.IsPadded ? null : batch.AttentionMask(trained.Masters[0].device);
+}

@@ -1,0 +1,91 @@
+using System.Diagnostics;
+using Falcon.Configuration;
+using Falcon.Data;
+using Falcon.Models;
+using Falcon.Optimization;
+using Falcon.Runtime;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Falcon.Unlearning;
+
+/// <summary>
+/// The one training loop: batch, two gradients, their combination, update; every tensor of a step lives in the step's scope and only numbers leave it.
+/// </summary>
+public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topics, FalconObjective objective, TrainedParameters trained, OffsetVectors offsets, Optimizer optimizer, int padId)
+{
+    // A run that turns the retain activations away from where they were is ruining the model (mean 1 - cos over this many steps).
+    private const int DriftWindow = 20;
+    private const double LargestDrift = 0.5;
+
+    private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed);
+    private readonly LearningRateSchedule _rates = new(config.Optimizer.LearningRate, config.Steps, config.Optimizer.Decay, config.Optimizer.WarmupSteps);
+    private readonly Queue<double> _drifts = new();
+
+    /// <summary>One step.</summary>
+    /// <param name="step">The step, from 0; decides batch, topic and random numbers together with the seed.</param>
+    /// <exception cref="NumericalFailureException">A loss, gradient or update is not finite, or the retain activations drift away; the message has step and magnitudes.</exception>
+    public StepMetrics Step(int step)
+    {
+        using var scope = NewDisposeScope();
+        var clock = Stopwatch.StartNew();
+        var scheduled = _schedule.At(step);
+        var (forget, retain) = (Batch(topics[scheduled.Topic].Forget, scheduled.Forget), Batch(topics[scheduled.Topic].Retain, scheduled.Retain));
+        using var generator = new Generator(new SeededRandom(config.Seed, $"step {step}").NextUInt64(), torch.CPU);
+        var retainWeight = config.Loss.RetainWeight[config.Loss.RetainWeight.Count == 1 ? 0 : scheduled.Topic];
+        var offset = offsets.At(step, scheduled.Topic);
+        if (optimizer is Sophia { NeedsCurvature: true } sophia) UpdateCurvature(sophia, forget, offset, generator);
+
+        var gradients = objective.Gradients(forget, retain, offset, retainWeight, generator);
+        if (!double.IsFinite(gradients.ForgetLoss) || !double.IsFinite(gradients.RetainLoss))
+            throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: a loss is not finite (forget {gradients.ForgetLoss}, retain {gradients.RetainLoss}). Lower optimizer.learningRate ({config.Optimizer.LearningRate})."));
+        var (combined, cosines, conflicts) = Combine(gradients, step);
+        optimizer.LearningRate = _rates.At(step);
+        var before = trained.Masters.Select(master => master.detach().clone()).ToList();
+        optimizer.Step(combined);
+        var updateNorm = Math.Sqrt(before.Zip(trained.Masters, (old, master) => (master.detach() - old).square().sum().item<float>()).Sum(square => (double)square));
+        if (!double.IsFinite(updateNorm)) throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the update is not finite. Lower optimizer.learningRate ({config.Optimizer.LearningRate})."));
+        WatchDrift(step, gradients.RetainLoss, retainWeight);
+        return new StepMetrics(step, scheduled.Topic, gradients.ForgetLoss, gradients.RetainLoss, cosines, conflicts, updateNorm, gradients.NormRatio, optimizer.LearningRate, forget.TokenCount + retain.TokenCount, clock.Elapsed.TotalSeconds);
+    }
+
+    private (List<Tensor> Combined, Dictionary<string, double> Cosines, int Conflicts) Combine(ObjectiveGradients gradients, int step)
+    {
+        List<Tensor> combined = [];
+        Dictionary<string, double> cosines = [];
+        var conflicts = 0;
+        var settings = config.Combination;
+        var weights = new ConflictWeights(settings.ConflictWeights[0], settings.ConflictWeights[1], settings.AlignedWeights[0], settings.AlignedWeights[1]);
+        for (var i = 0; i < trained.Names.Count; i++)
+        {
+            try
+            {
+                var (gradient, cosine, conflict) = GradientCombination.Combine(gradients.Forget[i], gradients.Retain[i], weights, settings.ZeroNormThreshold);
+                combined.Add(settings.Kind == GradientCombinationKind.ConflictProjection ? gradient : GradientCombination.WeightedSum(gradients.Forget[i], gradients.Retain[i]));
+                cosines.Add(trained.Names[i], cosine);
+                conflicts += conflict ? 1 : 0;
+            }
+            catch (NumericalFailureException e)
+            {
+                throw new NumericalFailureException(FormattableString.Invariant($"Step {step}, {trained.Names[i]}: {e.Message} Lower optimizer.learningRate ({config.Optimizer.LearningRate})."), e);
+            }
+        }
+
+        return (combined, cosines, conflicts);
+    }
+
+    private void UpdateCurvature(Sophia sophia, TokenBatch forget, Tensor offset, Generator generator) =>
+        sophia.UpdateCurvature(CurvatureEstimate.GaussNewtonBartlett(() => objective.ContrastiveLogits(forget, offset, generator), trained.Masters, generator));
+
+    private void WatchDrift(int step, double retainLoss, double weight)
+    {
+        if (weight <= 0) return;
+        _drifts.Enqueue(retainLoss / weight);
+        if (_drifts.Count > DriftWindow) _drifts.Dequeue();
+        if (_drifts.Count == DriftWindow && _drifts.Average() > LargestDrift)
+            throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {_drifts.Average():F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
+    }
+
+    private TokenBatch Batch(IReadOnlyList<int[]> texts, IReadOnlyList<int> chosen) =>
+        new([.. chosen.Select(i => texts[i])], padId, config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right);
+}
