@@ -34,6 +34,9 @@ public sealed class AttentionContext : IDisposable
 
     internal Tensor Sin { get; }
 
+    /// <summary>Whether some query may see no key at all, so that its row of the mask is uniform.</summary>
+    internal bool HasEmptyRows => _padding is not null && _paddingRows == PaddingRows.Uniform;
+
     /// <summary>A causal pass over sequences of <paramref name="length"/> tokens whose padding, if any, is on the right: no real token sees it, so no mask is needed.</summary>
     public static AttentionContext Causal(ModelConfig config, long length, ScalarType dtype, Device device)
     {

@@ -35,7 +35,13 @@ public sealed class CausalLM
     public Device Device { get; }
 
     /// <summary>The same model with some weights replaced by borrowed tensors, which must have the same dtype and shape.</summary>
-    public CausalLM With(IReadOnlyDictionary<string, Tensor> replaced) => new(Config, _weights, replaced);
+    public CausalLM With(IReadOnlyDictionary<string, Tensor> replaced)
+    {
+        if (_replaced is null) return new CausalLM(Config, _weights, replaced);
+        var all = new Dictionary<string, Tensor>(_replaced);
+        foreach (var (name, tensor) in replaced) all[name] = tensor;
+        return new CausalLM(Config, _weights, all);
+    }
 
     /// <summary>A weight by its Hugging Face name; borrowed.</summary>
     /// <exception cref="KeyNotFoundException">The model has no such tensor, or its layer was not loaded.</exception>
@@ -117,7 +123,9 @@ public sealed class CausalLM
         var group = Config.HeadCount / Config.KeyValueHeadCount;
         if (group > 1) (key, value) = (Repeat(key, group), Repeat(value, group));
         var mask = context.Mask(Config.SlidingWindows[layer]);
-        var attended = nn.functional.scaled_dot_product_attention(query, key, value, mask, 0, mask is null); // scale D^-1/2
+        var attended = context.HasEmptyRows
+            ? PlainAttention(query, key, value, mask!)
+            : nn.functional.scaled_dot_product_attention(query, key, value, mask, 0, mask is null); // scale D^-1/2
         attended = attended.transpose(1, 2).reshape(batch, length, Config.HeadCount * Config.HeadSize);
         return (hidden + Linear(layer, "self_attn.o_proj", attended)).MoveToOuterDisposeScope();
     }
@@ -149,6 +157,14 @@ public sealed class CausalLM
         using var scope = NewDisposeScope();
         var shape = heads.shape;
         return heads.unsqueeze(2).expand(shape[0], shape[1], group, shape[2], shape[3]).reshape(shape[0], shape[1] * group, shape[2], shape[3]).MoveToOuterDisposeScope();
+    }
+
+    // The fused kernel's backward pass recomputes the softmax from a log-sum, which loses the normalisation of rows that see nothing.
+    private Tensor PlainAttention(Tensor query, Tensor key, Tensor value, Tensor mask)
+    {
+        using var scope = NewDisposeScope();
+        var scores = query.matmul(key.transpose(2, 3)) / Math.Sqrt(Config.HeadSize) + mask; // [B, A, T, K]
+        return nn.functional.softmax(scores.to(float32), -1).to(query.dtype).matmul(value).MoveToOuterDisposeScope();
     }
 
     // RMSNorm: mean square in float32, back to the compute dtype, then times the weight.

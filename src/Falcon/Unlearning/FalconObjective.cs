@@ -16,7 +16,12 @@ public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IR
 /// The two losses of FALCON at the target layer (paper, section 4.2): the contrastive loss moves the forget activations onto the principal offset vector,
 /// the retention loss keeps the retain activations where they were.
 /// </summary>
-public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform)
+/// <param name="passes">The forward passes.</param>
+/// <param name="trained">The matrices in training.</param>
+/// <param name="settings">Temperature, negatives, penalties.</param>
+/// <param name="paddingRows">What left padding attends to; matters only where padding counts.</param>
+/// <param name="plainPasses">Run two whole passes instead of sharing the prefix; for comparison.</param>
+public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false)
 {
     /// <summary>One forward and one backward pass for each of the two batches. The gradients belong to the caller's scope.</summary>
     /// <param name="forget">Forget texts.</param>
@@ -40,14 +45,14 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     public Tensor ContrastiveLogits(TokenBatch forget, Tensor offset, Generator? generator = null)
     {
         using var scope = NewDisposeScope();
-        var (updated, frozen) = passes.Run(forget, paddingRows);
+        var (updated, frozen) = Run(forget);
         return ContrastiveLoss.Logits(updated, offset, frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator).MoveToOuterDisposeScope();
     }
 
     private (Tensor Loss, double NormRatio) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator)
     {
         using var scope = NewDisposeScope();
-        var (updated, frozen) = passes.Run(batch, paddingRows);
+        var (updated, frozen) = Run(batch);
         var mask = Mask(batch);
         var loss = ContrastiveLoss.Compute(updated, offset, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator);
         var ratios = TokenRows.Select(updated, mask).norm(1) / TokenRows.Select(frozen, mask).norm(1).clamp_min(1e-8); // [M]
@@ -58,7 +63,7 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     private Tensor RetainLoss(TokenBatch batch, double weight)
     {
         using var scope = NewDisposeScope();
-        var (updated, frozen) = passes.Run(batch, paddingRows);
+        var (updated, frozen) = Run(batch);
         var mask = Mask(batch);
         var loss = RetentionLoss.Compute(updated, frozen, mask, weight, official: settings.CountPadding);
         if (settings.RetainErrorWeight > 0)
@@ -70,6 +75,8 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
 
         return loss.MoveToOuterDisposeScope();
     }
+
+    private (Tensor Updated, Tensor Frozen) Run(TokenBatch batch) => plainPasses ? passes.RunPlainly(batch, paddingRows) : passes.Run(batch, paddingRows);
 
     // null counts every position, padding included, as the published code does.
     private Tensor? Mask(TokenBatch batch) => settings.CountPadding || !batch.IsPadded ? null : batch.AttentionMask(trained.Masters[0].device);

@@ -7,8 +7,17 @@ namespace Falcon.Unlearning;
 /// The only arithmetic that the losses need: the residual stream at the target layer, from the frozen and from the updated weights. Nothing above the
 /// target runs, and all that lies before the lowest trained matrix runs once for both (docs/method.md, performance budget).
 /// </summary>
-public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target)
+/// <param name="frozen">The unchanged model.</param>
+/// <param name="trained">The matrices in training.</param>
+/// <param name="target">The layer whose output enters the losses.</param>
+/// <param name="alsoChanged">Further weights of the updated model that differ from the frozen ones without being trained; null for none.</param>
+public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target, IReadOnlyDictionary<string, Tensor>? alsoChanged = null)
 {
+    private readonly int _lowest = Math.Min(trained.LowestLayer, alsoChanged?.Keys.Select(TrainedParameters.LayerOf).DefaultIfEmpty(int.MaxValue).Min() ?? int.MaxValue);
+
+    // The prefix may end inside the lowest layer only while the rest of that layer is the same in both models.
+    private readonly bool _startsAtDownProjection = trained.StartsAtDownProjection && alsoChanged is not { Count: > 0 };
+
     /// <summary>The layer whose output enters the losses.</summary>
     public int Target { get; } = target;
 
@@ -17,21 +26,20 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen, paddingRows);
-        var lowest = trained.LowestLayer;
         Tensor start, inner = start = null!, reference;
         using (no_grad())
         {
-            start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device)), 0, lowest - 1, context);
-            if (trained.StartsAtDownProjection)
+            start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device)), 0, _lowest - 1, context);
+            if (_startsAtDownProjection)
             {
-                start = frozen.AttentionBlock(lowest, start, context);
-                inner = frozen.DownProjectionInput(lowest, start);
+                start = frozen.AttentionBlock(_lowest, start, context);
+                inner = frozen.DownProjectionInput(_lowest, start);
             }
 
-            reference = Suffix(frozen, start, inner, lowest, context);
+            reference = Suffix(frozen, start, inner, context);
         }
 
-        var updated = Suffix(trained.Updated(frozen), start, inner, lowest, context);
+        var updated = Suffix(Updated(), start, inner, context);
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
@@ -43,14 +51,16 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         var ids = batch.InputIds(frozen.Device);
         Tensor reference;
         using (no_grad()) reference = frozen.HiddenStates(ids, Target, context);
-        return (trained.Updated(frozen).HiddenStates(ids, Target, context).MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
+        return (Updated().HiddenStates(ids, Target, context).MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
-    private Tensor Suffix(CausalLM model, Tensor start, Tensor? inner, int lowest, AttentionContext context)
+    private CausalLM Updated() => trained.Updated(alsoChanged is null ? frozen : frozen.With(alsoChanged));
+
+    private Tensor Suffix(CausalLM model, Tensor start, Tensor? inner, AttentionContext context)
     {
         using var scope = NewDisposeScope();
-        if (inner is null) return model.Layers(start, lowest, Target, context).MoveToOuterDisposeScope();
-        var afterLowest = model.DownProjection(lowest, start, inner);
-        return model.Layers(afterLowest, lowest + 1, Target, context).MoveToOuterDisposeScope();
+        if (inner is null) return model.Layers(start, _lowest, Target, context).MoveToOuterDisposeScope();
+        var afterLowest = model.DownProjection(_lowest, start, inner);
+        return model.Layers(afterLowest, _lowest + 1, Target, context).MoveToOuterDisposeScope();
     }
 }

@@ -65,7 +65,7 @@ public sealed class TrainedParameters : IDisposable
         using var same = _masters[index].copy_(value);
     }
 
-    private static int LayerOf(string name)
+    internal static int LayerOf(string name)
     {
         var parts = name.Split('.');
         return int.Parse(parts[2], System.Globalization.CultureInfo.InvariantCulture);
