@@ -117,6 +117,26 @@ public sealed class HfTokenizerTests : IDisposable
     }
 
     [Fact]
+    public void RenderChat_KnowsTheSpecialTokensAndTheMessages()
+    {
+        Write("tokenizer.json", Tokenizer().ToJsonString());
+        Write("tokenizer_config.json", """{"bos_token":"<s>","eos_token":"</s>","chat_template":"{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ opening }}{% endif %}"}""");
+        var tokenizer = HfTokenizer.Load(_directory);
+        ChatMessage[] messages = [new("user", "Hi"), new("assistant", "Ho")];
+
+        Assert.Equal("<s>[user] Hi</s>[assistant] Ho</s>", tokenizer.RenderChat(messages, addGenerationPrompt: false));
+        Assert.Equal("<s>[user] Hi</s>[assistant] Ho</s>>", tokenizer.RenderChat(messages, addGenerationPrompt: true, new Dictionary<string, object?> { ["opening"] = ">" }));
+    }
+
+    [Fact]
+    public void RenderChat_WithoutTemplate_SaysSo()
+    {
+        Write("tokenizer.json", Tokenizer().ToJsonString());
+
+        Assert.Throws<UserInputException>(() => HfTokenizer.Load(_directory).RenderChat([], addGenerationPrompt: true));
+    }
+
+    [Fact]
     public void Encode_MergesByRank_AndFindsSpecialTokensInTheText()
     {
         Write("tokenizer.json", Tokenizer().ToJsonString());
