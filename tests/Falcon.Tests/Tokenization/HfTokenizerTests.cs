@@ -149,6 +149,18 @@ public sealed class HfTokenizerTests : IDisposable
     }
 
     [Fact]
+    public void Encode_DollarInASplitPattern_StandsForEveryLineEnd()
+    {
+        var file = Tokenizer();
+        file["pre_tokenizer"] = JsonNode.Parse("""{"type":"Split","pattern":{"Regex":"b$"},"behavior":"Isolated"}""");
+        file["model"] = JsonNode.Parse("""{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}""");
+        Write("tokenizer.json", file.ToJsonString());
+
+        // In Oniguruma the first b, before a line feed, is split off as well; the middle one is not.
+        Assert.Equal([0, 1, 2, 0, 0, 1], HfTokenizer.Load(_directory).Encode("ab\nabaab", addSpecialTokens: false));
+    }
+
+    [Fact]
     public void Encode_LoneSurrogate_CountsAsReplacementCharacter()
     {
         var tokenizer = HfTokenizer.Load(AnyByteLevelTokenizer());
