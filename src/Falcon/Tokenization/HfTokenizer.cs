@@ -1,4 +1,5 @@
 using System.Text;
+using Falcon.Runtime;
 
 namespace Falcon.Tokenization;
 
@@ -19,6 +20,8 @@ public sealed class HfTokenizer
     private readonly Dictionary<int, AddedToken> _addedById = [];
     private readonly Dictionary<string, int> _addedByContent = [];
     private readonly HashSet<string> _specialContents;
+    private readonly Dictionary<string, object?> _chatTokens = [];
+    private readonly Lazy<ChatTemplate> _chatTemplate;
 
     private HfTokenizer(TokenizerFiles files)
     {
@@ -42,6 +45,10 @@ public sealed class HfTokenizer
         EosId = IdOf(EosToken);
         PadId = IdOf(files.SpecialToken("pad_token")) ?? EosId;
         ChatTemplate = files.ChatTemplate();
+        foreach (var name in new[] { "bos_token", "eos_token", "pad_token", "unk_token" })
+            if (files.SpecialToken(name) is { } content) _chatTokens[name] = content;
+        _chatTemplate = new(() => Tokenization.ChatTemplate.Parse(ChatTemplate
+            ?? throw new UserInputException($"{file.File}: the tokenizer has no chat template beside it. Add a chat_template.jinja, or use plain prompts.")));
     }
 
     /// <summary>Number of ids: the highest id of the vocabulary and the added tokens, plus one.</summary>
@@ -67,8 +74,8 @@ public sealed class HfTokenizer
 
     /// <summary>Reads the tokenizer of a model directory.</summary>
     /// <param name="modelDirectory">The directory with <c>tokenizer.json</c> and, as a rule, <c>tokenizer_config.json</c>.</param>
-    /// <exception cref="Falcon.Runtime.UserInputException">There is no such directory, or no tokenizer.json in it.</exception>
-    /// <exception cref="Falcon.Runtime.UnsupportedCheckpointException">A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.</exception>
+    /// <exception cref="UserInputException">There is no such directory, or no tokenizer.json in it.</exception>
+    /// <exception cref="UnsupportedCheckpointException">A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.</exception>
     public static HfTokenizer Load(string modelDirectory) => new(new TokenizerFiles(modelDirectory));
 
     /// <summary>The ids of a text.</summary>
@@ -104,6 +111,25 @@ public sealed class HfTokenizer
 
     /// <summary>Whether <see cref="Decode"/> leaves this id out when it skips special tokens.</summary>
     public bool IsSpecial(int id) => _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
+
+    /// <summary>The prompt of a conversation by the model's chat template. Encode it without adding special tokens: the template writes them itself.</summary>
+    /// <param name="messages">The conversation.</param>
+    /// <param name="addGenerationPrompt">Whether the prompt ends where the assistant's next answer begins.</param>
+    /// <param name="variables">More variables of the template, such as <c>tools</c> or <c>enable_thinking</c>; they win over those of this method.</param>
+    /// <exception cref="UserInputException">The model has no chat template.</exception>
+    /// <exception cref="ChatTemplateException">The template refused the conversation.</exception>
+    /// <exception cref="UnsupportedCheckpointException">The template uses something that is not supported; the message names the line.</exception>
+    public string RenderChat(IEnumerable<ChatMessage> messages, bool addGenerationPrompt, IReadOnlyDictionary<string, object?>? variables = null)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        var all = new Dictionary<string, object?>(_chatTokens)
+        {
+            ["messages"] = messages.Select(message => new Dictionary<string, object?> { ["role"] = message.Role, ["content"] = message.Content }).ToList(),
+            ["add_generation_prompt"] = addGenerationPrompt,
+        };
+        foreach (var (name, value) in variables ?? new Dictionary<string, object?>()) all[name] = value;
+        return _chatTemplate.Value.Render(all);
+    }
 
     private void EncodeText(string text, List<int> ids)
     {

@@ -24,9 +24,9 @@ internal sealed class SplitPattern
 
     public static SplitPattern Literal(string text) => new(text);
 
-    /// <summary>In Oniguruma 'ſ (U+017F) counts as 's where case is ignored; in .NET it does not.</summary>
+    /// <summary>In Oniguruma 'ſ (U+017F) counts as 's where case is ignored, in .NET it does not; and ^ and $ stand for line ends, as with Multiline.</summary>
     public static SplitPattern Expression(string pattern) =>
-        new(new Regex(pattern.Replace("(?i:'s", "(?i:'[s\u017F]", StringComparison.Ordinal), RegexOptions.Compiled | RegexOptions.CultureInvariant));
+        new(new Regex(pattern.Replace("(?i:'s", "(?i:'[s\u017F]", StringComparison.Ordinal), RegexOptions.Compiled | RegexOptions.CultureInvariant | RegexOptions.Multiline));
 
     public static SplitPattern Read(TokenizerSection section)
     {

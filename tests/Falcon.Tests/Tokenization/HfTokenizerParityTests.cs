@@ -44,7 +44,7 @@ public sealed class HfTokenizerParityTests
     public void Encode_WikiText_GivesTheSameIds(string family)
     {
         var tokenizer = LoadOrSkip(family);
-        var expected = Fixture(family).GetProperty("wikitext");
+        if (!Fixture(family).TryGetProperty("wikitext", out var expected)) Assert.Skip($"{family} has no hash over WikiText");
         var text = File.ReadAllText(Fixtures.SharedOrSkip("data", "wikitext2", "valid.txt"));
 
         long tokens = 0;

@@ -117,6 +117,26 @@ public sealed class HfTokenizerTests : IDisposable
     }
 
     [Fact]
+    public void RenderChat_KnowsTheSpecialTokensAndTheMessages()
+    {
+        Write("tokenizer.json", Tokenizer().ToJsonString());
+        Write("tokenizer_config.json", """{"bos_token":"<s>","eos_token":"</s>","chat_template":"{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ opening }}{% endif %}"}""");
+        var tokenizer = HfTokenizer.Load(_directory);
+        ChatMessage[] messages = [new("user", "Hi"), new("assistant", "Ho")];
+
+        Assert.Equal("<s>[user] Hi</s>[assistant] Ho</s>", tokenizer.RenderChat(messages, addGenerationPrompt: false));
+        Assert.Equal("<s>[user] Hi</s>[assistant] Ho</s>>", tokenizer.RenderChat(messages, addGenerationPrompt: true, new Dictionary<string, object?> { ["opening"] = ">" }));
+    }
+
+    [Fact]
+    public void RenderChat_WithoutTemplate_SaysSo()
+    {
+        Write("tokenizer.json", Tokenizer().ToJsonString());
+
+        Assert.Throws<UserInputException>(() => HfTokenizer.Load(_directory).RenderChat([], addGenerationPrompt: true));
+    }
+
+    [Fact]
     public void Encode_MergesByRank_AndFindsSpecialTokensInTheText()
     {
         Write("tokenizer.json", Tokenizer().ToJsonString());
@@ -126,6 +146,18 @@ public sealed class HfTokenizerTests : IDisposable
         Assert.Equal([3, 1, 2, 4, 2], tokenizer.Encode("bab</s>zab"));
         Assert.Equal([1, 2], tokenizer.Encode("bab", addSpecialTokens: false));
         Assert.Equal("b ab", tokenizer.Decode([3, 1, 2, 4, 1000], skipSpecialTokens: true));
+    }
+
+    [Fact]
+    public void Encode_DollarInASplitPattern_StandsForEveryLineEnd()
+    {
+        var file = Tokenizer();
+        file["pre_tokenizer"] = JsonNode.Parse("""{"type":"Split","pattern":{"Regex":"b$"},"behavior":"Isolated"}""");
+        file["model"] = JsonNode.Parse("""{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}""");
+        Write("tokenizer.json", file.ToJsonString());
+
+        // In Oniguruma the first b, before a line feed, is split off as well; the middle one is not.
+        Assert.Equal([0, 1, 2, 0, 0, 1], HfTokenizer.Load(_directory).Encode("ab\nabaab", addSpecialTokens: false));
     }
 
     [Fact]
