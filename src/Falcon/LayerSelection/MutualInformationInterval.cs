@@ -23,7 +23,7 @@ public sealed record MutualInformationInterval(double? Low, double? High, int Bo
     /// <summary>
     /// Interval and permutation null of one layer, seeded. A resample draws texts with replacement, paired rows together; since repeated rows make a kernel density
     /// too dense and lower every entropy, the quantiles of the resamples are moved so that their mean is <paramref name="observed"/>.
-    /// Cost: one eigendecomposition of n x n per entropy and resample.
+    /// Cost: one eigendecomposition of n x n per entropy and resample (three a text resample and one a pairing for one domain), n the number of texts.
     /// </summary>
     /// <param name="forgetDomains">One [n_i, d] tensor a domain.</param>
     /// <param name="retain">[m, d].</param>
