@@ -11,13 +11,13 @@ public static class CurvatureEstimate
     /// </summary>
     /// <param name="logits">Computes the logits [N, C] with a graph to the parameters, such as the InfoNCE logits.</param>
     /// <param name="parameters">What to differentiate; all must require a gradient.</param>
-    /// <param name="generator">Samples the labels; on the device of the logits.</param>
+    /// <param name="generator">Samples the labels, on the processor.</param>
     /// <returns>One float32 tensor a parameter, same shape; zero for a parameter the logits do not depend on.</returns>
     public static IReadOnlyList<Tensor> GaussNewtonBartlett(Func<Tensor> logits, IReadOnlyList<Tensor> parameters, Generator generator)
     {
         using var scope = NewDisposeScope();
         var scores = logits().to(float32); // [N, C]
-        var labels = scores.detach().softmax(1).multinomial(1, true, generator).squeeze(1);
+        var labels = scores.detach().softmax(1).cpu().multinomial(1, true, generator).squeeze(1).to(scores.device);
         var loss = nn.functional.cross_entropy(scores, labels);
         var gradients = autograd.grad([loss], [.. parameters], allow_unused: true);
         return [.. gradients.Select((g, i) => Present(g, parameters[i]).to(float32).square().mul_(scores.shape[0]).MoveToOuterDisposeScope())];

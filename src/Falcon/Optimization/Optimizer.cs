@@ -48,7 +48,11 @@ public abstract class Optimizer : IDisposable
         using var scope = NewDisposeScope();
         StepCount++;
         _step.fill_(StepCount);
-        for (var i = 0; i < Parameters.Count; i++) Update(i, Parameters[i], gradients[i].to(float32));
+        for (var i = 0; i < Parameters.Count; i++)
+        {
+            using var parameterScope = NewDisposeScope();
+            Update(i, Parameters[i], gradients[i].to(float32));
+        }
     }
 
     /// <summary>Puts a state back that <see cref="State"/> gave; the values are copied.</summary>
@@ -91,8 +95,17 @@ public abstract class Optimizer : IDisposable
     /// <summary>average = decay * average + (1 - decay) * value, in place.</summary>
     protected static void Average(Tensor average, Tensor value, double decay) => average.mul_(decay).add_(value, alpha: 1 - decay);
 
-    /// <summary>Fails unless there is one tensor a parameter, of its shape.</summary>
-    protected void RequireMatching(IReadOnlyList<Tensor> tensors, string name)
+    /// <summary><see cref="Average(Tensor, Tensor, double)"/> of one moment and value per parameter, without recording a gradient.</summary>
+    /// <exception cref="ArgumentException">Another number or another shape of values.</exception>
+    protected void Average(IReadOnlyList<Tensor> moments, IReadOnlyList<Tensor> values, double decay)
+    {
+        RequireMatching(values, nameof(values));
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        for (var i = 0; i < moments.Count; i++) Average(moments[i], values[i].to(float32), decay);
+    }
+
+    private void RequireMatching(IReadOnlyList<Tensor> tensors, string name)
     {
         if (tensors.Count != Parameters.Count) throw new ArgumentException($"{tensors.Count} tensors for {Parameters.Count} parameters.", name);
         for (var i = 0; i < tensors.Count; i++)

@@ -39,13 +39,7 @@ public sealed class Sophia : Optimizer
     /// <summary>Takes in an estimate of the Hessian diagonal: h = b2 h + (1-b2) estimate.</summary>
     /// <param name="hessianDiagonal">One tensor a parameter, same shape.</param>
     /// <exception cref="ArgumentException">Another number or another shape of tensors.</exception>
-    public void UpdateCurvature(IReadOnlyList<Tensor> hessianDiagonal)
-    {
-        RequireMatching(hessianDiagonal, nameof(hessianDiagonal));
-        using var guard = no_grad();
-        using var scope = NewDisposeScope();
-        for (var i = 0; i < hessianDiagonal.Count; i++) Average(_curvature[i], hessianDiagonal[i].to(float32), _beta2);
-    }
+    public void UpdateCurvature(IReadOnlyList<Tensor> hessianDiagonal) => Average(_curvature, hessianDiagonal, _beta2);
 
     /// <inheritdoc/>
     protected override void Update(int index, Tensor parameter, Tensor gradient)

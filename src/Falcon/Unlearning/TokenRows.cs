@@ -9,8 +9,8 @@ internal static class TokenRows
     public static Tensor Select(Tensor hidden, Tensor? mask)
     {
         using var scope = NewDisposeScope();
-        var rows = hidden.to(float32).reshape(-1, hidden.shape[^1]);
-        return (mask is null ? rows : rows.index_select(0, CountedPositions(hidden, mask))).MoveToOuterDisposeScope();
+        var rows = hidden.reshape(-1, hidden.shape[^1]);
+        return (mask is null ? rows : rows.index_select(0, CountedPositions(hidden, mask))).to(float32).MoveToOuterDisposeScope();
     }
 
     private static Tensor CountedPositions(Tensor hidden, Tensor mask)

@@ -18,13 +18,13 @@ public class CurvatureEstimateTests
         var exact = x.square().T.matmul(p * (1 - p)) / 6;
 
         var mean = zeros_like(exact);
-        for (var i = 0; i < 4000; i++)
+        for (var i = 0; i < 600; i++)
         {
             using var inner = NewDisposeScope();
-            mean.add_(CurvatureEstimate.GaussNewtonBartlett(() => x.matmul(w), [w], generator)[0], alpha: 1.0 / 4000);
+            mean.add_(CurvatureEstimate.GaussNewtonBartlett(() => x.matmul(w), [w], generator)[0], alpha: 1.0 / 600);
         }
 
-        GoldenCases.CloseRelative(exact, mean, 0.06, "mean estimate");
+        GoldenCases.CloseRelative(exact, mean, 0.15, "mean estimate");
     }
 
     [Fact]
@@ -37,7 +37,7 @@ public class CurvatureEstimateTests
         var a = root.matmul(root.T);
         var x = randn([5], generator: generator).requires_grad_();
         Tensor Loss() => x.matmul(a).dot(x) / 2;
-        GoldenCases.CloseRelative(a.diagonal(), CurvatureEstimate.Hutchinson(Loss, [x], generator, samples: 3000)[0], 0.1, "mean estimate");
+        GoldenCases.CloseRelative(a.diagonal(), CurvatureEstimate.Hutchinson(Loss, [x], generator, samples: 600)[0], 0.2, "mean estimate");
         Tensor Separable() => x.pow(3).sum(); // diagonal Hessian 6 x: exact with one sample
         GoldenCases.CloseRelative(x.detach() * 6, CurvatureEstimate.Hutchinson(Separable, [x], generator)[0], 1e-5, "separable");
     }
