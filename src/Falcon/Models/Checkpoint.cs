@@ -29,6 +29,9 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Every tensor of the files with its dtype and shape.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries => [.. _files.SelectMany(file => file.Entries)];
 
+    /// <summary>Number of weights.</summary>
+    public long ParameterCount => Entries.Sum(entry => entry.Shape.Aggregate(1L, (product, size) => product * size));
+
     /// <summary>The stored dtype of a tensor, such as <c>BF16</c>.</summary>
     public string StoredDType(string name) => _tensors[name].Entry.DType;
 

@@ -1,3 +1,4 @@
+using Falcon.Data;
 using System.Text;
 using Falcon.Runtime;
 

@@ -1,4 +1,5 @@
 using Falcon.Data;
+using Falcon.Data;
 using Parquet;
 using Parquet.Serialization;
 

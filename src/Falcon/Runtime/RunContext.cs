@@ -1,0 +1,13 @@
+namespace Falcon.Runtime;
+
+/// <summary>What a run gets from outside: where to log, on what to compute, the clock and the cancellation. Passed explicitly; there are no statics.</summary>
+/// <param name="Log">Messages and progress.</param>
+/// <param name="Device"><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</param>
+/// <param name="DType"><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</param>
+/// <param name="Clock">The time.</param>
+/// <param name="Cancellation">Set by Ctrl-C.</param>
+public sealed record RunContext(IRunLog Log, string Device, string DType, TimeProvider Clock, CancellationToken Cancellation)
+{
+    /// <summary>A silent context that computes in float32 on the CPU; for tests and small programs.</summary>
+    public static RunContext Quiet => new(SilentRunLog.Instance, "cpu", "float32", TimeProvider.System, CancellationToken.None);
+}

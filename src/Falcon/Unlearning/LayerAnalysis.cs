@@ -1,0 +1,70 @@
+using System.Globalization;
+using Falcon.Configuration;
+using Falcon.LayerSelection;
+using Falcon.Models;
+using Falcon.Runtime;
+using static TorchSharp.torch;
+
+namespace Falcon.Unlearning;
+
+/// <summary>The choice of the layer by mutual information of forget and retain activations (FALCON, step 1), as it is written to <c>layers.json</c>.</summary>
+/// <param name="Layers">Every layer that was looked at.</param>
+/// <param name="SelectedLayer">The layer to unlearn at.</param>
+/// <param name="Candidates">All layers whose normalised information is at most 0.1.</param>
+/// <param name="IntervalsOverlap">Whether the interval of the chosen layer overlaps that of the runner-up, so that the data do not settle the choice.</param>
+/// <param name="Samples">Texts of each kind behind the estimates.</param>
+public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int SelectedLayer, IReadOnlyList<int> Candidates, bool? IntervalsOverlap, int Samples)
+{
+    /// <summary>Measures every layer of a range and ranks them.</summary>
+    /// <param name="model">The unchanged model.</param>
+    /// <param name="topics">Forget domains with their retain sets.</param>
+    /// <param name="settings">Samples, eta and intervals.</param>
+    /// <param name="first">Lowest layer.</param>
+    /// <param name="last">Highest layer.</param>
+    /// <param name="seed">Seed of the choice of texts and of the resamples.</param>
+    /// <param name="padId">Padding id.</param>
+    /// <param name="log">Progress and warnings.</param>
+    /// <param name="cancellation">Stops between batches and layers.</param>
+    /// <exception cref="NumericalFailureException">No layer has a valid estimate.</exception>
+    public static LayerAnalysis Measure(CausalLM model, IReadOnlyList<TopicTexts> topics, LayerConfig settings, int first, int last, ulong seed, int padId, IRunLog log, CancellationToken cancellation)
+    {
+        using var scope = NewDisposeScope();
+        List<IReadOnlyList<int[]>> sets = [.. topics.Select((topic, i) => Choose(topic.Forget, settings.Samples, seed, $"analysis, forget {i}"))];
+        // Domains may share one retain set; the texts of all retain sets are pooled.
+        var retainTexts = topics.Select(topic => topic.Retain).Distinct().SelectMany(texts => texts).ToList();
+        sets.Add(Choose(retainTexts, settings.Samples, seed, "analysis, retain"));
+        var total = sets.Sum(set => set.Count);
+        List<IReadOnlyList<Tensor>> states = [];
+        var done = 0;
+        foreach (var set in sets)
+        {
+            states.Add(ActivationSampler.LastTokenStates(model, set, first, last, padId, n => log.Progress("activations", done + n, total), cancellation));
+            done += set.Count;
+        }
+
+        List<LayerEstimate> estimates = [];
+        for (var layer = first; layer <= last; layer++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var perSet = states.Select(set => set[layer - first]).ToList();
+            estimates.Add(LayerSelector.Measure(layer, perSet[..^1], perSet[^1], settings.Eta, (int)(new SeededRandom(seed, "analysis, resamples", layer).NextUInt64() >> 33), settings.BootstrapRounds));
+            log.Progress("mutual information", layer - first + 1, last - first + 1, string.Create(CultureInfo.InvariantCulture, $"layer {layer}: {Describe(estimates[^1])}"));
+        }
+
+        var ranking = LayerSelector.Rank(estimates);
+        foreach (var failed in estimates.Where(estimate => estimate.Failure is not null)) log.Warning($"layer {failed.Layer} is excluded: {failed.Failure}");
+        if (ranking.IntervalsOverlap == true) log.Warning($"the intervals of layers {ranking.BestLayer} and {ranking.RunnerUp} overlap: the data do not settle the choice between them");
+        return new LayerAnalysis(
+            [.. ranking.Table.Select(row => new LayerScore(row.Estimate.Layer, row.Estimate.MutualInformation, row.Estimate.Interval?.Low, row.Estimate.Interval?.High, row.Estimate.Layer == ranking.BestLayer, row.Estimate.Failure ?? row.Verdict))],
+            ranking.BestLayer, ranking.Candidates, ranking.IntervalsOverlap, sets.Min(set => set.Count));
+    }
+
+    /// <summary>The range of layers that a configuration asks for.</summary>
+    public static (int First, int Last) Range(LayerConfig settings, int layers) =>
+        ((int)Math.Round(settings.SearchFrom * (layers - 1)), (int)Math.Round(settings.SearchTo * (layers - 1)));
+
+    private static string Describe(LayerEstimate estimate) => estimate.MutualInformation is { } value ? value.ToString("F2", CultureInfo.InvariantCulture) : "failed";
+
+    private static List<int[]> Choose(IReadOnlyList<int[]> texts, int count, ulong seed, string purpose) =>
+        [.. new SeededRandom(seed, purpose).Permutation(texts.Count).Take(count).Select(i => texts[i])];
+}

@@ -1,0 +1,50 @@
+using System.Globalization;
+using Falcon.Models;
+using Falcon.Optimization;
+using Falcon.Runtime;
+using static TorchSharp.torch;
+
+namespace Falcon.Unlearning;
+
+/// <summary>The state of an interrupted run: masters, optimiser state and step. Random numbers depend on seed and step alone, so nothing else is needed.</summary>
+internal static class TrainingState
+{
+    private const string FileName = "state.safetensors";
+    private const string StepKey = "step";
+
+    /// <summary>Writes the state so that the working directory survives an interruption after <paramref name="step"/> finished steps.</summary>
+    public static void Save(RunDirectory directory, int step, TrainedParameters trained, Optimizer optimizer)
+    {
+        var tensors = trained.ByName.Select(item => Source($"master.{item.Key}", item.Value)).Concat(optimizer.State.Select(item => Source($"optimizer.{item.Key}", item.Value))).ToList();
+        SafetensorsWriter.Write(directory.PathOf(FileName), tensors, new Dictionary<string, string> { [StepKey] = step.ToString(CultureInfo.InvariantCulture) });
+        directory.KeepForResume();
+    }
+
+    /// <summary>Puts a saved state back and cuts metrics.jsonl to it; returns the next step.</summary>
+    /// <exception cref="UserInputException">The state does not fit the run.</exception>
+    public static int Load(RunDirectory directory, TrainedParameters trained, Optimizer optimizer)
+    {
+        var path = directory.PathOf(FileName);
+        if (!File.Exists(path)) throw new UserInputException($"{path}: the state of the interrupted run is missing. Remove {directory.WorkingPath} and start anew.");
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(path);
+        var tensors = file.Entries.ToDictionary(entry => entry.Name, entry => TensorBytes.ToTensor(file, entry));
+        foreach (var name in trained.Names)
+        {
+            if (!tensors.TryGetValue($"master.{name}", out var value)) throw new UserInputException($"{path}: the state has no \"{name}\"; it is of a run with other matrices. Remove {directory.WorkingPath} and start anew.");
+            trained.Load(name, value);
+        }
+
+        const string prefix = "optimizer.";
+        optimizer.Load(tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value));
+        var step = int.Parse(file.Metadata[StepKey], CultureInfo.InvariantCulture);
+        var metrics = directory.PathOf("metrics.jsonl");
+        if (File.Exists(metrics)) File.WriteAllLines(metrics, [.. File.ReadLines(metrics).Take(step)]);
+        return step;
+    }
+
+    /// <summary>Removes the state of a finished run.</summary>
+    public static void Remove(RunDirectory directory) => File.Delete(directory.PathOf(FileName));
+
+    private static SafetensorsSource Source(string name, Tensor tensor) => new(name, TensorBytes.DTypeName(tensor.dtype), tensor.shape, stream => TensorBytes.Write(tensor.detach(), stream));
+}

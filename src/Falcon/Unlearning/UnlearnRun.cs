@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Globalization;
+using Falcon.Configuration;
+using Falcon.Models;
+using Falcon.Optimization;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Falcon.Unlearning;
+
+/// <summary>
+/// The recipe of a run, from files to files: load, choose the layer, prepare the offset vectors, train, save. Read this first.
+/// </summary>
+public static class UnlearnRun
+{
+    /// <summary>Unlearns and writes the run directory: config.json, environment.json, layers.json, metrics.jsonl, run.json and model/.</summary>
+    /// <param name="config">The whole configuration.</param>
+    /// <param name="outDirectory">The directory to write; it appears whole or not at all.</param>
+    /// <param name="resume">Continue the interrupted run of the same directory.</param>
+    /// <param name="context">Log, device, clock, cancellation.</param>
+    /// <exception cref="UserInputException">Settings or files are wrong.</exception>
+    /// <exception cref="NumericalFailureException">The run diverged; nothing is written.</exception>
+    /// <exception cref="OperationCanceledException">Interrupted; the state is kept for <paramref name="resume"/>.</exception>
+    public static RunRecord Execute(UnlearnConfig config, string outDirectory, bool resume, RunContext context)
+    {
+        var clock = Stopwatch.StartNew();
+        config.Validate();
+        using var directory = RunDirectory.Create(outDirectory, resume);
+        using var checkpoint = Checkpoint.Open(config.Model);
+        var tokenizer = HfTokenizer.Load(config.Model);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
+        context.Log.Information(compute.Reason);
+        WriteSettings(directory, config, compute, resume, context);
+        directory.RequireFreeSpace(new DirectoryInfo(checkpoint.Directory).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length), "the new model");
+        var topics = TopicTexts.Read(config.Data, tokenizer);
+
+        var target = config.Layers.Target;
+        var (first, last) = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
+        if (target is { } fixedTarget) _ = TrainedParameters.Select(checkpoint.Config, fixedTarget, config.Layers.Trained, config.Layers.Parameters); // fails early
+        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, target ?? last);
+        var frozen = new CausalLM(checkpoint.Config, weights);
+        var padId = tokenizer.PadId ?? 0;
+        if (target is null)
+        {
+            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, first, last, config.Seed, padId, context.Log, context.Cancellation);
+            directory.WriteJson("layers.json", analysis);
+            target = analysis.SelectedLayer;
+            context.Log.Information($"layer {target} has the lowest mutual information of layers {first} to {last}");
+        }
+
+        using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, target.Value, config.Layers.Trained, config.Layers.Parameters));
+        context.Log.Information($"training {trained.Names.Count} matrices of layers {trained.LowestLayer} to {target} ({trained.Masters.Sum(master => master.numel()).ToString("N0", CultureInfo.InvariantCulture)} parameters)");
+        using var offsets = OffsetVectors.Make(frozen, target.Value, topics, config, padId, (done, total) => context.Log.Progress("offset vectors", done, total), context.Cancellation);
+        using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters);
+        var objective = new FalconObjective(new LayerPasses(frozen, trained, target.Value), trained, config.Loss);
+        var trainer = new Trainer(config, topics, objective, trained, offsets, optimizer, padId);
+
+        Train(trainer, trained, optimizer, config, directory, context);
+        TrainingState.Remove(directory);
+
+        CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
+        List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files.Select(file => file with { Name = $"before/{file.Name}" })];
+        files.AddRange(ContentHash.OfModel(directory.PathOf("model"), context.Cancellation).Files.Select(file => file with { Name = $"model/{file.Name}" }));
+        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path, context.Cancellation))));
+        var record = new RunRecord("unlearn", $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}", [], [], files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target);
+        directory.WriteJson("run.json", record);
+        directory.Commit();
+        return record;
+    }
+
+    private static void Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, UnlearnConfig config, RunDirectory directory, RunContext context)
+    {
+        var clock = Stopwatch.StartNew();
+        var start = directory.IsResumed ? TrainingState.Load(directory, trained, optimizer) : 0;
+        if (start > 0) context.Log.Information($"resumed at step {start}");
+        for (var step = start; step < config.Steps; step++)
+        {
+            if (context.Cancellation.IsCancellationRequested || (config.CheckpointEvery > 0 && step > start && step % config.CheckpointEvery == 0))
+                TrainingState.Save(directory, step, trained, optimizer);
+            context.Cancellation.ThrowIfCancellationRequested();
+            var metrics = trainer.Step(step);
+            directory.AppendLine("metrics.jsonl", metrics);
+            var left = clock.Elapsed / (step - start + 1) * (config.Steps - step - 1);
+            context.Log.Progress("unlearning", step + 1, config.Steps, string.Create(CultureInfo.InvariantCulture,
+                $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s  {left:mm\\:ss} left"));
+        }
+    }
+
+    private static Optimizer MakeOptimizer(OptimizerConfig settings, IReadOnlyList<Tensor> masters) => settings.Kind switch
+    {
+        OptimizerKind.Sophia => new Sophia(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, curvatureInterval: settings.CurvatureEvery, weightDecay: settings.WeightDecay),
+        OptimizerKind.SophiaOfficial => new SophiaOfficial(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, weightDecay: settings.WeightDecay),
+        _ => new AdamW(masters, settings.LearningRate, settings.Beta1, settings.Beta2, weightDecay: settings.WeightDecay),
+    };
+
+    private static void WriteSettings(RunDirectory directory, UnlearnConfig config, ComputeOptions compute, bool resume, RunContext context)
+    {
+        var text = ConfigFile.Write(config);
+        var path = directory.PathOf("config.json");
+        if (resume && File.Exists(path) && File.ReadAllText(path) != text)
+            throw new UserInputException($"{path}: the interrupted run had other settings. Resume it with the same command, or remove {directory.WorkingPath} to start anew.");
+        File.WriteAllText(path, text);
+        directory.WriteJson("environment.json", EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)config.Seed, context.Clock, get_num_threads()));
+    }
+}
