@@ -141,7 +141,7 @@ public class OptimizerTests
     {
         double Value(string key) => hyper.GetProperty(key).GetDouble();
         var (beta1, beta2) = (hyper.GetProperty("betas")[0].GetDouble(), hyper.GetProperty("betas")[1].GetDouble());
-        return name.StartsWith("zeta", StringComparison.Ordinal)
+        return name.Contains("zeta", StringComparison.Ordinal) // only the name tells which of the two rules made the numbers
             ? new SophiaOfficial(parameters, Value("lr"), beta1, beta2, Value("rho"), Value("bs"), Value("eps"), Value("weight_decay"))
             : new Sophia(parameters, Value("lr"), beta1, beta2, Value("rho"), Value("bs"), 2, Value("eps"), Value("weight_decay"));
     }

@@ -58,6 +58,18 @@ public class GradientCombinationTests
     }
 
     [Fact]
+    public void Combine_CosineDoesNotChangeWithScale()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(2);
+        var (f, r) = (randn([4, 3], generator: generator), randn([4, 3], generator: generator));
+        var plain = GradientCombination.Combine(f, r).Cosine;
+        Assert.Equal(nn.functional.cosine_similarity(f.reshape(-1), r.reshape(-1), dim: 0).item<float>(), plain, 1e-6);
+        CsCheck.Check.Sample(CsCheck.Gen.Double[1e-3, 1e3], scale =>
+            Assert.Equal(plain, GradientCombination.Combine(f * scale, r).Cosine, 1e-5), iter: 30, threads: 1);
+    }
+
+    [Fact]
     public void Combine_RetainGradientOfRoundingNoise_IsNoConflict()
     {
         using var scope = NewDisposeScope();
