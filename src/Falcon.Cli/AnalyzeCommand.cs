@@ -15,10 +15,9 @@ internal static class AnalyzeCommand
             "analyze --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/layers");
         var corpus = new CorpusOptions(command);
         var layers = OptionParsing.Layers("--layers", "Only these layers, counted from 0.");
-        var samples = new Option<int?>("--samples") { Description = "Texts a set for the estimate.", HelpName = "N" };
+        var samples = OptionParsing.Integer("--samples", "Texts a set for the estimate.", least: 2);
         var eta = OptionParsing.Number("--eta", "Weight of the information between forget domains when there are several.", "X");
         var destination = UnlearnCommand.OutOption();
-        samples.Validators.Add(result => { if (result.GetValueOrDefault<int?>() is < 2) result.AddError("--samples must be at least 2"); });
         foreach (var option in new Option[] { layers, samples, eta, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>

@@ -11,7 +11,6 @@ internal sealed class CommonOptions
         foreach (var option in new Option[] { Json, Device, DType, Seed, Threads, Verbose }) command.Add(option);
         Device.AcceptOneOf("auto", "cpu", "cuda");
         DType.AcceptOneOf("auto", "float32", "bfloat16", "float16");
-        Threads.Validators.Add(result => { if (result.GetValueOrDefault<int?>() is < 1) result.AddError("--threads must be at least 1"); });
     }
 
     public Option<bool> Json { get; } = new("--json") { Description = "Print the result as one JSON object on standard output and nothing else there." };
@@ -30,9 +29,9 @@ internal sealed class CommonOptions
         DefaultValueFactory = _ => "auto",
     };
 
-    public Option<int?> Seed { get; } = new("--seed") { Description = "Seed of every random choice; the default is the one of the configuration.", HelpName = "N" };
+    public Option<int?> Seed { get; } = OptionParsing.Integer("--seed", "Seed of every random choice; the default is the one of the configuration.", least: 0);
 
-    public Option<int?> Threads { get; } = new("--threads") { Description = "CPU threads; the default is all cores.", HelpName = "N" };
+    public Option<int?> Threads { get; } = OptionParsing.Integer("--threads", "CPU threads; the default is all cores.", least: 1);
 
     public Option<bool> Verbose { get; } = new("--verbose", "-v") { Description = "Say more, and show the trace of an error." };
 }

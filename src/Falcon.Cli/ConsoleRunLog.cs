@@ -80,13 +80,15 @@ internal sealed class ConsoleRunLog : IRunLog, IDisposable
     }
 
     /// <summary>A duration as people say it: 0.4 s, 12 s, 3 min 05 s, 1 h 02 min.</summary>
-    internal static string Duration(TimeSpan time) => time switch
+    internal static string Duration(TimeSpan time)
     {
-        { TotalSeconds: < 9.95 } => time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s",
-        { TotalSeconds: < 59.5 } => time.TotalSeconds.ToString("0", CultureInfo.InvariantCulture) + " s",
-        { TotalHours: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{time.Minutes} min {time.Seconds:00} s"),
-        _ => string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalHours} h {time.Minutes:00} min"),
-    };
+        if (time.TotalSeconds < 9.95) return time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s";
+        var whole = TimeSpan.FromSeconds(Math.Round(time.TotalSeconds));
+        if (whole.TotalSeconds < 60) return string.Create(CultureInfo.InvariantCulture, $"{whole.Seconds} s");
+        return whole.TotalHours < 1
+            ? string.Create(CultureInfo.InvariantCulture, $"{whole.Minutes} min {whole.Seconds:00} s")
+            : string.Create(CultureInfo.InvariantCulture, $"{(long)whole.TotalHours} h {whole.Minutes:00} min");
+    }
 
     // In a file a message is one line however wide it is; on a terminal the console wraps it and keeps the live display below.
     private void Write(string text, Style? style)

@@ -15,18 +15,16 @@ internal static class GenerateCommand
             "generate --model models/before --prompt \"Where was the lighthouse built?\" --compare runs/demo/model");
         var model = InspectCommand.ModelOption();
         var prompt = new Option<string>("--prompt") { Description = "The text to continue.", HelpName = "TEXT", Required = true };
-        var maxTokens = new Option<int>("--max-tokens") { Description = "Most new tokens.", HelpName = "N", DefaultValueFactory = _ => DefaultMaxTokens };
-        var temperature = OptionParsing.Number("--temperature", "0 takes the most probable token each time (default); higher samples more freely.", "T");
+        var maxTokens = OptionParsing.Integer("--max-tokens", $"Most new tokens; the default is {DefaultMaxTokens}.", least: 1);
+        var temperature = OptionParsing.Number("--temperature", "0 takes the most probable token each time (default); higher samples more freely.", "T", least: 0);
         var compare = new Option<string?>("--compare") { Description = "A second model directory.", HelpName = "DIR2" };
-        maxTokens.Validators.Add(result => { if (result.GetValueOrDefault<int>() < 1) result.AddError("--max-tokens must be at least 1"); });
-        temperature.Validators.Add(result => { if (result.GetValueOrDefault<double?>() is < 0) result.AddError("--temperature must not be negative"); });
         foreach (var option in new Option[] { model, prompt, maxTokens, temperature, compare }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
             var arguments = new GenerateArguments(
-                parsed.GetRequiredValue(model), parsed.GetRequiredValue(prompt), parsed.GetValue(maxTokens), parsed.GetValue(temperature) ?? 0, parsed.GetValue(compare));
+                parsed.GetRequiredValue(model), parsed.GetRequiredValue(prompt), parsed.GetValue(maxTokens) ?? DefaultMaxTokens, parsed.GetValue(temperature) ?? 0, parsed.GetValue(compare));
             return session.Finish(Execute(arguments, session), Show);
         });
         return command;

@@ -33,16 +33,30 @@ internal static class OptionParsing
         },
     };
 
-    /// <summary>An option with a real number in invariant notation (decimal point).</summary>
-    public static Option<double?> Number(string name, string description, string helpName) => new(name)
+    /// <summary>An option with a real number in invariant notation (decimal point), not below the least one.</summary>
+    public static Option<double?> Number(string name, string description, string helpName, double least = double.NegativeInfinity) => new(name)
     {
         Description = description,
         HelpName = helpName,
         CustomParser = result =>
         {
             var text = result.Tokens[0].Value;
-            if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)) return number;
-            result.AddError($"{name} is '{text}', it must be a number such as 0.5");
+            if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) && number >= least) return number;
+            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} is '{text}', it must be a number such as 0.5{(double.IsFinite(least) ? $", at least {least}" : "")}"));
+            return null;
+        },
+    };
+
+    /// <summary>An option with a whole number, not below the least one; absent it is null.</summary>
+    public static Option<int?> Integer(string name, string description, int least) => new(name)
+    {
+        Description = description,
+        HelpName = "N",
+        CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value;
+            if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && number >= least) return number;
+            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} is '{text}', it must be a whole number, at least {least}"));
             return null;
         },
     };

@@ -12,7 +12,11 @@ return new CommandLineApp(Console.Out, errorConsole, TimeProvider.System, interr
 
 void EndGently(PosixSignalContext signal)
 {
-    if (interruption.IsCancellationRequested) return;
+    if (interruption.IsCancellationRequested)
+    {
+        if (!Console.IsErrorRedirected) Console.Error.Write("\e[?25h");   // the live display had hidden the cursor
+        return;
+    }
     signal.Cancel = true;
     Console.Error.WriteLine("falcon: ending after this step; press Ctrl-C again to stop at once");
     interruption.Cancel();

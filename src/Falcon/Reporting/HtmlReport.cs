@@ -54,7 +54,7 @@ public static class HtmlReport
     private static void AppendScores(StringBuilder page, IReadOnlyList<ScoreRow> scores)
     {
         var hasControl = scores.Any(s => s.Control is not null);
-        page.Append("<h2>What was measured</h2>\n<p>Small print is the range that holds the true value with 95 % confidence.");
+        page.Append("<h2>What was measured</h2>\n<p>Small print is the range that holds the true value with 95\u00a0% confidence.");
         if (hasControl) page.Append(" “Never taught” is a model made the same way that has not seen the knowledge to forget: nobody can forget more than it never knew.");
         page.Append("</p>\n<div class=\"card\"><table>\n<thead><tr><th scope=\"col\">Measured</th><th scope=\"col\">Before</th><th scope=\"col\">After</th>");
         if (hasControl) page.Append("<th scope=\"col\">Never taught</th>");
@@ -100,7 +100,8 @@ public static class HtmlReport
         page.Append("<div class=\"charts\" style=\"margin-top:16px\">\n");
         if (run.Layers.Count > 0)
             page.Append(Invariant, $"<figure>{SvgChart.Layers("Mutual information by layer (nats)", run.Layers)}<figcaption class=\"note\">The less a layer's states of forget and keep texts share, the better they can be told apart there. Lines: 95 % interval.</figcaption></figure>\n");
-        foreach (var loss in run.Losses) page.Append(Invariant, $"<figure>{SvgChart.Lines(loss.Name, [loss])}</figure>\n");
+        foreach (var loss in run.Losses)
+            page.Append(Invariant, $"<figure>{SvgChart.Lines(loss.Name, [loss])}<figcaption class=\"note\">Over the steps of unlearning; the smaller, the nearer to its aim.</figcaption></figure>\n");
         if (run.Cosines.Count > 0)
             page.Append(Invariant, $"<figure>{SvgChart.Lines("Cosine of forget and keep gradients", run.Cosines, yRange: (-1, 1))}<figcaption class=\"note\">Below zero the two goals pull against each other, and the conflicting part is taken out.</figcaption></figure>\n");
         page.Append("</div>\n");

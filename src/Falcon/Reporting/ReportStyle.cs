@@ -13,7 +13,7 @@ internal static class ReportStyle
         svg .strong{font-weight:700;fill:var(--ink)}
         svg path{fill:none}
         .grid{stroke:var(--grid)}.zero{stroke:var(--soft);stroke-opacity:.6}
-        .curve{stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}
+        .curve{stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}
         .s0{stroke:var(--s0)}.s1{stroke:var(--s1);stroke-dasharray:6 3}.s2{stroke:var(--s2);stroke-dasharray:2 3}.s3{stroke:var(--s3);stroke-dasharray:8 3 2 3}
         .bar{fill:var(--s0);fill-opacity:.38}.bar.chosen{fill:var(--s1);fill-opacity:1}
         .whisker{stroke:var(--ink);stroke-width:1.4}

@@ -10,6 +10,7 @@ public static class SvgChart
 {
     private const double Height = 250;
     private const double Top = 34;
+    private const double LegendHeight = 20;
     private const double Left = 58;
     private const double Right = 14;
     private const double Bottom = 44;
@@ -28,7 +29,7 @@ public static class SvgChart
         if (curves.Count == 0) return Empty(svg, width);
         var finite = curves.SelectMany(s => s.Points).Where(p => double.IsFinite(p.Value)).ToList();
         var x = new ChartScale(finite.Min(p => p.Step), finite.Max(p => p.Step), Left, width - Right, wantedTicks: 6, wholeTicks: false);
-        var y = new ChartScale(yRange?.Low ?? finite.Min(p => p.Value), yRange?.High ?? finite.Max(p => p.Value), Height - Bottom, Top, wantedTicks: 4, wholeTicks: true);
+        var y = new ChartScale(yRange?.Low ?? finite.Min(p => p.Value), yRange?.High ?? finite.Max(p => p.Value), Height - Bottom, curves.Count > 1 ? Top + LegendHeight : Top, wantedTicks: 4, wholeTicks: true);
         DrawValueAxis(svg, y, width);
         foreach (var tick in x.Ticks)
             svg.Append(Invariant($"<text class=\"tick\" x=\"{x.At(tick):0.0}\" y=\"{Height - Bottom + 16:0.0}\" text-anchor=\"middle\">{x.Label(tick)}</text>\n"));
@@ -37,7 +38,7 @@ public static class SvgChart
         {
             var path = PathOf(curves[i].Points, x, y);
             svg.Append(Invariant($"<path class=\"curve s{i % 4}\" d=\"{path}\"/>\n"));
-            if (curves.Count > 1) DrawLegend(svg, i, curves[i].Name, width, curves.Count);
+            if (curves.Count > 1) DrawLegend(svg, i, curves[i].Name, (width - Left - Right) / curves.Count);
         }
         return svg.Append("</svg>\n").ToString();
     }
@@ -85,7 +86,7 @@ public static class SvgChart
         var svg = new StringBuilder();
         svg.Append(Invariant($"<svg class=\"chart\" role=\"img\" aria-label=\"{WebUtility.HtmlEncode($"{title}: {description}")}\" viewBox=\"0 0 {width:0} {Height:0}\""));
         svg.Append(standalone ? " xmlns=\"http://www.w3.org/2000/svg\">\n<style>" + ReportStyle.Chart + "</style>\n" : ">\n");
-        svg.Append(Invariant($"<text class=\"chart-title\" x=\"{Left:0}\" y=\"16\">{WebUtility.HtmlEncode(title)}</text>\n"));
+        svg.Append(Invariant($"<text class=\"chart-title\" x=\"6\" y=\"16\">{WebUtility.HtmlEncode(title)}</text>\n"));
         return svg;
     }
 
@@ -101,10 +102,10 @@ public static class SvgChart
         }
     }
 
-    private static void DrawLegend(StringBuilder svg, int index, string name, double width, int count)
+    private static void DrawLegend(StringBuilder svg, int index, string name, double columnWidth)
     {
-        var x = width - Right - ((count - index) * 110);
-        svg.Append(Invariant($"<path class=\"curve s{index % 4}\" d=\"M{x:0.0} 12h18\"/><text class=\"tick\" x=\"{x + 23:0.0}\" y=\"16\">{WebUtility.HtmlEncode(name)}</text>\n"));
+        var x = Left + (index * columnWidth);
+        svg.Append(Invariant($"<path class=\"curve s{index % 4}\" d=\"M{x:0.0} 34h20\"/><text class=\"tick\" x=\"{x + 26:0.0}\" y=\"38\">{WebUtility.HtmlEncode(name)}</text>\n"));
     }
 
     private static string PathOf(IReadOnlyList<(double Step, double Value)> points, ChartScale x, ChartScale y)

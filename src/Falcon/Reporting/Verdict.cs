@@ -1,3 +1,4 @@
+using System.Globalization;
 using Falcon.Runtime;
 
 namespace Falcon.Reporting;
@@ -43,7 +44,8 @@ public sealed record Verdict(VerdictKind Kind, string Sentence)
         var lost = kept.Where(s => !IsKept(s)).ToList();
         var shown = remembered.FirstOrDefault() ?? forget[0];
         var change = $"“{shown.Name}” went from {MetricText.Value(shown.Before.Value, shown.Unit)} to {MetricText.Value(shown.After.Value, shown.Unit)}"
-            + (shown.Control is null ? "" : $" (a model that was never taught it: {MetricText.Value(shown.Control.Value, shown.Unit)})");
+            + (shown.Control is null ? "" : $" (a model that was never taught it: {MetricText.Value(shown.Control.Value, shown.Unit)})")
+            + (forget.Count == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {forget.Count - remembered.Count} of {forget.Count} parts to forget are gone"));
         var rest = kept.Count == 0 ? "What it was to keep was not measured." : lost.Count == 0
             ? "What it was to keep is still there."
             : $"But it also lost some of “{lost[0].Name}”: {MetricText.Value(lost[0].Before.Value, lost[0].Unit)} before, {MetricText.Value(lost[0].After.Value, lost[0].Unit)} after.";
