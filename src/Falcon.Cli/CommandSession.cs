@@ -39,6 +39,16 @@ internal sealed class CommandSession : IDisposable
 
     public IRunLog Log => _log;
 
+    /// <summary>What the library's runs get from outside. Sets the number of threads, which is a property of the whole process.</summary>
+    public RunContext Context
+    {
+        get
+        {
+            if (Threads is { } threads) TorchSharp.torch.set_num_threads(threads);
+            return new RunContext(Log, Device, DType, Clock, Cancellation);
+        }
+    }
+
     public TimeProvider Clock { get; }
 
     public CancellationToken Cancellation { get; }

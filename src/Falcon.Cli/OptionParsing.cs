@@ -7,7 +7,8 @@ namespace Falcon.Cli;
 internal static class OptionParsing
 {
     /// <summary>Lets the option take only the given words, with a message that fits on one line.</summary>
-    public static void AcceptOneOf(this Option<string> option, params string[] words)
+    public static void AcceptOneOf<T>(this Option<T> option, params string[] words)
+        where T : class?
     {
         option.CompletionSources.Add(words);
         option.Validators.Add(result =>

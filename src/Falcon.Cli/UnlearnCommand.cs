@@ -1,5 +1,8 @@
 using System.CommandLine;
+using System.Globalization;
+using Falcon.Configuration;
 using Falcon.Runtime;
+using Falcon.Unlearning;
 
 namespace Falcon.Cli;
 
@@ -12,19 +15,20 @@ internal static class UnlearnCommand
             "unlearn", "Remove the knowledge of the forget files from a model and keep that of the retain files. Writes a run directory with config.json, environment.json, layers.json, metrics.jsonl, run.json and the new model in model/.",
             "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/first",
             "unlearn --model models/my-model --forget a.jsonl,b.jsonl --retain retain.jsonl --preset paper --set optimizer.learningRate=1e-4 --out runs/second");
-        var corpus = new CorpusOptions(command);
-        var preset = new Option<string>("--preset") { Description = "falcon (default), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|paper|official", DefaultValueFactory = _ => "falcon" };
-        var method = new Option<string>("--method") { Description = "Unlearning method.", HelpName = "NAME", DefaultValueFactory = _ => "falcon" };
-        var layer = new Option<string>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0.", HelpName = "auto|N", DefaultValueFactory = _ => "auto" };
+        var corpus = new CorpusOptions(command, required: false);
+        var preset = new Option<string?>("--preset") { Description = "falcon (default), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|paper|official" };
+        var method = new Option<string?>("--method") { Description = "Unlearning method; falcon is the only one so far.", HelpName = "falcon" };
+        var layer = new Option<string?>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0; the default is the preset's.", HelpName = "auto|N" };
         var config = new Option<string?>("--config") { Description = "Run file (JSON with comments); options on the command line win over it.", HelpName = "FILE" };
         var set = new Option<string[]>("--set") { Description = "One setting of the configuration, such as optimizer.learningRate=1e-4; may be repeated.", HelpName = "key=value", Arity = ArgumentArity.OneOrMore };
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
         preset.AcceptOneOf("falcon", "paper", "official");
+        method.AcceptOneOf("falcon");
         layer.Validators.Add(result =>
         {
-            var text = result.GetValueOrDefault<string>();
-            if (text != "auto" && !(int.TryParse(text, out var number) && number >= 0)) result.AddError($"--layer is '{text}', it must be auto or a number from 0");
+            var text = result.GetValueOrDefault<string?>();
+            if (text is not null and not "auto" && !(int.TryParse(text, out var number) && number >= 0)) result.AddError($"--layer is '{text}', it must be auto or a number from 0");
         });
         set.Validators.Add(result =>
         {
@@ -37,22 +41,43 @@ internal static class UnlearnCommand
         {
             using var session = start(parsed, common);
             var arguments = new UnlearnArguments(
-                parsed.GetRequiredValue(corpus.Model), parsed.GetRequiredValue(corpus.Forget), parsed.GetRequiredValue(corpus.Retain), parsed.GetValue(corpus.Field),
-                parsed.GetValue(preset)!, parsed.GetValue(method)!, parsed.GetValue(layer)!, parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
+                parsed.GetValue(corpus.Model), Given(parsed.GetValue(corpus.Forget)), Given(parsed.GetValue(corpus.Retain)), parsed.GetValue(corpus.Field),
+                parsed.GetValue(preset), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
                 parsed.GetRequiredValue(destination));
             return session.Finish(Execute(arguments, session), ScoreTable.Show);
         });
         return command;
     }
 
+    private static string[]? Given(string[]? list) => list is { Length: > 0 } ? list : null;
+
     /// <summary>The required <c>--out DIR</c> of the verbs that write a directory.</summary>
     public static Option<string> OutOption() => new("--out") { Description = "Directory to write; it must not exist yet, and appears whole or not at all.", HelpName = "DIR", Required = true };
 
     private static RunRecord Execute(UnlearnArguments arguments, CommandSession session) =>
-        throw new NotSupportedException($"unlearn: {arguments} {session.Device}"); // TODO(wire): Unlearning.UnlearnRun.Execute(RunConfig, RunDirectory, RunContext)
+        UnlearnRun.Execute(Configuration(arguments, session.Seed), arguments.Out, arguments.Resume, session.Context);
+
+    /// <summary>The effective configuration: the preset, then the run file, then <c>--set</c>, then the options of the command line.</summary>
+    internal static UnlearnConfig Configuration(UnlearnArguments arguments, int? seed)
+    {
+        var named = arguments.Preset ?? (arguments.Config is { } path ? ConfigFile.Read<UnlearnConfig>(path, arguments.Settings).Preset : null);
+        var config = ConfigFile.Read(arguments.Config, arguments.Settings, UnlearnConfig.FromPreset(named ?? Presets.Default));
+        config = config with { Preset = named ?? Presets.Default, Model = arguments.Model ?? config.Model, Seed = (ulong?)seed ?? config.Seed };
+        config = config with
+        {
+            Data = config.Data with
+            {
+                Forget = arguments.Forget ?? config.Data.Forget,
+                Retain = arguments.Retain ?? config.Data.Retain,
+                Fields = arguments.Field ?? config.Data.Fields,
+            },
+        };
+        if (arguments.Layer is not { } layer) return config;
+        return config with { Layers = config.Layers with { Target = layer == "auto" ? null : int.Parse(layer, CultureInfo.InvariantCulture) } };
+    }
 }
 
-/// <summary>What was asked of <c>unlearn</c>; <paramref name="Settings"/> are key=value as typed.</summary>
+/// <summary>What was asked of <c>unlearn</c>; null where it was not given; <paramref name="Settings"/> are key=value as typed.</summary>
 internal sealed record UnlearnArguments(
-    string Model, IReadOnlyList<string> Forget, IReadOnlyList<string> Retain, string? Field, string Preset, string Method, string Layer, string? Config,
+    string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Layer, string? Config,
     IReadOnlyList<string> Settings, bool Resume, string Out);

@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Falcon.Runtime;
@@ -31,15 +32,17 @@ public static class ConfigFile
     /// <typeparam name="T">An immutable record whose defaults stand on its constructor parameters or init properties.</typeparam>
     /// <param name="path">The run file; null for the defaults alone.</param>
     /// <param name="sets">Overrides such as <c>optimizer.learningRate=1e-4</c>, applied in order. The value is JSON where it can be read as such, else text; for a key that holds text it is taken as it stands.</param>
+    /// <param name="defaults">What stands where neither file nor override says anything, such as a preset; null for the record's own defaults.</param>
     /// <exception cref="UserInputException">The file or an override cannot be used; the message names file, line, key and remedy.</exception>
-    public static T Read<T>(string? path, IReadOnlyList<string> sets)
+    public static T Read<T>(string? path, IReadOnlyList<string> sets, T? defaults = null)
+        where T : class
     {
         var tree = path is null ? new ConfigTree("configuration", []) : ConfigTree.Read(path);
         foreach (var set in sets) ConfigOverride.Apply(tree, set, typeof(T));
         ConfigCheck.Check(tree, tree.Root, Options.GetTypeInfo(typeof(T)), "");
         try
         {
-            return tree.Root.Deserialize<T>(Options)!;
+            return (defaults is null ? tree.Root : Merge(JsonSerializer.SerializeToNode(defaults, Options)!.AsObject(), tree.Root)).Deserialize<T>(Options)!;
         }
         catch (JsonException error)
         {
@@ -49,6 +52,14 @@ public static class ConfigFile
         {
             throw new UserInputException($"{path ?? "configuration"}: {error.Message}", error);
         }
+    }
+
+    // Objects are merged key by key; everything else, lists included, is replaced as a whole.
+    private static JsonObject Merge(JsonObject below, JsonObject above)
+    {
+        foreach (var (key, value) in above)
+            below[key] = value is JsonObject upper && below[key] is JsonObject lower ? Merge((JsonObject)lower.DeepClone(), upper) : value?.DeepClone();
+        return below;
     }
 
     /// <summary>The effective configuration as it is kept beside a run: every value, indented, ending in a line feed. Reading it back gives an equal record; numbers round-trip.</summary>

@@ -3,6 +3,9 @@ namespace Falcon.Configuration;
 /// <summary>The three settings of the method. Every difference is listed in docs/method.md.</summary>
 public static class Presets
 {
+    /// <summary>The preset of a run that names none.</summary>
+    public const string Default = "falcon";
+
     /// <summary>What the published code computes, number for number (its Zephyr-7B settings).</summary>
     public static UnlearnConfig Official { get; } = new()
     {

@@ -5,7 +5,6 @@ using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;
 using Falcon.Tokenization;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Falcon.Unlearning;
