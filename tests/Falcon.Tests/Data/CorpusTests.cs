@@ -1,5 +1,4 @@
 using Falcon.Data;
-using Falcon.Data;
 using Parquet;
 using Parquet.Serialization;
 

@@ -1,3 +1,4 @@
+using Falcon.Data;
 using System.Text.Json.Nodes;
 using Falcon.Runtime;
 using Falcon.Tokenization;
