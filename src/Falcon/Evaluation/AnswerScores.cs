@@ -13,6 +13,9 @@ namespace Falcon.Evaluation;
 /// <param name="Wrong">The same for each wrong answer.</param>
 public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOnlyList<double[]> Wrong)
 {
+    /// <summary>Whether each token of the right answer is the most likely one, given the question and the true tokens before it; end-of-text included.</summary>
+    public IReadOnlyList<bool> AnswerHits { get; init; } = [];
+
     /// <summary>exp of the mean token log-probability: the geometric mean probability of the tokens.</summary>
     public static double Probability(double[] logProbabilities) => Math.Exp(logProbabilities.Average());
 
@@ -48,27 +51,27 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
         foreach (var record in records)
         {
             var answer = scores[next++];
-            var paraphrase = record.ParaphrasedAnswer is null ? null : scores[next++];
-            var wrong = WrongAnswers(record).Select(_ => scores[next++]).ToList();
-            results.Add(new AnswerScores(answer, paraphrase, wrong));
+            var paraphrase = record.ParaphrasedAnswer is null ? null : scores[next++].LogProbabilities;
+            var wrong = WrongAnswers(record).Select(_ => scores[next++].LogProbabilities).ToList();
+            results.Add(new AnswerScores(answer.LogProbabilities, paraphrase, wrong) { AnswerHits = answer.Hits });
         }
 
         return results;
     }
 
     /// <summary>The wrong answers of a record: TOFU's perturbed answers, or the other choices of a multiple-choice item.</summary>
-    private static IEnumerable<string> WrongAnswers(CorpusRecord record) =>
+    internal static IEnumerable<string> WrongAnswers(CorpusRecord record) =>
         record.PerturbedAnswers.Count > 0 ? record.PerturbedAnswers : record.Choices.Where((_, i) => i != record.CorrectChoice);
 
     /// <summary>
-    /// Prompt and completion as tokens. They are encoded together, and the completion's tokens are those after the prompt's number of tokens,
-    /// because a space that opens the completion belongs to its first token.
+    /// Prompt and completion as tokens. They are encoded together, because a space that opens the completion belongs to its first token;
+    /// the completion's tokens are those after the beginning that both encodings share.
     /// </summary>
     internal static ScoredSequence Sequence(HfTokenizer tokenizer, PromptTemplate template, string prompt, string completion)
     {
         var tokens = tokenizer.Encode(prompt + completion);
         if (template.EndOfText && tokenizer.EosId is { } end && (tokens.Length == 0 || tokens[^1] != end)) tokens = [.. tokens, end];
-        var start = prompt.Length == 0 ? 1 : tokenizer.Encode(prompt).Length;
+        var start = prompt.Length == 0 ? 1 : tokens.AsSpan().CommonPrefixLength(tokenizer.Encode(prompt));
         return new ScoredSequence(tokens, Math.Clamp(start, 1, tokens.Length - 1));
     }
 }

@@ -48,7 +48,7 @@ public static class Intervals
         return new Interval(Quantile(means, 0.025), Quantile(means, 0.975));
     }
 
-    private static double Quantile(double[] sorted, double share)
+    internal static double Quantile(double[] sorted, double share)
     {
         var position = share * (sorted.Length - 1);
         var below = (int)position;

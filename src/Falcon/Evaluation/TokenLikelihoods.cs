@@ -12,9 +12,17 @@ public readonly record struct ScoredSequence(int[] Tokens, int Start)
     public int ScoredCount => Tokens.Length - Start;
 }
 
+/// <summary>What one pass tells of the scored tokens of a text.</summary>
+/// <param name="LogProbabilities">log p(token | tokens before it), natural logarithm, one a scored token.</param>
+/// <param name="Hits">Whether the token is the most likely one (the first of equals), one a scored token.</param>
+public sealed record TokenScores(double[] LogProbabilities, bool[] Hits);
+
 /// <summary>Log-probabilities of the scored tokens of many texts: the one pass that all likelihood metrics share.</summary>
 public static class TokenLikelihoods
 {
+    // Logits in memory at a time, 128 MiB of float32: with a large vocabulary they would be larger than the model.
+    private const long LogitsAtATime = 1 << 25;
+
     /// <summary>Scores sequences in batches of like length.</summary>
     /// <param name="model">The whole model.</param>
     /// <param name="sequences">Texts; each with at least one scored token.</param>
@@ -22,17 +30,17 @@ public static class TokenLikelihoods
     /// <param name="tokensPerBatch">Upper limit of padded tokens in a batch; bounds memory.</param>
     /// <param name="progress">Called with the number of scored sequences.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    /// <returns>For each sequence log p(token | tokens before it), natural logarithm, one value a scored token; float32 log-softmax.</returns>
-    public static double[][] Compute(
+    /// <returns>The scores of each sequence, in the order given; float32 log-softmax.</returns>
+    public static TokenScores[] Compute(
         CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId, int tokensPerBatch = 4096, Action<int>? progress = null, CancellationToken cancellation = default)
     {
-        var results = new double[sequences.Count][];
+        var results = new TokenScores[sequences.Count];
         var order = Enumerable.Range(0, sequences.Count).OrderBy(i => sequences[i].Tokens.Length).ThenBy(i => i).ToArray();
         for (var begin = 0; begin < order.Length;)
         {
             cancellation.ThrowIfCancellationRequested();
             var end = begin + 1;
-            while (end < order.Length && (end - begin + 1) * sequences[order[end]].Tokens.Length <= tokensPerBatch) end++;
+            while (end < order.Length && (end - begin + 1) * (sequences[order[end]].Tokens.Length - 1) <= tokensPerBatch) end++;
             var chunk = order[begin..end];
             var scores = Score(model, [.. chunk.Select(i => sequences[i])], padId);
             for (var row = 0; row < chunk.Length; row++) results[chunk[row]] = scores[row];
@@ -43,14 +51,13 @@ public static class TokenLikelihoods
         return results;
     }
 
-    private static double[][] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId)
+    private static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var batch = new TokenBatch([.. sequences.Select(sequence => sequence.Tokens)], padId);
-        var ids = batch.InputIds(model.Device); // [B, T]
+        var batch = new TokenBatch([.. sequences.Select(sequence => sequence.Tokens[..^1])], padId); // the last token is only predicted
         using var context = batch.Context(model);
-        var hidden = model.Layers(model.Embed(ids), 0, model.Config.LayerCount - 1, context); // [B, T, H]
+        var hidden = model.Layers(model.Embed(batch.InputIds(model.Device)), 0, model.Config.LayerCount - 1, context); // [B, T, H]
 
         // Only the positions that predict a scored token go through the head.
         List<long> positions = [], targets = [];
@@ -62,17 +69,36 @@ public static class TokenLikelihoods
             }
 
         var predicting = hidden.reshape(-1, hidden.shape[2]).index_select(0, tensor(positions.ToArray(), int64, model.Device)); // [N, H]
-        var logits = model.Head(predicting).to(float32); // [N, V]
-        var target = tensor(targets.ToArray(), int64, model.Device).unsqueeze(1);
-        var scores = (logits.gather(1, target).squeeze(1) - logits.logsumexp(1)).cpu().data<float>().ToArray();
-        var results = new double[sequences.Count][];
+        var (logProbabilities, hits) = ScoreTargets(model, predicting, tensor(targets.ToArray(), int64, model.Device));
+        var results = new TokenScores[sequences.Count];
         var offset = 0;
         for (var row = 0; row < sequences.Count; row++)
         {
-            results[row] = [.. scores.AsSpan(offset, sequences[row].ScoredCount).ToArray().Select(score => (double)score)];
-            offset += sequences[row].ScoredCount;
+            var end = offset + sequences[row].ScoredCount;
+            results[row] = new TokenScores(logProbabilities[offset..end], hits[offset..end]);
+            offset = end;
         }
 
         return results;
+    }
+
+    /// <summary>log p and hit of each target [N] from the residual stream [N, H] before it.</summary>
+    private static (double[] LogProbabilities, bool[] Hits) ScoreTargets(CausalLM model, Tensor predicting, Tensor targets)
+    {
+        List<double> logProbabilities = [];
+        List<bool> hits = [];
+        var rows = Math.Max(1, LogitsAtATime / model.Config.VocabularySize);
+        for (long begin = 0; begin < targets.shape[0]; begin += rows)
+        {
+            using var scope = NewDisposeScope();
+            var count = Math.Min(rows, targets.shape[0] - begin);
+            var logits = model.Head(predicting.narrow(0, begin, count)).to(float32); // [n, V]
+            var target = targets.narrow(0, begin, count); // [n]
+            var scores = logits.gather(1, target.unsqueeze(1)).squeeze(1) - logits.logsumexp(1);
+            logProbabilities.AddRange(scores.cpu().data<float>().ToArray().Select(score => (double)score));
+            hits.AddRange(logits.argmax(1).eq(target).cpu().data<bool>().ToArray());
+        }
+
+        return ([.. logProbabilities], [.. hits]);
     }
 }
