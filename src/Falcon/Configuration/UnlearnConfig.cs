@@ -216,6 +216,9 @@ public sealed record UnlearnConfig
     /// <summary>Optimiser.</summary>
     public OptimizerConfig Optimizer { get; init; } = new();
 
+    /// <summary>What is measured before and after.</summary>
+    public EvaluationConfig Evaluation { get; init; } = new();
+
     /// <summary>Number of steps; step t works on topic t mod T.</summary>
     public int Steps { get; init; } = 80;
 
@@ -265,6 +268,9 @@ public sealed record UnlearnConfig
         Require(Combination.ConflictWeights.Count == 2 && Combination.AlignedWeights.Count == 2, "combination: conflictWeights and alignedWeights need two numbers each (forget, retain)");
         Require(Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate), string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0"));
         Require(Optimizer.CurvatureEvery >= 1, "optimizer.curvatureEvery must be at least 1");
+        Require(Evaluation.Samples >= 0, "evaluation.samples must not be negative");
+        Require(Evaluation.Probes.All(probe => probe is { Name.Length: > 0, Data.Length: > 0 }), "evaluation.probes: each needs a name and a data file");
+        Require(Evaluation.Probes.DistinctBy(probe => probe.Name).Count() == Evaluation.Probes.Count, "evaluation.probes: two have the same name");
         if (faults.Count > 0) throw new UserInputException($"Wrong settings: {string.Join("; ", faults)}.");
     }
 }

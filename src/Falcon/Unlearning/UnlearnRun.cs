@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Falcon.Configuration;
+using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;
@@ -38,9 +39,14 @@ public static class UnlearnRun
         var target = config.Layers.Target;
         var (first, last) = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
         if (target is { } fixedTarget) _ = TrainedParameters.Select(checkpoint.Config, fixedTarget, config.Layers.Trained, config.Layers.Parameters); // fails early
-        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, target ?? last);
+        var evaluation = BeforeAfter.Complete(config);
+        var control = BeforeAfter.Control(evaluation, config, compute, context);
+        // Nothing above the target layer is needed but for measuring.
+        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, evaluation.Probes.Count > 0 ? null : target ?? last);
         var frozen = new CausalLM(checkpoint.Config, weights);
         var padId = tokenizer.PadId ?? 0;
+        ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
+        var before = Measure(frozen);
         if (target is null)
         {
             var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, first, last, config.Seed, padId, context.Log, context.Cancellation);
@@ -58,20 +64,30 @@ public static class UnlearnRun
 
         Train(trainer, trained, optimizer, config, directory, context);
         TrainingState.Remove(directory);
+        var after = MeasureUpdated(trained, frozen, Measure);
 
         CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
         List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files.Select(file => file with { Name = $"before/{file.Name}" })];
         files.AddRange(ContentHash.OfModel(directory.PathOf("model"), context.Cancellation).Files.Select(file => file with { Name = $"model/{file.Name}" }));
         files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path, context.Cancellation))));
-        var record = new RunRecord("unlearn", $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}", [], [], files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target);
+        var record = new RunRecord(
+            "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
+            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target);
         directory.WriteJson("run.json", record);
         directory.Commit();
         return record;
     }
 
+    // The casts of the trained matrices to the compute dtype live until the measuring is done.
+    private static ProbeScores MeasureUpdated(TrainedParameters trained, CausalLM frozen, Func<CausalLM, ProbeScores> measure)
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        return measure(trained.Updated(frozen));
+    }
+
     private static void Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, UnlearnConfig config, RunDirectory directory, RunContext context)
     {
-        var clock = Stopwatch.StartNew();
         var start = directory.IsResumed ? TrainingState.Load(directory, trained, optimizer) : 0;
         if (start > 0) context.Log.Information($"resumed at step {start}");
         for (var step = start; step < config.Steps; step++)
@@ -81,9 +97,8 @@ public static class UnlearnRun
             context.Cancellation.ThrowIfCancellationRequested();
             var metrics = trainer.Step(step);
             directory.AppendLine("metrics.jsonl", metrics);
-            var left = clock.Elapsed / (step - start + 1) * (config.Steps - step - 1);
             context.Log.Progress("unlearning", step + 1, config.Steps, string.Create(CultureInfo.InvariantCulture,
-                $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s  {left:mm\\:ss} left"));
+                $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s"));
         }
     }
 
