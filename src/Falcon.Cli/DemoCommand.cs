@@ -1,24 +1,38 @@
 using System.CommandLine;
+using Falcon.Configuration;
+using Falcon.Data;
+using Falcon.Reporting;
 using Falcon.Runtime;
+using Falcon.Unlearning;
+using Spectre.Console;
 
 namespace Falcon.Cli;
 
-/// <summary><c>falcon demo</c>: the main job on the model and data inside the repository.</summary>
+/// <summary><c>falcon demo</c>: the main job on the model and data that come with the program.</summary>
 internal static class DemoCommand
 {
+    private const ulong DataSeed = 42;
+
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
             "demo", "Watch knowledge leave a model: analyse, unlearn, evaluate before and after, write a report. Uses the model and data in this repository.",
             "demo", "demo --out runs/demo --json");
         var destination = new Option<string?>("--out") { Description = "Directory for the run and its report.html; the default is runs/demo, or runs/demo-2 and so on when that exists.", HelpName = "DIR" };
+        var data = new Option<string?>("--write-data") { Description = "Only write the demo's questions and texts to this directory, made from --seed (default 42).", HelpName = "DIR" };
         command.Add(destination);
+        command.Add(data);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            var result = Execute(parsed.GetValue(destination) ?? FreeDirectory(), session);
-            return session.Finish(result, ScoreTable.Show);
+            if (parsed.GetValue(data) is { } directory)
+            {
+                DemoWorld.Write(directory, (ulong?)session.Seed ?? DataSeed);
+                return session.Finish(new DataResult(Path.GetFullPath(directory)), (console, result) => console.WriteLine(result.Directory));
+            }
+
+            return session.Finish(Execute(parsed.GetValue(destination) ?? FreeDirectory(), session), Show);
         });
         return command;
     }
@@ -26,6 +40,70 @@ internal static class DemoCommand
     // A second demo must not fail because of the first one.
     private static string FreeDirectory() => Enumerable.Range(1, int.MaxValue).Select(i => Path.Combine("runs", i == 1 ? "demo" : $"demo-{i}")).First(path => !Path.Exists(path));
 
-    private static RunRecord Execute(string outDirectory, CommandSession session) =>
-        throw new NotSupportedException($"demo: {outDirectory} {session.Device}"); // TODO(wire): Unlearning.DemoRun.Execute(outDirectory, session…) -> result with the fields of the contract
+    private static DemoResult Execute(string outDirectory, CommandSession session)
+    {
+        var run = UnlearnRun.Execute(Configuration(session.Seed), outDirectory, resume: false, session.Context);
+        var report = Path.GetFullPath(Path.Combine(outDirectory, "report.html"));
+        OutputFile.Write(report, HtmlReport.Render([RunFiles.ReadReport(outDirectory)]));
+        return DemoResult.Of(run, report);
+    }
+
+    /// <summary>The demo's run file with its paths, which are relative to the folder that holds <c>demo</c>, made absolute.</summary>
+    internal static UnlearnConfig Configuration(int? seed)
+    {
+        var root = AppContext.BaseDirectory;
+        var file = Path.Combine(root, "demo", "unlearn.jsonc");
+        if (!File.Exists(file)) throw new UserInputException($"{file}: the demo's files are not beside the program. Run ./falcon from a clone of the repository, or build it anew.");
+        string Absolute(string path) => Path.GetFullPath(Path.Combine(root, path));
+        var config = ConfigFile.Read(file, [], UnlearnConfig.FromPreset(Presets.Default));
+        return config with
+        {
+            Model = Absolute(config.Model),
+            Seed = (ulong?)seed ?? config.Seed,
+            Data = config.Data with { Forget = [.. config.Data.Forget.Select(Absolute)], Retain = [.. config.Data.Retain.Select(Absolute)] },
+            Evaluation = config.Evaluation with
+            {
+                Control = config.Evaluation.Control is { } control ? Absolute(control) : null,
+                Probes = [.. config.Evaluation.Probes.Select(probe => probe with { Data = Absolute(probe.Data) })],
+            },
+        };
+    }
+
+    private static void Show(IAnsiConsole console, DemoResult result)
+    {
+        ScoreTable.Show(console, result.Run);
+        console.WriteLine($"The whole story: {result.Report}");
+    }
 }
+
+/// <summary>The result of <c>demo</c>.</summary>
+/// <param name="Forget">One entry a forget domain: multiple-choice accuracy.</param>
+/// <param name="Retain">Multiple choice on the neighbouring knowledge.</param>
+/// <param name="General">Multiple choice on general facts.</param>
+/// <param name="Perplexity">Perplexity on plain text.</param>
+/// <param name="Seconds">Wall-clock time.</param>
+/// <param name="Report">The page.</param>
+/// <param name="Run">The whole record of the run.</param>
+internal sealed record DemoResult(
+    IReadOnlyList<DemoDomain> Forget, DemoChange Retain, DemoChange General, DemoChange Perplexity, double Seconds, string Report, RunRecord Run)
+{
+    public static DemoResult Of(RunRecord run, string report)
+    {
+        DemoChange Change(Func<ScoreRow, bool> choose) => run.Scores.First(choose) is var row ? new DemoChange(row.Before, row.After, row.Control) : null!;
+        return new DemoResult(
+            [.. run.Scores.Where(row => row.Group == ScoreGroup.Forget).Select(row => new DemoDomain(row.Name, row.Before, row.After, row.Control))],
+            Change(row => row.Group == ScoreGroup.Retain && row.Unit == "percent"),
+            Change(row => row.Group == ScoreGroup.General && row.Unit == "percent"),
+            Change(row => row.Unit == "number"),
+            run.Seconds, report, run);
+    }
+}
+
+/// <summary>A forget domain before and after, with the never-taught control.</summary>
+internal sealed record DemoDomain(string Domain, MetricValue Before, MetricValue After, MetricValue? Control);
+
+/// <summary>A score before and after, with the never-taught control.</summary>
+internal sealed record DemoChange(MetricValue Before, MetricValue After, MetricValue? Control);
+
+/// <summary>Where the demo's data was written.</summary>
+internal sealed record DataResult(string Directory);
