@@ -24,10 +24,10 @@ public sealed class TrainRunTests : IDisposable
         File.WriteAllLines(path, Enumerable.Range(0, 20).Select(i => $$"""{"question": "What colour is stone {{i}}?", "answer": "It is {{Colours[i * 7 % 5]}}."}"""));
         return new TrainConfig
         {
-            Model = new NewModelConfig { HiddenSize = 32, Layers = 2, Heads = 2, KeyValueHeads = 1, IntermediateSize = 64, MaxPositions = 64 },
+            Model = new NewModelConfig { HiddenSize = 64, Layers = 2, Heads = 4, KeyValueHeads = 2, IntermediateSize = 128, MaxPositions = 64 },
             Tokenizer = new NewTokenizerConfig { VocabularySize = 320 },
             Data = new TrainDataConfig { Questions = [path], BatchSize = 20, QuestionWeight = 0 },
-            Optimizer = new OptimizerConfig { LearningRate = 1e-2, WarmupSteps = 10, Decay = LearningRateDecay.Cosine },
+            Optimizer = new OptimizerConfig { LearningRate = 5e-3, WarmupSteps = 20, Decay = LearningRateDecay.Cosine },
             Steps = steps,
             Seed = 1,
         };
@@ -36,7 +36,7 @@ public sealed class TrainRunTests : IDisposable
     [Fact]
     public void Execute_TwentyFacts_AreLearned()
     {
-        var config = Config(200);
+        var config = Config(300);
         var record = TrainRun.Execute(config, _folder.At("model"), RunContext.Quiet);
         Assert.InRange(record.Loss, 0, 0.02);
 
