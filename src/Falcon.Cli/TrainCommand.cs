@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
-using Falcon.Runtime;
+using Falcon.Configuration;
+using Falcon.Training;
 using Spectre.Console;
 
 namespace Falcon.Cli;
@@ -26,12 +27,12 @@ internal static class TrainCommand
         return command;
     }
 
-    private static TrainResult Execute(string configFile, string outDirectory, CommandSession session) =>
-        throw new NotSupportedException($"train: {configFile} {outDirectory} {session.Device}"); // TODO(wire): Unlearning.TrainRun.Execute(TrainConfig, RunDirectory, RunContext)
+    private static TrainRecord Execute(string configFile, string outDirectory, CommandSession session)
+    {
+        var config = ConfigFile.Read<TrainConfig>(configFile, []);
+        return TrainRun.Execute(config with { Seed = (ulong?)session.Seed ?? config.Seed }, outDirectory, session.Context);
+    }
 
-    private static void Show(IAnsiConsole console, TrainResult result) =>
-        console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.Steps} steps, loss {result.Loss:0.0000}, {result.Seconds:0} s; model in {result.Model}"));
+    private static void Show(IAnsiConsole console, TrainRecord result) =>
+        console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.Steps} steps, loss {result.Loss:0.0000}, {result.Seconds:0} s; weights {result.Model.Sha256}"));
 }
-
-/// <summary>The result of <c>train</c>.</summary>
-internal sealed record TrainResult(string Model, int Steps, double Loss, double Seconds, ModelHash Hash);
