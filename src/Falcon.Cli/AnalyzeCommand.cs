@@ -1,6 +1,9 @@
 using System.CommandLine;
 using System.Globalization;
+using Falcon.Configuration;
+using Falcon.Reporting;
 using Falcon.Runtime;
+using Falcon.Unlearning;
 using Spectre.Console;
 
 namespace Falcon.Cli;
@@ -31,19 +34,40 @@ internal static class AnalyzeCommand
         return command;
     }
 
-    private static AnalyzeResult Execute(AnalyzeArguments arguments, CommandSession session) =>
-        throw new NotSupportedException($"analyze: {arguments} {session.Device}"); // TODO(wire): Unlearning.AnalyzeRun.Execute(...) -> layers.json, layers.svg
+    private static AnalyzeResult Execute(AnalyzeArguments arguments, CommandSession session)
+    {
+        var config = new AnalyzeConfig
+        {
+            Model = arguments.Model,
+            Data = new DataConfig { Forget = arguments.Forget, Retain = arguments.Retain, Fields = arguments.Field },
+            FirstLayer = arguments.Layers?.First,
+            LastLayer = arguments.Layers?.Last,
+            Seed = (ulong)(session.Seed ?? 0),
+        };
+        config = config with { Samples = arguments.Samples ?? config.Samples, Eta = arguments.Eta ?? config.Eta };
+        config.Validate();
+        using var directory = RunDirectory.Create(arguments.Out);
+        var analysis = AnalyzeRun.Execute(config, directory, session.Context);
+        File.WriteAllText(directory.PathOf("layers.svg"), SvgChart.Layers("Mutual information of forget and retain activations", analysis.Layers, standalone: true));
+        directory.Commit();
+        return new AnalyzeResult(analysis.Layers, analysis.SelectedLayer, analysis.Candidates, analysis.IntervalsOverlap, analysis.Samples, directory.FinalPath);
+    }
 
     internal static void Show(IAnsiConsole console, AnalyzeResult result)
     {
-        var table = new Table().Border(TableBorder.Rounded).AddColumns("layer", "mutual information", "95 % interval", "");
+        var table = new Table().Border(TableBorder.Rounded).AddColumns("layer", "mutual information", "95 % interval", "normalised", "");
+        foreach (var column in table.Columns.Take(4)) column.RightAligned();
         foreach (var layer in result.Layers)
             table.AddRow(
                 layer.Layer.ToString(CultureInfo.InvariantCulture),
                 layer.MutualInformation is { } information ? information.ToString("0.0000", CultureInfo.InvariantCulture) : "failed",
                 layer is { Low: { } low, High: { } high } ? string.Create(CultureInfo.InvariantCulture, $"{low:0.0000} to {high:0.0000}") : "",
-                Markup.Escape((layer.Selected ? "chosen " : "") + layer.Note));
+                layer.Normalized?.ToString("0.00", CultureInfo.InvariantCulture) ?? "",
+                Markup.Escape(layer.Note + (layer.Selected ? ", chosen" : "")));
         console.Write(table);
+        if (result.Layers.Any(layer => layer.MutualInformation is null)) console.WriteLine("A layer whose estimate failed is excluded from the choice.");
+        if (result.IntervalsOverlap == true) console.WriteLine("The intervals of the two best layers overlap: the data do not settle the choice between them.");
+        console.WriteLine(result.Out);
     }
 }
 
@@ -52,4 +76,4 @@ internal sealed record AnalyzeArguments(
     string Model, IReadOnlyList<string> Forget, IReadOnlyList<string> Retain, string? Field, LayerRange? Layers, int? Samples, double? Eta, string Out);
 
 /// <summary>The result of <c>analyze</c>.</summary>
-internal sealed record AnalyzeResult(IReadOnlyList<LayerScore> Layers, int SelectedLayer, string Out);
+internal sealed record AnalyzeResult(IReadOnlyList<LayerScore> Layers, int SelectedLayer, IReadOnlyList<int> Candidates, bool? IntervalsOverlap, int Samples, string Out);

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
-using Falcon.Runtime;
+using Falcon.Models;
 using Spectre.Console;
 
 namespace Falcon.Cli;
@@ -19,7 +19,7 @@ internal static class InspectCommand
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            return session.Finish(Execute(parsed.GetRequiredValue(model), session), Show);
+            return session.Finish(ModelInspection.Read(parsed.GetRequiredValue(model), session.Cancellation), Show);
         });
         return command;
     }
@@ -27,33 +27,31 @@ internal static class InspectCommand
     /// <summary>The required <c>--model DIR</c> of the verbs that read one.</summary>
     public static Option<string> ModelOption() => new("--model") { Description = "Hugging Face model directory (config.json, safetensors, tokenizer.json).", HelpName = "DIR", Required = true };
 
-    private static InspectResult Execute(string modelDirectory, CommandSession session) =>
-        throw new NotSupportedException($"inspect: {modelDirectory} {session.Device}"); // TODO(wire): Models.ModelInspection.Read(modelDirectory, session.Cancellation)
-
-    internal static void Show(IAnsiConsole console, InspectResult result)
+    internal static void Show(IAnsiConsole console, ModelInspection result)
     {
-        var invariant = CultureInfo.InvariantCulture;
-        var facts = new Grid().AddColumn().AddColumn();
+        var facts = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
         void Fact(string name, string value) => facts.AddRow(new Text(name, new Style(decoration: Decoration.Bold)), new Text(value));
         Fact("architecture", result.Architecture);
-        Fact("parameters", result.Parameters.ToString("N0", invariant));
-        Fact("layers", result.Layers.ToString(invariant));
-        Fact("hidden size", result.HiddenSize.ToString(invariant));
-        Fact("vocabulary", result.VocabularySize.ToString("N0", invariant));
-        Fact("dtypes", string.Join(", ", result.DTypes.Select(d => string.Create(invariant, $"{d.Key} ({d.Value:N0})"))));
-        Fact("tokenizer", result.Tokenizer);
+        Fact("parameters", $"{Count(result.Parameters)} ({string.Join(", ", result.Parts.Select(part => $"{part.Key} {Count(part.Value)}"))})");
+        Fact("layers", string.Create(CultureInfo.InvariantCulture, $"{result.Layers}, hidden size {result.HiddenSize}, MLP {result.IntermediateSize}, {result.Heads} heads, {result.KeyValueHeads} key/value heads"));
+        Fact("vocabulary", Count(result.VocabularySize) + (result.TiedEmbeddings ? ", output head tied to the embedding" : ""));
+        Fact("longest text", Count(result.MaxPositions) + " tokens");
+        Fact("dtypes", string.Join(", ", result.DTypes.Select(type => $"{type.Key} ({Count(type.Value)})")));
+        Fact("tokenizer", Describe(result.Tokenizer));
         Fact("sha256", result.Sha256);
+        foreach (var file in result.Files.Count > 1 ? result.Files : []) Fact("  " + file.Name, file.Sha256);
         console.Write(facts);
         var tensors = new Table().Border(TableBorder.Simple).AddColumns("tensor", "dtype", "shape");
         foreach (var tensor in result.Tensors) tensors.AddRow(new Text(tensor.Name), new Text(tensor.DType), new Text(string.Join(" × ", tensor.Shape)));
         console.Write(tensors);
     }
+
+    private static string Describe(TokenizerSummary? tokenizer) => tokenizer is null
+        ? "none (no tokenizer.json in the directory)"
+        : $"{Count(tokenizer.VocabularySize)} ids, begin {Token(tokenizer.Bos)}{(tokenizer.AddsBos ? " (put before every text)" : "")}, end {Token(tokenizer.Eos)}, padding {tokenizer.PadId?.ToString(CultureInfo.InvariantCulture) ?? "none"}, "
+            + (tokenizer.HasChatTemplate ? "with a chat template" : "no chat template");
+
+    private static string Token(SpecialToken? token) => token is null ? "none" : $"{token.Token} ({token.Id?.ToString(CultureInfo.InvariantCulture) ?? "not in the vocabulary"})";
+
+    private static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 }
-
-/// <summary>The result of <c>inspect</c>.</summary>
-internal sealed record InspectResult(
-    string Architecture, long Parameters, int Layers, int HiddenSize, int VocabularySize, IReadOnlyDictionary<string, long> DTypes, string Tokenizer,
-    string Sha256, IReadOnlyList<FileHash> Files, IReadOnlyList<TensorEntry> Tensors);
-
-/// <summary>One tensor of a checkpoint.</summary>
-internal sealed record TensorEntry(string Name, string DType, IReadOnlyList<long> Shape);

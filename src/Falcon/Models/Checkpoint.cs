@@ -157,12 +157,36 @@ public sealed class Checkpoint : IDisposable
     }
 
     /// <summary>One tensor in a dtype on a device; the caller owns it, whatever scope is open.</summary>
+    /// <exception cref="NumericalFailureException">It holds a NaN or an infinity, as stored or in the asked dtype.</exception>
     public Tensor Load(string name, ScalarType dtype, Device device)
     {
         var (file, entry) = _tensors[name];
         using var scope = NewDisposeScope();
-        var stored = TensorBytes.ToTensor(file.Bytes(entry), entry.DType, entry.Shape);
-        return stored.to(dtype, device).DetachFromDisposeScope();
+        var loaded = TensorBytes.ToTensor(file, entry).to(dtype, device);
+        // A sum shows any value that is not finite in one pass without a copy; only where it could have overflowed by itself are the values counted.
+        if (!double.IsFinite(loaded.sum(float32).item<float>()) && loaded.isfinite().logical_not().sum().item<long>() is > 0 and var bad)
+            throw new NumericalFailureException(string.Create(CultureInfo.InvariantCulture, $"{file.Path}: the tensor \"{name}\" holds {bad} of {loaded.numel()} values that are not finite in {dtype}. The checkpoint is damaged, or needs --dtype float32; get an intact copy."));
+        return loaded.DetachFromDisposeScope();
+    }
+
+    /// <summary>Checks that all stored values are finite, except tensors that were loaded and so have been checked.</summary>
+    /// <exception cref="NumericalFailureException">A tensor holds a NaN or an infinity.</exception>
+    internal void RequireFiniteBeyond(Weights loaded, CancellationToken cancellation)
+    {
+        foreach (var name in WeightNames.Expected(Config).Select(item => item.Name).Where(name => !loaded.Tensors.ContainsKey(name)))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            Load(name, StoredDType(name) switch { "BF16" => bfloat16, "F16" => float16, _ => float32 }, CPU).Dispose();
+        }
+    }
+
+    /// <summary>Checks that token ids are rows of the embedding.</summary>
+    /// <exception cref="UserInputException">One is not: the tokenizer is of another model.</exception>
+    public void RequireKnown(IEnumerable<int> tokens)
+    {
+        foreach (var id in tokens)
+            if (id < 0 || id >= Config.VocabularySize)
+                throw new UserInputException(string.Create(CultureInfo.InvariantCulture, $"{Directory}: the tokenizer gives id {id}, but vocab_size in config.json is {Config.VocabularySize}. Use the tokenizer files of the same model."));
     }
 
     /// <summary>The whole model in memory.</summary>

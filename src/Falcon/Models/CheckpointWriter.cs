@@ -30,11 +30,18 @@ public static class CheckpointWriter
                 stream.Flush(flushToDisk: true);
             }
         }
-        catch (IOException e)
+        catch (Exception e)
         {
+            if (System.IO.Directory.Exists(directory)) System.IO.Directory.Delete(directory, recursive: true);
+            if (e is not IOException) throw;
             throw new UserInputException($"{directory}: could not be written ({e.Message}). Free some space or choose another place; nothing was left behind.", e);
         }
     }
+
+    /// <summary>Bytes that <see cref="Write"/> will need.</summary>
+    public static long ByteLength(Checkpoint source) => ByteLength(source.Directory);
+
+    private static long ByteLength(string folder) => Files(folder).Sum(path => new FileInfo(path).Length) + Folders(folder).Sum(ByteLength);
 
     private static void WriteTensor(Checkpoint source, string name, Tensor tensor, FileStream stream)
     {
@@ -50,15 +57,17 @@ public static class CheckpointWriter
     private static void CopyFolder(string from, string to)
     {
         System.IO.Directory.CreateDirectory(to);
-        var skipped = OtherWeights.SelectMany(pattern => System.IO.Directory.EnumerateFiles(from, pattern)).ToHashSet();
-        foreach (var path in System.IO.Directory.EnumerateFiles(from).Where(path => !skipped.Contains(path)))
+        foreach (var path in Files(from))
         {
             var copy = Path.Combine(to, Path.GetFileName(path));
             File.Copy(path, copy);
             if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
         }
 
-        foreach (var folder in System.IO.Directory.EnumerateDirectories(from).Where(folder => !Path.GetFileName(folder).StartsWith('.')))
-            CopyFolder(folder, Path.Combine(to, Path.GetFileName(folder)));
+        foreach (var folder in Folders(from)) CopyFolder(folder, Path.Combine(to, Path.GetFileName(folder)));
     }
+
+    private static IEnumerable<string> Files(string folder) => System.IO.Directory.EnumerateFiles(folder).Except(OtherWeights.SelectMany(pattern => System.IO.Directory.EnumerateFiles(folder, pattern)));
+
+    private static IEnumerable<string> Folders(string folder) => System.IO.Directory.EnumerateDirectories(folder).Where(inner => !Path.GetFileName(inner).StartsWith('.'));
 }

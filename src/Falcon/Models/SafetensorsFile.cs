@@ -58,7 +58,7 @@ public sealed class SafetensorsFile : IDisposable
         }
         catch (Exception error) when (error is FormatException or IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            throw new UnsupportedCheckpointException($"{path}: not a readable safetensors file: {error.Message}", error);
+            throw new UnsupportedCheckpointException($"{path}: not a readable safetensors file: {error.Message.TrimEnd('.')}. Copy or download the file again.", error);
         }
     }
 

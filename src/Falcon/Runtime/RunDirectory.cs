@@ -37,15 +37,14 @@ public sealed class RunDirectory : IDisposable
     /// <param name="path">Where the finished directory shall appear.</param>
     /// <param name="resume">Continue from the state that an interrupted run of the same path left.</param>
     /// <exception cref="UserInputException">
-    /// The path is a file or a directory that is not empty; or another run is writing there; or an interrupted run left a state and <paramref name="resume"/> is false;
+    /// The path is a file or a directory that exists; or its parent cannot be written to; or another run is writing there; or an interrupted run left a state and <paramref name="resume"/> is false;
     /// or it is true and there is no state.
     /// </exception>
     public static RunDirectory Create(string path, bool resume = false)
     {
         var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
         if (File.Exists(full)) throw new UserInputException($"{path}: it is a file; --out takes a directory that does not exist yet.");
-        if (Directory.Exists(full) && Directory.EnumerateFileSystemEntries(full).Any())
-            throw new UserInputException($"{path}: the output directory exists and is not empty; choose another --out or remove it.");
+        if (Directory.Exists(full)) throw new UserInputException($"{path}: the output directory exists; choose another --out or remove it.");
 
         var working = full + ".partial";
         var hasState = File.Exists(Path.Combine(working, ResumableName));
@@ -53,7 +52,7 @@ public sealed class RunDirectory : IDisposable
         if (!resume && hasState) throw new UserInputException($"{path}: an interrupted run is in {working}; continue it with --resume or remove that directory.");
 
         var firstCreated = FirstMissingParent(full);
-        Directory.CreateDirectory(working);
+        CreateWorking(path, working, firstCreated);
         var held = Lock(path, working);
         if (!resume) Empty(working);
         return new RunDirectory(full, firstCreated, held, resume);
@@ -80,6 +79,9 @@ public sealed class RunDirectory : IDisposable
         if (!File.Exists(marker)) File.WriteAllText(marker, "");
     }
 
+    /// <summary>The opposite of <see cref="KeepForResume"/>: the state leads nowhere, and the working directory goes unless the run commits.</summary>
+    public void DiscardState() => File.Delete(PathOf(ResumableName));
+
     /// <summary>Checks that the disk has room for what comes.</summary>
     /// <param name="bytes">Bytes that will be written.</param>
     /// <param name="purpose">What for, such as <c>the model</c>.</param>
@@ -95,7 +97,6 @@ public sealed class RunDirectory : IDisposable
         Unlock();
         try
         {
-            if (Directory.Exists(FinalPath)) Directory.Delete(FinalPath);
             Directory.Move(WorkingPath, FinalPath);
         }
         catch (IOException error) when (Directory.Exists(FinalPath) || File.Exists(FinalPath))
@@ -125,6 +126,19 @@ public sealed class RunDirectory : IDisposable
     private static string Size(long bytes) => bytes >= 1 << 30
         ? string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 30):0.0} GiB")
         : string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 20):0.0} MiB");
+
+    private static void CreateWorking(string path, string working, string? firstCreated)
+    {
+        try
+        {
+            Directory.CreateDirectory(working);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            if (firstCreated is not null && Directory.Exists(firstCreated)) Directory.Delete(firstCreated, recursive: true);
+            throw new UserInputException($"{path}: the directory cannot be created ({error.Message.TrimEnd('.')}); choose an --out that you may write to.", error);
+        }
+    }
 
     // Held while the run works: a second run on the same path must not write into the same working directory.
     private static FileStream Lock(string path, string working)

@@ -55,7 +55,7 @@ public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int Selecte
         foreach (var failed in estimates.Where(estimate => estimate.Failure is not null)) log.Warning($"layer {failed.Layer} is excluded: {failed.Failure}");
         if (ranking.IntervalsOverlap == true) log.Warning($"the intervals of layers {ranking.BestLayer} and {ranking.RunnerUp} overlap: the data do not settle the choice between them");
         return new LayerAnalysis(
-            [.. ranking.Table.Select(row => new LayerScore(row.Estimate.Layer, row.Estimate.MutualInformation, row.Estimate.Interval?.Low, row.Estimate.Interval?.High, row.Estimate.Layer == ranking.BestLayer, row.Estimate.Failure ?? row.Verdict))],
+            [.. ranking.Table.Select(row => new LayerScore(row.Estimate.Layer, row.Estimate.MutualInformation, row.Estimate.Interval?.Low, row.Estimate.Interval?.High, row.Estimate.Layer == ranking.BestLayer, row.Estimate.Failure ?? row.Verdict, row.Normalized))],
             ranking.BestLayer, ranking.Candidates, ranking.IntervalsOverlap, sets.Min(set => set.Count));
     }
 

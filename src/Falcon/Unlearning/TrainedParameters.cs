@@ -41,7 +41,7 @@ public sealed class TrainedParameters : IDisposable
     /// <exception cref="UserInputException">The model has no such layer or matrix.</exception>
     public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components)
     {
-        if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}.");
+        if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer auto.");
         var known = WeightNames.Matrices;
         var wanted = components.SelectMany(component => component == "all" ? known : [component.EndsWith(".weight", StringComparison.Ordinal) ? component : component + ".weight"]).Distinct().ToList();
         foreach (var component in wanted.Where(component => !known.Contains(component)))

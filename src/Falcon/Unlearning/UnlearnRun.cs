@@ -31,18 +31,20 @@ public static class UnlearnRun
         using var checkpoint = Checkpoint.Open(config.Model);
         var tokenizer = HfTokenizer.Load(config.Model);
         var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
-        context.Log.Information(compute.Reason);
-        WriteSettings(directory, config, compute, resume, context);
-        directory.RequireFreeSpace(new DirectoryInfo(checkpoint.Directory).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length), "the new model");
+        WriteSettings(directory, config, compute, context);
+        directory.RequireFreeSpace(CheckpointWriter.ByteLength(checkpoint), "the new model");
         var topics = TopicTexts.Read(config.Data, tokenizer);
+        checkpoint.RequireKnown(topics.SelectMany(topic => topic.Forget.Concat(topic.Retain)).SelectMany(text => text));
 
         var target = config.Layers.Target;
         var (first, last) = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
         if (target is { } fixedTarget) _ = TrainedParameters.Select(checkpoint.Config, fixedTarget, config.Layers.Trained, config.Layers.Parameters); // fails early
         var evaluation = BeforeAfter.Complete(config);
+        context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         // Nothing above the target layer is needed but for measuring.
         using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, evaluation.Probes.Count > 0 ? null : target ?? last);
+        checkpoint.RequireFiniteBeyond(weights, context.Cancellation);
         var frozen = new CausalLM(checkpoint.Config, weights);
         var padId = tokenizer.PadId ?? 0;
         ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
@@ -63,17 +65,18 @@ public static class UnlearnRun
         var trainer = new Trainer(config, topics, objective, trained, offsets, optimizer, padId);
 
         Train(trainer, trained, optimizer, config, directory, context);
-        TrainingState.Remove(directory);
         var after = MeasureUpdated(trained, frozen, Measure);
 
         CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
-        List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files.Select(file => file with { Name = $"before/{file.Name}" })];
-        files.AddRange(ContentHash.OfModel(directory.PathOf("model"), context.Cancellation).Files.Select(file => file with { Name = $"model/{file.Name}" }));
-        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path, context.Cancellation))));
+        // Not cancelled any more: what is left takes less time than doing it again.
+        List<FileHash> files = [.. ContentHash.OfModel(config.Model).Files.Select(file => file with { Name = $"before/{file.Name}" })];
+        files.AddRange(ContentHash.OfModel(directory.PathOf("model")).Files.Select(file => file with { Name = $"model/{file.Name}" }));
+        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target);
         directory.WriteJson("run.json", record);
+        TrainingState.Remove(directory);
         directory.Commit();
         return record;
     }
@@ -92,13 +95,35 @@ public static class UnlearnRun
         if (start > 0) context.Log.Information($"resumed at step {start}");
         for (var step = start; step < config.Steps; step++)
         {
-            if (context.Cancellation.IsCancellationRequested || (config.CheckpointEvery > 0 && step > start && step % config.CheckpointEvery == 0))
-                TrainingState.Save(directory, step, trained, optimizer);
-            context.Cancellation.ThrowIfCancellationRequested();
-            var metrics = trainer.Step(step);
+            if (config.CheckpointEvery > 0 && step > start && step % config.CheckpointEvery == 0) TrainingState.Save(directory, step, trained, optimizer);
+            EndWhenInterrupted(step, trained, optimizer, directory, context);
+            var metrics = Step(trainer, step, directory);
             directory.AppendLine("metrics.jsonl", metrics);
             context.Log.Progress("unlearning", step + 1, config.Steps, string.Create(CultureInfo.InvariantCulture,
                 $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s"));
+        }
+
+        EndWhenInterrupted(config.Steps, trained, optimizer, directory, context);
+    }
+
+    private static void EndWhenInterrupted(int step, TrainedParameters trained, Optimizer optimizer, RunDirectory directory, RunContext context)
+    {
+        if (!context.Cancellation.IsCancellationRequested) return;
+        TrainingState.Save(directory, step, trained, optimizer);
+        context.Log.Information($"the state after {step} steps is kept in {directory.WorkingPath}; the same command with --resume continues it");
+        context.Cancellation.ThrowIfCancellationRequested();
+    }
+
+    private static StepMetrics Step(Trainer trainer, int step, RunDirectory directory)
+    {
+        try
+        {
+            return trainer.Step(step);
+        }
+        catch (NumericalFailureException)
+        {
+            directory.DiscardState(); // an earlier state would only lead here again
+            throw;
         }
     }
 
@@ -109,11 +134,11 @@ public static class UnlearnRun
         _ => new AdamW(masters, settings.LearningRate, settings.Beta1, settings.Beta2, weightDecay: settings.WeightDecay),
     };
 
-    private static void WriteSettings(RunDirectory directory, UnlearnConfig config, ComputeOptions compute, bool resume, RunContext context)
+    private static void WriteSettings(RunDirectory directory, UnlearnConfig config, ComputeOptions compute, RunContext context)
     {
         var text = ConfigFile.Write(config);
         var path = directory.PathOf("config.json");
-        if (resume && File.Exists(path) && File.ReadAllText(path) != text)
+        if (directory.IsResumed && File.Exists(path) && File.ReadAllText(path) != text)
             throw new UserInputException($"{path}: the interrupted run had other settings. Resume it with the same command, or remove {directory.WorkingPath} to start anew.");
         File.WriteAllText(path, text);
         directory.WriteJson("environment.json", EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)config.Seed, context.Clock, get_num_threads()));

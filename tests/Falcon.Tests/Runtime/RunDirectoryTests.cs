@@ -79,7 +79,7 @@ public sealed class RunDirectoryTests : IDisposable
         File.WriteAllText(Path.Combine(Out, "x"), "");
         File.WriteAllText(Path.Combine(_folder, "file"), "");
 
-        Assert.Contains("not empty", Assert.Throws<UserInputException>(() => RunDirectory.Create(Out)).Message, StringComparison.Ordinal);
+        Assert.Contains("exists", Assert.Throws<UserInputException>(() => RunDirectory.Create(Out)).Message, StringComparison.Ordinal);
         Assert.Contains("is a file", Assert.Throws<UserInputException>(() => RunDirectory.Create(Path.Combine(_folder, "file"))).Message, StringComparison.Ordinal);
     }
 
@@ -96,13 +96,25 @@ public sealed class RunDirectoryTests : IDisposable
     }
 
     [Fact]
-    public void Create_EmptyDirectory_IsAccepted()
+    public void Create_EmptyDirectory_IsRefusedAndStays()
     {
         Directory.CreateDirectory(Out);
-        using var run = RunDirectory.Create(Out);
-        run.WriteJson("a.json", 1);
-        run.Commit();
-        Assert.True(File.Exists(Path.Combine(Out, "a.json")));
+
+        Assert.Contains("exists", Assert.Throws<UserInputException>(() => RunDirectory.Create(Out)).Message, StringComparison.Ordinal);
+
+        Assert.Equal([Out], Directory.EnumerateFileSystemEntries(_folder));
+    }
+
+    [Fact]
+    public void DiscardState_AfterKeepForResume_LeavesNothing()
+    {
+        using (var run = RunDirectory.Create(Out))
+        {
+            run.KeepForResume();
+            run.DiscardState();
+        }
+
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_folder));
     }
 
     [Fact]
