@@ -1,0 +1,81 @@
+using System.Text.Json;
+using Falcon.Data;
+using Falcon.Runtime;
+
+namespace Falcon.Evaluation;
+
+/// <summary>The result file of <see cref="EvaluateRun"/>.</summary>
+/// <param name="Metrics">Every metric by its name, as OpenUnlearning and the lm-evaluation-harness spell them.</param>
+/// <param name="Model">The model that was measured.</param>
+/// <param name="Reference">The model it is compared with; null without one.</param>
+/// <param name="Data">The data files with their hashes.</param>
+/// <param name="Template">How question and answer became text.</param>
+/// <param name="Seed">Seed of the bootstrap intervals.</param>
+/// <param name="Environment">Versions, device, dtype and start.</param>
+/// <param name="Seconds">Wall-clock time.</param>
+/// <param name="Reused">Whether every number came from the result file that was there before.</param>
+/// <param name="Measurements">What was measured on the model, a suite each.</param>
+/// <param name="ReferenceMeasurements">The same on the reference; empty without one.</param>
+public sealed record EvaluationResult(
+    IReadOnlyDictionary<string, MetricValue> Metrics,
+    EvaluatedModel Model,
+    EvaluatedModel? Reference,
+    IReadOnlyList<FileHash> Data,
+    PromptTemplate Template,
+    long Seed,
+    EnvironmentRecord Environment,
+    double Seconds,
+    bool Reused,
+    IReadOnlyList<SuiteMeasurement> Measurements,
+    IReadOnlyList<SuiteMeasurement> ReferenceMeasurements)
+{
+    /// <summary>Reads a result file.</summary>
+    /// <exception cref="UserInputException">There is no such file, or it is not a result of evaluate.</exception>
+    public static EvaluationResult Read(string path)
+    {
+        if (!File.Exists(path)) throw new UserInputException($"{path}: there is no such file; give a result file of evaluate.");
+        try
+        {
+            var result = JsonSerializer.Deserialize<EvaluationResult>(File.ReadAllText(path), ResultJson.Options);
+            return result is { Metrics: not null, Model: not null, Measurements: not null, ReferenceMeasurements: not null }
+                ? result
+                : throw new UserInputException($"{path}: it is no result file of evaluate (metrics, model or measurements are missing); name another file.");
+        }
+        catch (JsonException error)
+        {
+            throw new UserInputException($"{path}: it is no result file of evaluate ({error.Path ?? "not JSON"}); name another file.", error);
+        }
+    }
+}
+
+/// <summary>Which model a number belongs to.</summary>
+/// <param name="Path">The directory, as it was given.</param>
+/// <param name="Sha256">Hash of the weights (<see cref="ContentHash.OfModel"/>).</param>
+/// <param name="Files">Hashes of the weight files, <c>config.json</c> and the tokenizer's files.</param>
+public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<FileHash> Files)
+{
+    private static readonly string[] SideFiles = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+
+    /// <summary>Hashes a model directory.</summary>
+    /// <exception cref="UserInputException">There is no such directory, or no weights in it.</exception>
+    public static EvaluatedModel Of(string directory, CancellationToken cancellation = default)
+    {
+        var weights = ContentHash.OfModel(directory, cancellation);
+        var others = SideFiles.Select(name => (Name: name, File: System.IO.Path.Combine(directory, name))).Where(item => File.Exists(item.File))
+            .Select(item => new FileHash(item.Name, new FileInfo(item.File).Length, ContentHash.OfFile(item.File, cancellation)));
+        return new EvaluatedModel(directory, weights.Sha256, [.. weights.Files, .. others]);
+    }
+
+    /// <summary>Everything about the model that a number depends on, as one text.</summary>
+    internal string Identity => string.Join(' ', Files.Select(file => $"{file.Name}:{file.Sha256}"));
+}
+
+/// <summary>What one suite measured on one model, with what it takes to use it again.</summary>
+/// <param name="Suite">Name of the suite.</param>
+/// <param name="Model">The model's files and hashes.</param>
+/// <param name="Task">Data hashes, template and settings: two measurements of one task may be compared.</param>
+/// <param name="Engine">Versions, device, dtype and seed.</param>
+/// <param name="Metrics">The metrics.</param>
+/// <param name="Examples">Values of single examples that comparisons need, such as the truth ratios of the forget set.</param>
+public sealed record SuiteMeasurement(
+    string Suite, string Model, string Task, string Engine, IReadOnlyDictionary<string, MetricValue> Metrics, IReadOnlyDictionary<string, IReadOnlyList<double>> Examples);

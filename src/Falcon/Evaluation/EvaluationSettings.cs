@@ -1,0 +1,44 @@
+using Falcon.Data;
+using Falcon.Runtime;
+
+namespace Falcon.Evaluation;
+
+/// <summary>What is measured, on which model and data.</summary>
+/// <param name="Model">Hugging Face model directory.</param>
+/// <param name="Suites">Names out of <see cref="EvaluateRun.SuiteNames"/>.</param>
+/// <param name="Data">A directory or file for all suites, or <c>SUITE=PATH</c> entries separated by commas; null looks for <c>data/SUITE</c>.</param>
+/// <param name="Reference">A model directory, which is measured too, or a result file of an earlier run; null for none.</param>
+/// <param name="Out">Result file.</param>
+public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suites, string? Data, string? Reference, string Out)
+{
+    /// <summary>Which forget set of TOFU, such as <c>forget10</c>; null takes the largest that is there.</summary>
+    public string? ForgetSplit { get; init; }
+
+    /// <summary>ROUGE samples, limit of new tokens, seed of the intervals.</summary>
+    public QuestionSettings Questions { get; init; } = new();
+
+    /// <summary>Longest window of the perplexity in tokens; null for the model's max_position_embeddings.</summary>
+    public int? MaxLength { get; init; }
+
+    /// <summary>How question and answer become text.</summary>
+    public PromptTemplate Template { get; init; } = new();
+
+    /// <summary><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</summary>
+    public string Device { get; init; } = "auto";
+
+    /// <summary><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</summary>
+    public string DType { get; init; } = "auto";
+
+    /// <summary>The data of one suite.</summary>
+    /// <exception cref="UserInputException">Neither a file nor a directory is there; the message names what was looked for.</exception>
+    internal string DataOf(string suite, string needed)
+    {
+        var named = Data?.Split(',', StringSplitOptions.TrimEntries).Where(entry => entry.Contains('=', StringComparison.Ordinal)).ToDictionary(entry => entry[..entry.IndexOf('=', StringComparison.Ordinal)], entry => entry[(entry.IndexOf('=', StringComparison.Ordinal) + 1)..]);
+        var path = named is { Count: > 0 } ? named.GetValueOrDefault(suite) : Data;
+        if (path is null && named is { Count: > 0 }) throw new UserInputException($"--data names nothing for the suite {suite}: add {suite}=PATH ({needed}).");
+        path ??= $"data/{suite}";
+        if (!File.Exists(path) && !Directory.Exists(path))
+            throw new UserInputException($"{path}: there is no such directory or file; the suite {suite} looks there for {needed}. Name the place with --data.");
+        return path;
+    }
+}

@@ -1,0 +1,53 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Falcon.Data;
+using Falcon.Runtime;
+
+namespace Falcon.Evaluation;
+
+/// <summary>Word, byte and token perplexity and bits per byte of plain texts. WikiText files are cut into pages and detokenised as the lm-evaluation-harness does.</summary>
+internal sealed partial class PerplexitySuite : EvaluationSuite
+{
+    private const string SuiteName = "perplexity";
+    private const string Needed = "plain text: .txt, records with text, or WikiText (wiki.test.raw, test.txt)";
+    private static readonly string[] Extensions = [".txt", ".raw", ".tokens", .. RecordExtensions];
+    private static readonly string[] WikiTextFiles = ["wiki.test.raw", "wiki.test.tokens", "test.txt"];
+
+    private PerplexitySuite(IReadOnlyList<string> files, EvaluationSettings settings) : base(SuiteName, files, settings) { }
+
+    public override string SettingsText => string.Create(CultureInfo.InvariantCulture, $"window {Settings.MaxLength}");
+
+    public static PerplexitySuite Open(EvaluationSettings settings)
+    {
+        var path = settings.DataOf(SuiteName, Needed);
+        var test = WikiTextFiles.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists); // the test split alone, of a directory with several
+        return new PerplexitySuite(test is null ? FindFiles(path, Extensions, "file with " + Needed) : [test], settings);
+    }
+
+    public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
+    {
+        List<(string Scored, string Counted)> texts = [.. Files.SelectMany(Texts)];
+        if (texts.Count == 0) throw new UserInputException($"{string.Join(", ", Files)}: no record is a plain text, which the suite {SuiteName} needs. Name other data with --data.");
+        if (loaded.Tokenizer is { BosId: null, EosId: null }) throw new UserInputException("the tokenizer names neither bos_token nor eos_token; perplexity needs one to predict the first token from. Add it to tokenizer_config.json.");
+        var values = TextPerplexity.Measure(loaded.Model, loaded.Tokenizer, texts, Settings.MaxLength, Settings.Questions.Seed, log, cancellation);
+        return new SuiteValues(
+            new() { ["word_perplexity"] = values.Word, ["byte_perplexity"] = values.Byte, ["bits_per_byte"] = values.BitsPerByte, ["token_perplexity"] = values.Token }, []);
+    }
+
+    private static IEnumerable<(string Scored, string Counted)> Texts(string file)
+    {
+        if (IsWikiText(file)) return WikiTextDetokenizer.Pages(File.ReadAllText(file)).Select(page => (WikiTextDetokenizer.Detokenize(page), page)).Where(text => text.Item1.Length > 0);
+        return Corpus.Read(file).Where(record => record.Text is not null).Select(record => (record.Text!, record.Text!));
+    }
+
+    /// <summary>WikiText opens with a title such as <c> = Robert Boulter = </c>.</summary>
+    private static bool IsWikiText(string file) => Path.GetExtension(file).ToLowerInvariant() switch
+    {
+        ".raw" or ".tokens" => true,
+        ".txt" => File.ReadLines(file).FirstOrDefault(line => !string.IsNullOrWhiteSpace(line)) is { } first && Title().IsMatch(first),
+        _ => false,
+    };
+
+    [GeneratedRegex("^ = [^=].* = $")]
+    private static partial Regex Title();
+}

@@ -1,0 +1,37 @@
+using System.Globalization;
+using Falcon.Runtime;
+
+namespace Falcon.Evaluation;
+
+/// <summary>Answer probability and ROUGE-L of plain question/answer files.</summary>
+internal sealed class QuestionAnswerSuite : EvaluationSuite
+{
+    private const string SuiteName = "qa";
+    private const string Needed = "question/answer records";
+
+    private QuestionAnswerSuite(IReadOnlyList<string> files, EvaluationSettings settings) : base(SuiteName, files, settings) { }
+
+    public override string SettingsText => string.Create(CultureInfo.InvariantCulture, $"rouge {Settings.Questions.RougeSamples} of {Settings.Questions.MaxNewTokens} tokens");
+
+    public static QuestionAnswerSuite Open(EvaluationSettings settings) => new(FindFiles(settings.DataOf(SuiteName, Needed), RecordExtensions, "file with " + Needed), settings);
+
+    public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
+    {
+        var sets = ReadRecords(record => record is { Question: not null, Answer: not null }, "a question with an answer", log);
+        List<(string, IReadOnlyList<AnswerScores>)> scores = [];
+        List<(string, IReadOnlyList<double>)> recalls = [];
+        foreach (var (file, records) in sets)
+        {
+            var name = Path.GetFileName(file);
+            scores.Add((file, QuestionMetrics.Scores(loaded.Model, loaded.Tokenizer, Settings.Template, records, log, $"{SuiteName} {name}, likelihoods", cancellation)));
+            recalls.Add((file, QuestionMetrics.RougeLRecalls(loaded.Model, loaded.Tokenizer, Settings.Template, records, Settings.Questions, log, $"{SuiteName} {name}, answers", cancellation)));
+        }
+
+        Dictionary<string, MetricValue> metrics = [];
+        AddPerFile(metrics, scores, "Q_A_Prob", set => QuestionMetrics.AnswerProbability(set, Settings.Questions.Seed));
+        AddPerFile(metrics, recalls, "Q_A_ROUGE", set => Metric.Mean(
+            set, Metric.Higher, Settings.Questions.Seed,
+            string.Create(CultureInfo.InvariantCulture, $"mean ROUGE-L recall (Porter-stemmed) of the greedy answer of up to {Settings.Questions.MaxNewTokens} tokens against the true answer, over {set.Count} evenly spaced questions")));
+        return new SuiteValues(metrics, []);
+    }
+}
