@@ -53,6 +53,16 @@ public enum GradientCombinationKind
     Sum,
 }
 
+/// <summary>Which tokens of a forget text are pushed away.</summary>
+public enum ForgetTokens
+{
+    /// <summary>All of them, as published.</summary>
+    All,
+
+    /// <summary>Those whose hidden states predict the answer; the words of a question also stand in the retain set. Plain text counts whole.</summary>
+    Answer,
+}
+
 /// <summary>The data of a run.</summary>
 public sealed record DataConfig
 {
@@ -130,6 +140,9 @@ public sealed record LossConfig
 
     /// <summary>Weight of the retention loss, one for all topics or one each.</summary>
     public IReadOnlyList<double> RetainWeight { get; init; } = [100];
+
+    /// <summary>Which tokens of a forget text enter the contrastive loss.</summary>
+    public ForgetTokens ForgetTokens { get; init; }
 
     /// <summary>Whether padding positions count in the losses, as in the published code.</summary>
     public bool CountPadding { get; init; }

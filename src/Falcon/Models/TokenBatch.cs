@@ -17,24 +17,31 @@ public sealed class TokenBatch
 {
     private readonly long[] _ids;
     private readonly bool[] _real;
+    private readonly bool[]? _counted;
 
     /// <summary>Pads sequences to the longest of them.</summary>
     /// <param name="sequences">At least one sequence; none empty.</param>
     /// <param name="padId">The id that fills the rest; masked, so any valid id will do.</param>
     /// <param name="side">Where the padding goes.</param>
+    /// <param name="countFrom">For each sequence the first position that counts in a loss; null when all tokens do.</param>
     /// <exception cref="ArgumentException">No sequence, or an empty one.</exception>
-    public TokenBatch(IReadOnlyList<int[]> sequences, int padId, PaddingSide side = PaddingSide.Right)
+    public TokenBatch(IReadOnlyList<int[]> sequences, int padId, PaddingSide side = PaddingSide.Right, IReadOnlyList<int>? countFrom = null)
     {
         if (sequences.Count == 0 || sequences.Any(sequence => sequence.Length == 0)) throw new ArgumentException("A batch needs at least one sequence, and no empty one.", nameof(sequences));
         (Rows, Length, Side) = (sequences.Count, sequences.Max(sequence => sequence.Length), side);
         _ids = new long[Rows * Length];
         _real = new bool[Rows * Length];
+        _counted = countFrom is null ? null : new bool[Rows * Length];
         Array.Fill(_ids, padId);
         for (var row = 0; row < Rows; row++)
         {
             var sequence = sequences[row];
             var start = row * Length + (side == PaddingSide.Left ? Length - sequence.Length : 0);
-            for (var i = 0; i < sequence.Length; i++) (_ids[start + i], _real[start + i]) = (sequence[i], true);
+            for (var i = 0; i < sequence.Length; i++)
+            {
+                (_ids[start + i], _real[start + i]) = (sequence[i], true);
+                if (_counted is not null) _counted[start + i] = i >= countFrom![row];
+            }
         }
 
         TokenCount = sequences.Sum(sequence => sequence.Length);
@@ -60,6 +67,9 @@ public sealed class TokenBatch
 
     /// <summary>Real tokens [B, T], bool.</summary>
     public Tensor AttentionMask(Device device) => tensor(_real, [Rows, Length], @bool, device);
+
+    /// <summary>Tokens that count in a loss [B, T], bool; null when every position does.</summary>
+    public Tensor? LossMask(Device device) => _counted is not null ? tensor(_counted, [Rows, Length], @bool, device) : IsPadded ? AttentionMask(device) : null;
 
     /// <summary>The attention context that fits the padding side.</summary>
     public AttentionContext Context(CausalLM model, PaddingRows paddingRows = PaddingRows.Uniform)

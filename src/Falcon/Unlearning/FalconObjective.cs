@@ -79,5 +79,5 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     private (Tensor Updated, Tensor Frozen) Run(TokenBatch batch) => plainPasses ? passes.RunPlainly(batch, paddingRows) : passes.Run(batch, paddingRows);
 
     // null counts every position, padding included, as the published code does.
-    private Tensor? Mask(TokenBatch batch) => settings.CountPadding || !batch.IsPadded ? null : batch.AttentionMask(trained.Masters[0].device);
+    private Tensor? Mask(TokenBatch batch) => settings.CountPadding ? null : batch.LossMask(trained.Masters[0].device);
 }

@@ -30,7 +30,9 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
         using var scope = NewDisposeScope();
         var clock = Stopwatch.StartNew();
         var scheduled = _schedule.At(step);
-        var (forget, retain) = (Batch(topics[scheduled.Topic].Forget, scheduled.Forget), Batch(topics[scheduled.Topic].Retain, scheduled.Retain));
+        var topic = topics[scheduled.Topic];
+        var forget = Batch(topic.Forget, scheduled.Forget, config.Loss.ForgetTokens == ForgetTokens.Answer ? topic.ForgetAnswers : null);
+        var retain = Batch(topic.Retain, scheduled.Retain);
         using var generator = new Generator(new SeededRandom(config.Seed, $"step {step}").NextUInt64(), torch.CPU);
         var retainWeight = config.Loss.RetainWeight[config.Loss.RetainWeight.Count == 1 ? 0 : scheduled.Topic];
         var offset = offsets.At(step, scheduled.Topic);
@@ -86,6 +88,6 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
             throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {_drifts.Average():F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
     }
 
-    private TokenBatch Batch(IReadOnlyList<int[]> texts, IReadOnlyList<int> chosen) =>
-        new([.. chosen.Select(i => texts[i])], padId, config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right);
+    private TokenBatch Batch(IReadOnlyList<int[]> texts, IReadOnlyList<int> chosen, IReadOnlyList<int>? countFrom = null) => new(
+        [.. chosen.Select(i => texts[i])], padId, config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right, countFrom is null ? null : [.. chosen.Select(i => countFrom[i])]);
 }
