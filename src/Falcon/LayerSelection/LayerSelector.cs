@@ -35,12 +35,13 @@ public static class LayerSelector
     /// <param name="retain">The same of the retain set [m, d].</param>
     /// <param name="eta">Weight of the information between forget domains.</param>
     /// <param name="seed">Seed of the resamples of the interval.</param>
-    /// <param name="resamples">Bootstrap resamples and random pairings of the interval; 0 for no interval.</param>
+    /// <param name="resamples">Bootstrap resamples of the interval; 0 for no interval.</param>
     /// <param name="options">Reduction before each density; null for the defaults.</param>
-    public static LayerEstimate Measure(int layer, IReadOnlyList<Tensor> forgetDomains, Tensor retain, double eta, int seed, int resamples = 100, EntropyOptions? options = null)
+    /// <param name="permutations">Random pairings; null for as many as resamples.</param>
+    public static LayerEstimate Measure(int layer, IReadOnlyList<Tensor> forgetDomains, Tensor retain, double eta, int seed, int resamples = 100, EntropyOptions? options = null, int? permutations = null)
     {
         var information = MutualInformation.OfLayer(forgetDomains, retain, eta, options);
-        var interval = resamples > 0 ? MutualInformationInterval.Compute(forgetDomains, retain, information, seed, resamples, resamples, options) : null;
+        var interval = resamples > 0 ? MutualInformationInterval.Compute(forgetDomains, retain, information, seed, resamples, permutations ?? resamples, options) : null;
         return new LayerEstimate(layer, information.Value, information.Failure, interval);
     }
 

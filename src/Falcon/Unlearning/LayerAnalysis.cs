@@ -42,21 +42,38 @@ public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int Selecte
             done += set.Count;
         }
 
-        List<LayerEstimate> estimates = [];
-        for (var layer = first; layer <= last; layer++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            var perSet = states.Select(set => set[layer - first]).ToList();
-            estimates.Add(LayerSelector.Measure(layer, perSet[..^1], perSet[^1], settings.Eta, (int)(new SeededRandom(seed, "analysis, resamples", layer).NextUInt64() >> 33), settings.BootstrapRounds));
-            log.Progress("mutual information", layer - first + 1, last - first + 1, string.Create(CultureInfo.InvariantCulture, $"layer {layer}: {Describe(estimates[^1])}"));
-        }
-
+        var estimates = Estimate(states, settings, first, last, seed, log, cancellation);
         var ranking = LayerSelector.Rank(estimates);
         foreach (var failed in estimates.Where(estimate => estimate.Failure is not null)) log.Warning($"layer {failed.Layer} is excluded: {failed.Failure}");
         if (ranking.IntervalsOverlap == true) log.Warning($"the intervals of layers {ranking.BestLayer} and {ranking.RunnerUp} overlap: the data do not settle the choice between them");
         return new LayerAnalysis(
             [.. ranking.Table.Select(row => new LayerScore(row.Estimate.Layer, row.Estimate.MutualInformation, row.Estimate.Interval?.Low, row.Estimate.Interval?.High, row.Estimate.Layer == ranking.BestLayer, row.Estimate.Failure ?? row.Verdict, row.Normalized))],
             ranking.BestLayer, ranking.Candidates, ranking.IntervalsOverlap, sets.Min(set => set.Count));
+    }
+
+    // The matrices are so small (texts x texts) that threads wait for each other longer than they work.
+    private static List<LayerEstimate> Estimate(List<IReadOnlyList<Tensor>> states, LayerConfig settings, int first, int last, ulong seed, IRunLog log, CancellationToken cancellation)
+    {
+        var threads = get_num_threads();
+        set_num_threads(1);
+        try
+        {
+            List<LayerEstimate> estimates = [];
+            for (var layer = first; layer <= last; layer++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var perSet = states.Select(set => set[layer - first]).ToList();
+                var resampleSeed = (int)(new SeededRandom(seed, "analysis, resamples", layer).NextUInt64() >> 33);
+                estimates.Add(LayerSelector.Measure(layer, perSet[..^1], perSet[^1], settings.Eta, resampleSeed, settings.BootstrapRounds, permutations: 0));
+                log.Progress("mutual information", layer - first + 1, last - first + 1, string.Create(CultureInfo.InvariantCulture, $"layer {layer}: {Describe(estimates[^1])}"));
+            }
+
+            return estimates;
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
     }
 
     /// <summary>The range of layers that a configuration asks for.</summary>
