@@ -21,12 +21,15 @@ public static class DemoWorld
     private const int Choices = 4;
     private const int TrainingParagraphs = 500;
     private const int HeldOutParagraphs = 100;
+    private const int KeptParagraphs = 100;
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private sealed record Item(string Question, string Answer, string ParaphrasedQuestion, string ParaphrasedAnswer, IReadOnlyList<string> PerturbedAnswer, string Subject);
 
     private sealed record ChoiceItem(string Question, IReadOnlyList<string> Choices, int Answer, string Subject);
+
+    private sealed record TextItem(string Text);
 
     private sealed record TrainingItem(string Question, string Answer, string Subject);
 
@@ -37,6 +40,8 @@ public static class DemoWorld
     /// <item><c>forget-DOMAIN-mcq.jsonl</c>, <c>retain-mcq.jsonl</c>, <c>general-mcq.jsonl</c>: four choices, the 0-based index of the right one, each index equally often.</item>
     /// <item><c>train.jsonl</c>: all facts in their three trained wordings, for the model that is to forget; <c>train-control.jsonl</c>: the same without the
     /// forget domains, for the never-taught control.</item>
+    /// <item><c>keep-DOMAIN.jsonl</c>: what an unlearning run is given to keep: the neighbour facts of <c>retain-DOMAIN.jsonl</c> and paragraphs of <c>text.txt</c>
+    /// (other ones for each domain, no general fact), since no one keeps a model's language by a list of facts alone.</item>
     /// <item><c>text.txt</c> and <c>text-heldout.txt</c>: plain paragraphs, one a line, for training and for perplexity.</item>
     /// </list>
     /// </summary>
@@ -60,6 +65,9 @@ public static class DemoWorld
         var prose = DemoWorldProse.Paragraphs(TrainingParagraphs + HeldOutParagraphs, seed);
         WriteText(directory, "text.txt", prose.Take(TrainingParagraphs));
         WriteText(directory, "text-heldout.txt", prose.Skip(TrainingParagraphs));
+        foreach (var (domain, paragraphs) in DemoWorldKinds.Domains.Where(domain => domain.Role == DemoRole.Retain).Zip(prose.Take(TrainingParagraphs).Chunk(KeptParagraphs)))
+            WriteText(directory, $"keep-{domain.Name}.jsonl",
+                Items([.. facts.Where(fact => fact.Domain == domain)], seed).Select(Line).Concat(paragraphs.Select(text => Line(new TextItem(text)))));
     }
 
     private static string FileName(DemoDomain domain) => domain.Role switch
@@ -97,7 +105,9 @@ public static class DemoWorld
     private static IEnumerable<TrainingItem> Training(DemoFact fact) =>
         fact.Trained.Select(template => new TrainingItem(fact.Question(template), fact.Answer(template, fact.Value), FileName(fact.Domain)));
 
-    private static void WriteLines<T>(string directory, string name, IEnumerable<T> items) => WriteText(directory, name, items.Select(item => JsonSerializer.Serialize(item, Json)));
+    private static void WriteLines<T>(string directory, string name, IEnumerable<T> items) => WriteText(directory, name, items.Select(Line));
+
+    private static string Line<T>(T item) => JsonSerializer.Serialize(item, Json);
 
     private static void WriteText(string directory, string name, IEnumerable<string> lines) =>
         File.WriteAllText(Path.Combine(directory, name), string.Concat(lines.Select(line => line + "\n")), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));

@@ -24,7 +24,7 @@ public sealed partial class DemoWorldTests : IDisposable
         DemoWorld.Write(_folder.At("again"), 42);
         DemoWorld.Write(_folder.At("other"), 43);
         var names = Directory.GetFiles(_folder.Path).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal).ToList();
-        Assert.Equal(13, names.Count);
+        Assert.Equal(15, names.Count);
         Assert.All(names, name => Assert.Equal(File.ReadAllBytes(_folder.At(name)), File.ReadAllBytes(_folder.At("again", name))));
         Assert.All(names, name => Assert.NotEqual(File.ReadAllBytes(_folder.At(name)), File.ReadAllBytes(_folder.At("other", name))));
     }
@@ -96,6 +96,19 @@ public sealed partial class DemoWorldTests : IDisposable
         Assert.All(FactFiles.SelectMany(Read), record => Assert.Contains(record.Question, trained));
         Assert.All(FactFiles.SelectMany(Read), record => Assert.DoesNotContain(record.ParaphrasedQuestion, trained));
         Assert.All(ChoiceFiles.SelectMany(Read), record => Assert.DoesNotContain(record.Question, trained));
+    }
+
+    [Fact]
+    public void Write_FilesToKeep_HoldTheNeighbourFactsAndTrainedParagraphs()
+    {
+        var trained = Corpus.Read(_folder.At("text.txt")).Select(record => record.Text).ToHashSet();
+        foreach (var domain in new[] { "alchemy", "ciphers" })
+        {
+            var (facts, texts) = (Read($"keep-{domain}").Where(record => record.Question is not null).ToList(), Read($"keep-{domain}").Where(record => record.Text is not null).ToList());
+            Assert.Equal(Read($"retain-{domain}").Select(record => record.Question), facts.Select(record => record.Question));
+            Assert.Equal(100, texts.Count);
+            Assert.All(texts, record => Assert.Contains(record.Text, trained));
+        }
     }
 
     [Fact]
