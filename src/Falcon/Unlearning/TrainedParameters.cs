@@ -62,7 +62,7 @@ public sealed class TrainedParameters : IDisposable
     {
         using var noGrad = no_grad();
         var index = Enumerable.Range(0, Names.Count).First(i => Names[i] == name);
-        using var same = _masters[index].copy_(value);
+        _masters[index].copy_(value); // gives back the master itself, which stays
     }
 
     internal static int LayerOf(string name)

@@ -1,0 +1,105 @@
+using Falcon.Configuration;
+using Falcon.Models;
+using Falcon.Optimization;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+using Falcon.Unlearning;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Falcon.Tests.Unlearning;
+
+/// <summary>Whole runs on a tiny checkpoint: what must be the same bytes, and what must not.</summary>
+public sealed class UnlearnRunTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    private UnlearnConfig Config(string model, ulong seed = 1, int? target = 2) => Presets.Falcon with
+    {
+        Model = model,
+        Data = new DataConfig
+        {
+            Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten"), TinyCheckpoint.Questions(_folder.At("second.jsonl"), "lost")],
+            Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
+            BatchSize = 2,
+        },
+        Layers = new LayerConfig { Target = target, Trained = 2, Samples = 10, BootstrapRounds = 2 },
+        Steps = 6,
+        Seed = seed,
+    };
+
+    private string Run(UnlearnConfig config, string name)
+    {
+        UnlearnRun.Execute(config, _folder.At(name), resume: false, RunContext.Quiet);
+        return _folder.At(name, "model");
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(null)]   // the layer chosen by mutual information
+    public void Execute_TwiceWithOneSeed_GivesTheSameBytesAndAnotherSeedOthers(int? target)
+    {
+        var model = TinyCheckpoint.Write(_folder.At("source"));
+        byte[] Weights(ulong seed, string name) => File.ReadAllBytes(Path.Combine(Run(Config(model, seed, target), name), "model.safetensors"));
+
+        var first = Weights(1, "first");
+
+        Assert.Equal(first, Weights(1, "second"));
+        Assert.NotEqual(first, Weights(2, "third"));
+    }
+
+    [Theory]
+    [InlineData(ScalarType.Float32, 1)]
+    [InlineData(ScalarType.BFloat16, 3)]
+    [InlineData(ScalarType.Float16, 1)]
+    public void Execute_AnyStorage_ChangesTheTrainedTensorsAndNothingElse(ScalarType dtype, int shards)
+    {
+        var source = TinyCheckpoint.Write(_folder.At("source"), dtype, shards);
+        var result = Run(Config(source), "run");
+
+        Assert.Equal(Names(source), Names(result));
+        foreach (var name in Names(source).Where(name => !name.EndsWith(".safetensors", StringComparison.Ordinal)))
+            Assert.Equal(File.ReadAllBytes(Path.Combine(source, name)), File.ReadAllBytes(Path.Combine(result, name)));
+        using var before = Checkpoint.Open(source);
+        using var after = Checkpoint.Open(result);
+        Assert.Equal(before.WeightFiles.Select(Path.GetFileName), after.WeightFiles.Select(Path.GetFileName));
+        string[] trained = ["model.layers.1.mlp.down_proj.weight", "model.layers.2.mlp.down_proj.weight"];
+        foreach (var (old, changed) in before.Entries.Zip(after.Entries))
+        {
+            Assert.Equal((old.Name, old.DType, old.Begin, old.End), (changed.Name, changed.DType, changed.Begin, changed.End));
+            var same = before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed));
+            Assert.True(same != trained.Contains(old.Name), old.Name);
+        }
+    }
+
+    [Theory]
+    [InlineData(OptimizerKind.AdamW, 2)]
+    [InlineData(OptimizerKind.Sophia, 0)]
+    public void Step_AThousandTimes_KeepsTheNumberOfLiveTensors(OptimizerKind optimizer, int negatives)
+    {
+        var config = Config(TinyCheckpoint.Write(_folder.At("source")));
+        config = config with { Steps = 1000, Optimizer = config.Optimizer with { Kind = optimizer, LearningRate = 1e-5, CurvatureEvery = 5 }, Loss = config.Loss with { InBatchNegatives = negatives } };
+        using var checkpoint = Checkpoint.Open(config.Model);
+        using var weights = checkpoint.LoadWeights(float32, CPU);
+        var frozen = new CausalLM(checkpoint.Config, weights);
+        var topics = TopicTexts.Read(config.Data, HfTokenizer.Load(config.Model));
+        using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, 2, 2, ["mlp.down_proj"]));
+        using var offsets = OffsetVectors.Make(frozen, 2, topics, config, padId: 0);
+        using Optimizer rule = optimizer == OptimizerKind.AdamW
+            ? new AdamW(trained.Masters, 1e-5, 0.9, 0.99)
+            : new Sophia(trained.Masters, 1e-5, 0.9, 0.99, 0.04, curvatureInterval: 5);
+        var trainer = new Trainer(config, topics, new FalconObjective(new LayerPasses(frozen, trained, 2), trained, config.Loss), trained, offsets, rule, padId: 0);
+        trainer.Step(0);   // the first step makes the optimiser's state
+
+        var live = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
+        for (var step = 1; step < config.Steps; step++)
+        {
+            trainer.Step(step);
+            Assert.True(DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount == live, $"step {step}");
+        }
+    }
+
+    private static string[] Names(string folder) => [.. Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+}
