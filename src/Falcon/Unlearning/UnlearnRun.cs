@@ -38,7 +38,7 @@ public static class UnlearnRun
 
         var target = config.Layers.Target;
         var (first, last) = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
-        if (target is { } fixedTarget) _ = TrainedParameters.Select(checkpoint.Config, fixedTarget, config.Layers.Trained, config.Layers.Parameters); // fails early
+        _ = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters); // fails early
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);

@@ -61,9 +61,6 @@ public sealed class BadInputTests : IDisposable
     public void Model_Missing() => Refused(["--model", _folder.At("absent")], _folder.At("absent"), "no such directory", "Give the folder");
 
     [Fact]
-    public void Model_IsAFile() => Refused(["--model", Weights], Weights, "no such directory");
-
-    [Fact]
     public void Tokenizer_Missing()
     {
         File.Delete(Path.Combine(_model, "tokenizer.json"));
@@ -182,13 +179,6 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
-    public void Forget_UnknownExtension()
-    {
-        File.Copy(_forget, _folder.At("forget.xlsx"));
-        Refused(["--forget", _folder.At("forget.xlsx")], "forget.xlsx", "\".xlsx\" is not known", ".jsonl");
-    }
-
-    [Fact]
     public void Retain_NumberDoesNotFit() =>
         Refused(["--retain", $"{_retain},{_retain},{_retain}", "--forget", $"{_forget},{_forget}"], "2 forget file(s) but 3 retain file(s)", "one retain file for each forget file");
 
@@ -207,9 +197,6 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
-    public void RunFile_Missing() => Refused(["--config", _folder.At("absent.jsonc")], "absent.jsonc", "no such file");
-
-    [Fact]
     public void Set_UnknownKey() => Refused(["--set", "loss.temprature=1"], "--set loss.temprature=1", "did you mean \"loss.temperature\"?");
 
     [Fact]
@@ -218,8 +205,10 @@ public sealed class BadInputTests : IDisposable
     [Fact]
     public void Layer_OutOfRange() => Refused(["--layer", "4"], "layers.target is 4", "layers 0 to 3", "--layer auto");
 
-    [Fact]
-    public void Matrix_Unknown() => Refused(["--set", "layers.parameters=[\"mlp.dwn_proj\"]"], "layers.parameters", "mlp.dwn_proj", "mlp.down_proj");
+    [Theory]
+    [InlineData("1")]
+    [InlineData("auto")]
+    public void Matrix_Unknown(string layer) => Refused(["--layer", layer, "--set", "layers.parameters=[\"mlp.dwn_proj\"]"], "layers.parameters", "mlp.dwn_proj", "mlp.down_proj");
 
     [Theory]
     [InlineData(false)]
@@ -230,9 +219,6 @@ public sealed class BadInputTests : IDisposable
         if (!empty) File.WriteAllText(_folder.At("out", "kept.txt"), "");
         Refused([], Out, "exists", "choose another --out");
     }
-
-    [Fact]
-    public void Out_IsAFile() => Refused(["--out", _forget], _forget, "it is a file");
 
     [Fact]
     public void Out_BelowAFile() => Refused(["--out", Path.Combine(_forget, "run")], _forget, "cannot be created", "--out");

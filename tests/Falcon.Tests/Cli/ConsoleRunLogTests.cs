@@ -4,7 +4,7 @@ namespace Falcon.Tests.Cli;
 
 public sealed class ConsoleRunLogTests : IDisposable
 {
-    private readonly StringWriter _text = new();
+    private readonly SharedWriter _text = new();
     private readonly ManualClock _clock = new();
 
     public void Dispose() => _text.Dispose();
@@ -76,4 +76,30 @@ public sealed class ConsoleRunLogTests : IDisposable
     [InlineData(185, "3 min 05 s")]
     [InlineData(3725, "1 h 02 min")]
     public void Duration_ReadsAsPeopleSayIt(double seconds, string expected) => Assert.Equal(expected, ConsoleRunLog.Duration(TimeSpan.FromSeconds(seconds)));
+
+    // The live display writes from a thread of its own.
+    private sealed class SharedWriter : StringWriter
+    {
+        private readonly Lock _gate = new();
+
+        public override void Write(char value)
+        {
+            lock (_gate) base.Write(value);
+        }
+
+        public override void Write(char[] buffer, int index, int count)
+        {
+            lock (_gate) base.Write(buffer, index, count);
+        }
+
+        public override void Write(string? value)
+        {
+            lock (_gate) base.Write(value);
+        }
+
+        public override string ToString()
+        {
+            lock (_gate) return base.ToString();
+        }
+    }
 }
