@@ -33,9 +33,10 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <exception cref="UserInputException">Neither a file nor a directory is there; the message names what was looked for.</exception>
     internal string DataOf(string suite, string needed)
     {
-        var named = Data?.Split(',', StringSplitOptions.TrimEntries).Where(entry => entry.Contains('=', StringComparison.Ordinal)).ToDictionary(entry => entry[..entry.IndexOf('=', StringComparison.Ordinal)], entry => entry[(entry.IndexOf('=', StringComparison.Ordinal) + 1)..]);
-        var path = named is { Count: > 0 } ? named.GetValueOrDefault(suite) : Data;
-        if (path is null && named is { Count: > 0 }) throw new UserInputException($"--data names nothing for the suite {suite}: add {suite}=PATH ({needed}).");
+        var path = Data;
+        if (Data is not null && Data.Contains('=', StringComparison.Ordinal))
+            path = Data.Split(',', StringSplitOptions.TrimEntries).FirstOrDefault(entry => entry.StartsWith(suite + "=", StringComparison.Ordinal))?[(suite.Length + 1)..]
+                ?? throw new UserInputException($"--data names nothing for the suite {suite}: add {suite}=PATH ({needed}).");
         path ??= $"data/{suite}";
         if (!File.Exists(path) && !Directory.Exists(path))
             throw new UserInputException($"{path}: there is no such directory or file; the suite {suite} looks there for {needed}. Name the place with --data.");

@@ -8,7 +8,8 @@ namespace Falcon.Tests.Evaluation;
 
 /// <summary>
 /// Two small models that were trained with and without TOFU's forget10, on evenly spaced questions. The expected numbers are those of the models' READMEs, measured with
-/// other code on all 400 questions: probability 0.9976 and 0.0046, ROUGE-L 1.0000 and 0.18, multiple choice 1.000 and 0.575, KS p = 1.6e-27.
+/// other code on all 400 questions: probability 0.9976 and 0.0046, ROUGE-L 1.0000 and 0.18,
+/// multiple choice 1.000 and 0.575, median truth ratio R 3.00 and 1.29.
 /// </summary>
 public sealed class TofuModelTests
 {
@@ -27,9 +28,11 @@ public sealed class TofuModelTests
         Assert.InRange(QuestionMetrics.MultipleChoice(retrained).Value, 0.2, 0.95);
         Assert.InRange(retrainedRouge, 0, 0.5);
 
-        var test = KolmogorovSmirnov.Test(Ratios(full), Ratios(retrained));
-        Assert.InRange(test.PValue, 0, 0.2);
+        Assert.InRange(Median(Ratios(full)), 2, 4.5);
+        Assert.InRange(Median(Ratios(retrained)), 0.8, 2);
     }
+
+    private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);
 
     private static double[] Ratios(IReadOnlyList<AnswerScores> scores) =>
         [.. scores.Select(score => TruthRatio.Ratio(TruthRatioDefinition.TofuAggregate, AnswerProbability.Loss(score.Paraphrase!), [.. score.Wrong.Select(wrong => AnswerProbability.Loss(wrong))]))];
