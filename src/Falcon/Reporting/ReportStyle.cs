@@ -47,6 +47,7 @@ internal static class ReportStyle
         tr.group+tr th,tr.group+tr td{border-top:0}
         td b{font-size:17px;font-weight:650;white-space:nowrap}
         td small{display:block;color:var(--soft);font-size:12.5px;white-space:nowrap}
+        th small{display:block;color:var(--soft);font-size:12.5px;font-weight:400}
         .strip{width:190px;height:30px;display:block}
         .track{stroke:var(--line);stroke-width:4;stroke-linecap:round}.band{fill:var(--band)}.band-middle{stroke:var(--bandline);stroke-width:1.5}
         .move{stroke:var(--soft);stroke-width:1.6;stroke-dasharray:2 3}
