@@ -35,7 +35,7 @@ public static class AnalyzeRun
 
         using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, last);
         var settings = new LayerConfig { Samples = config.Samples, Eta = config.Eta, BootstrapRounds = config.BootstrapRounds };
-        var analysis = LayerAnalysis.Measure(new CausalLM(checkpoint.Config, weights), topics, settings, first, last, config.Seed, tokenizer.PadId ?? 0, context.Log, context.Cancellation);
+        var analysis = LayerAnalysis.Measure(new CausalLM(checkpoint.Config, weights), topics, settings, (first, last), (first, last), config.Seed, tokenizer.PadId ?? 0, context.Log, context.Cancellation);
         directory.WriteJson("layers.json", analysis);
 
         List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files];

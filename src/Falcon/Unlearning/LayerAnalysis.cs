@@ -15,18 +15,18 @@ namespace Falcon.Unlearning;
 /// <param name="Samples">Texts of each kind behind the estimates.</param>
 public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int SelectedLayer, IReadOnlyList<int> Candidates, bool? IntervalsOverlap, int Samples)
 {
-    /// <summary>Measures every layer of a range and ranks them.</summary>
+    /// <summary>Measures layers and ranks those to choose from.</summary>
     /// <param name="model">The unchanged model.</param>
     /// <param name="topics">Forget domains with their retain sets.</param>
     /// <param name="settings">Samples, eta and intervals.</param>
-    /// <param name="first">Lowest layer.</param>
-    /// <param name="last">Highest layer.</param>
+    /// <param name="measured">Lowest and highest layer to measure.</param>
+    /// <param name="searched">Lowest and highest layer to choose from, within the measured ones.</param>
     /// <param name="seed">Seed of the choice of texts and of the resamples.</param>
     /// <param name="padId">Padding id.</param>
     /// <param name="log">Progress and warnings.</param>
     /// <param name="cancellation">Stops between batches and layers.</param>
     /// <exception cref="NumericalFailureException">No layer has a valid estimate.</exception>
-    public static LayerAnalysis Measure(CausalLM model, IReadOnlyList<TopicTexts> topics, LayerConfig settings, int first, int last, ulong seed, int padId, IRunLog log, CancellationToken cancellation)
+    public static LayerAnalysis Measure(CausalLM model, IReadOnlyList<TopicTexts> topics, LayerConfig settings, (int First, int Last) measured, (int First, int Last) searched, ulong seed, int padId, IRunLog log, CancellationToken cancellation)
     {
         using var scope = NewDisposeScope();
         List<IReadOnlyList<int[]>> sets = [.. topics.Select((topic, i) => Choose(topic.Forget, settings.Samples, seed, $"analysis, forget {i}"))];
@@ -38,17 +38,25 @@ public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int Selecte
         var done = 0;
         foreach (var set in sets)
         {
-            states.Add(ActivationSampler.LastTokenStates(model, set, first, last, padId, n => log.Progress("activations", done + n, total), cancellation));
+            states.Add(ActivationSampler.LastTokenStates(model, set, measured.First, measured.Last, padId, n => log.Progress("activations", done + n, total), cancellation));
             done += set.Count;
         }
 
-        var estimates = Estimate(states, settings, first, last, seed, log, cancellation);
-        var ranking = LayerSelector.Rank(estimates);
+        var estimates = Estimate(states, settings, measured.First, measured.Last, seed, log, cancellation);
+        var ranking = LayerSelector.Rank([.. estimates.Where(estimate => estimate.Layer >= searched.First && estimate.Layer <= searched.Last)]);
         foreach (var failed in estimates.Where(estimate => estimate.Failure is not null)) log.Warning($"layer {failed.Layer} is excluded: {failed.Failure}");
         if (ranking.IntervalsOverlap == true) log.Warning($"the intervals of layers {ranking.BestLayer} and {ranking.RunnerUp} overlap: the data do not settle the choice between them");
         return new LayerAnalysis(
-            [.. ranking.Table.Select(row => new LayerScore(row.Estimate.Layer, row.Estimate.MutualInformation, row.Estimate.Interval?.Low, row.Estimate.Interval?.High, row.Estimate.Layer == ranking.BestLayer, row.Estimate.Failure ?? row.Verdict, row.Normalized))],
+            [.. estimates.Select(estimate => Score(estimate, ranking))],
             ranking.BestLayer, ranking.Candidates, ranking.IntervalsOverlap, sets.Min(set => set.Count));
+    }
+
+    private static LayerScore Score(LayerEstimate estimate, LayerRanking ranking)
+    {
+        var row = ranking.Table.FirstOrDefault(row => row.Estimate == estimate);
+        return new LayerScore(
+            estimate.Layer, estimate.MutualInformation, estimate.Interval?.Low, estimate.Interval?.High, estimate.Layer == ranking.BestLayer,
+            estimate.Failure ?? row?.Verdict ?? "outside the layers to choose from", row?.Normalized);
     }
 
     // The matrices are so small (texts x texts) that threads wait for each other longer than they work.

@@ -51,7 +51,7 @@ public static class UnlearnRun
         var before = Measure(frozen);
         if (target is null)
         {
-            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, first, last, config.Seed, padId, context.Log, context.Cancellation);
+            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, evaluation.Probes.Count > 0 ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
             context.Log.Information($"layer {target} has the lowest mutual information of layers {first} to {last}");
