@@ -52,6 +52,7 @@ internal static class EvaluateCommand
     internal static void Show(IAnsiConsole console, EvaluationResult result)
     {
         var table = new Table().Border(TableBorder.Rounded).AddColumns("metric", "value", "95 % interval", "reference", "better", "n");
+        table.Columns[0].NoWrap();
         foreach (var column in table.Columns.Skip(1)) column.RightAligned();
         foreach (var (name, metric) in result.Metrics) table.AddRow(new[] { name }.Concat(ScoreTable.Cells(metric)).Select(cell => new Text(cell)));
         console.Write(table);

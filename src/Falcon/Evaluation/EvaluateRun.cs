@@ -50,9 +50,9 @@ public static class EvaluateRun
         EvaluationSettings Settings, IReadOnlyList<EvaluationSuite> Suites, IReadOnlyDictionary<string, FileHash> Data, ComputeOptions Compute, EnvironmentRecord Environment,
         IReadOnlyList<SuiteMeasurement> Earlier, IRunLog Log, CancellationToken Cancellation)
     {
-        /// <summary>What is measured: the same for every model.</summary>
+        /// <summary>What is measured: the same for every model. A file's name counts too, because its extension says how it is read and its name how metrics are called.</summary>
         public string TaskOf(EvaluationSuite suite) =>
-            $"{suite.Name} [{suite.SettingsText}] on {string.Join(' ', suite.Files.Select(file => Data[file].Sha256))} as {JsonSerializer.Serialize(Settings.Template, ResultJson.LineOptions)}";
+            $"{suite.Name} [{suite.SettingsText}] on {string.Join(' ', suite.Files.Select(file => $"{Path.GetFileName(file)}:{Data[file].Sha256}"))} as {JsonSerializer.Serialize(Settings.Template, ResultJson.LineOptions)}";
 
         /// <summary>What else the numbers depend on.</summary>
         public string Engine => $"{Environment.Falcon} torch {Environment.LibTorch} {Environment.Device} {Environment.DType} seed {Environment.Seed}";

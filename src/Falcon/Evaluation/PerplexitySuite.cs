@@ -5,7 +5,10 @@ using Falcon.Runtime;
 
 namespace Falcon.Evaluation;
 
-/// <summary>Word, byte and token perplexity and bits per byte of plain texts. WikiText files are cut into pages and detokenised as the lm-evaluation-harness does.</summary>
+/// <summary>
+/// Word, byte and token perplexity and bits per byte of plain texts. WikiText files are cut into pages; the raw form (<c>.raw</c>) is detokenised as the
+/// lm-evaluation-harness does, the tokenised form with its <c>&lt;unk&gt;</c> is scored as it stands.
+/// </summary>
 internal sealed partial class PerplexitySuite : EvaluationSuite
 {
     private const string SuiteName = "perplexity";
@@ -26,7 +29,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
 
     public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
     {
-        List<(string Scored, string Counted)> texts = [.. Files.SelectMany(Texts)];
+        List<(string Scored, string Counted)> texts = [.. Files.SelectMany(file => Texts(file, log))];
         if (texts.Count == 0) throw new UserInputException($"{string.Join(", ", Files)}: no record is a plain text, which the suite {SuiteName} needs. Name other data with --data.");
         if (loaded.Tokenizer is { BosId: null, EosId: null }) throw new UserInputException("the tokenizer names neither bos_token nor eos_token; perplexity needs one to predict the first token from. Add it to tokenizer_config.json.");
         var values = TextPerplexity.Measure(loaded.Model, loaded.Tokenizer, texts, Settings.MaxLength, Settings.Questions.Seed, log, cancellation);
@@ -34,10 +37,12 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
             new() { ["word_perplexity"] = values.Word, ["byte_perplexity"] = values.Byte, ["bits_per_byte"] = values.BitsPerByte, ["token_perplexity"] = values.Token }, []);
     }
 
-    private static IEnumerable<(string Scored, string Counted)> Texts(string file)
+    private static IEnumerable<(string Scored, string Counted)> Texts(string file, IRunLog log)
     {
-        if (IsWikiText(file)) return WikiTextDetokenizer.Pages(File.ReadAllText(file)).Select(page => (WikiTextDetokenizer.Detokenize(page), page)).Where(text => text.Item1.Length > 0);
-        return Corpus.Read(file).Where(record => record.Text is not null).Select(record => (record.Text!, record.Text!));
+        if (!IsWikiText(file)) return Corpus.Read(file).Where(record => record.Text is not null).Select(record => (record.Text!, record.Text!));
+        var isRaw = Path.GetExtension(file).Equals(".raw", StringComparison.OrdinalIgnoreCase);
+        log.Information($"{file}: pages of WikiText, {(isRaw ? "detokenised as the lm-evaluation-harness does" : "scored as they stand (tokenised form; not comparable with published numbers of the raw form)")}");
+        return WikiTextDetokenizer.Pages(File.ReadAllText(file)).Select(page => (isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page)).Where(text => text.Item1.Length > 0);
     }
 
     /// <summary>WikiText opens with a title such as <c> = Robert Boulter = </c>.</summary>

@@ -110,6 +110,25 @@ public sealed class EvaluateRunTests : IDisposable
     }
 
     [Fact]
+    public void WikiText_IsCutIntoPages_AndDetokenisedInItsRawFormOnly()
+    {
+        const string file = " = First = \n A ship , the old one , sank . \n = Second = \n It was 3 @,@ 000 years old . \n";
+        double Bits(string name, string content)
+        {
+            var path = _folder.At(name);
+            File.WriteAllText(path, content);
+            var metric = Run(Tofu() with { Suites = ["perplexity"], Data = path }).Metrics["bits_per_byte"];
+            Assert.Equal(2, metric.N);
+            return metric.Value;
+        }
+
+        var raw = Bits("wiki.test.raw", file);
+        var tokenised = Bits("test.txt", file);
+        Assert.NotEqual(raw, tokenised);
+        Assert.Equal(tokenised, Bits("wiki.test.tokens", file));
+    }
+
+    [Fact]
     public void WrongInput_IsNamed_AndLeavesNothing()
     {
         void Refused(EvaluationSettings settings, string part)
