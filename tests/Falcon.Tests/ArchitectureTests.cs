@@ -18,6 +18,7 @@ public class ArchitectureTests
         ["Models"],
         ["LayerSelection", "Optimization", "Evaluation"],
         ["Unlearning"],
+        ["Training"],
         ["Attacks"],
         ["Reporting"],
     ];
