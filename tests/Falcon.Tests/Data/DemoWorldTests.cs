@@ -164,7 +164,7 @@ public sealed partial class DemoWorldTests : IDisposable
     public void Write_Seed42_KeepsItsBytes()
     {
         var all = Directory.GetFiles(_folder.Path).Order(StringComparer.Ordinal).SelectMany(File.ReadAllBytes).ToArray();
-        Assert.Equal("426dcf486bd577f87983f8c30f998324eb467d5acec316a02211d2c695cd8f1a", Convert.ToHexStringLower(SHA256.HashData(all)));
+        Assert.Equal("e1ea8e9b90ebc293bdba88955fb2e3cf2b3be161d53940ae15d9e54c6a53f5bb", Convert.ToHexStringLower(SHA256.HashData(all)));
     }
 
     [GeneratedRegex("[A-Za-z']+")]
