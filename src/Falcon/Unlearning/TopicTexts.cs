@@ -33,15 +33,26 @@ public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]
         List<int> answers = [];
         foreach (var record in Corpus.Read(path, data.Fields))
         {
-            var ids = tokenizer.Encode(data.Template.Whole(record));
-            if (data.Template.EndOfText && record.Question is not null && tokenizer.EosId is { } end) ids = [.. ids, end];
+            var (ids, promptLength) = record.Messages.Count > 0 && tokenizer.ChatTemplate is not null ? Conversation(record, tokenizer) : QuestionOrText(record, data.Template, tokenizer);
             if (ids.Length > data.MaxLength) ids = ids[..data.MaxLength];
             if (ids.Length == 0) continue;
             texts.Add(ids);
-            var prompt = data.Template.Prompt(record);
-            answers.Add(prompt.Length == 0 ? 0 : Math.Clamp(tokenizer.Encode(prompt).Length - 1, 0, ids.Length - 1));
+            answers.Add(Math.Clamp(promptLength - 1, 0, ids.Length - 1));
         }
 
         return texts.Count > 0 ? (texts, answers) : throw new UserInputException($"{path}: no record holds any text.");
     }
+
+    private static (int[] Ids, int PromptLength) QuestionOrText(CorpusRecord record, PromptTemplate template, HfTokenizer tokenizer)
+    {
+        var ids = tokenizer.Encode(template.Whole(record));
+        if (template.EndOfText && record.Question is not null && tokenizer.EosId is { } end) ids = [.. ids, end];
+        var prompt = template.Prompt(record);
+        return (ids, prompt.Length == 0 ? 0 : tokenizer.Encode(prompt).Length);
+    }
+
+    // A model with a chat template knows conversations in that form; the template itself writes the special tokens.
+    private static (int[] Ids, int PromptLength) Conversation(CorpusRecord record, HfTokenizer tokenizer) =>
+        (tokenizer.Encode(tokenizer.RenderChat(record.Messages, addGenerationPrompt: false), addSpecialTokens: false),
+         tokenizer.Encode(tokenizer.RenderChat(record.Messages.SkipLast(1), addGenerationPrompt: true), addSpecialTokens: false).Length);
 }
