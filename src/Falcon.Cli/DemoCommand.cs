@@ -20,8 +20,10 @@ internal static class DemoCommand
             "demo", "demo --out runs/demo --json");
         var destination = new Option<string?>("--out") { Description = "Directory for the run and its report.html; the default is runs/demo, or runs/demo-2 and so on when that exists.", HelpName = "DIR" };
         var data = new Option<string?>("--write-data") { Description = "Only write the demo's questions and texts to this directory, made from --seed (default 42).", HelpName = "DIR" };
+        var resume = new Option<bool>("--resume") { Description = "Continue the interrupted demo of the same --out, or the latest one." };
         command.Add(destination);
         command.Add(data);
+        command.Add(resume);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -32,17 +34,22 @@ internal static class DemoCommand
                 return session.Finish(new DataResult(Path.GetFullPath(directory)), (console, result) => console.WriteLine(result.Directory));
             }
 
-            return session.Finish(Execute(parsed.GetValue(destination) ?? FreeDirectory(), session), Show);
+            var resumed = parsed.GetValue(resume);
+            return session.Finish(Execute(parsed.GetValue(destination) ?? (resumed ? InterruptedDirectory() : FreeDirectory()), resumed, session), Show);
         });
         return command;
     }
 
     // A second demo must not fail because of the first one.
-    private static string FreeDirectory() => Enumerable.Range(1, int.MaxValue).Select(i => Path.Combine("runs", i == 1 ? "demo" : $"demo-{i}")).First(path => !Path.Exists(path));
+    private static string FreeDirectory() => Directories().First(path => !Path.Exists(path) && !Path.Exists(path + RunDirectory.WorkingSuffix));
 
-    private static DemoResult Execute(string outDirectory, CommandSession session)
+    private static string InterruptedDirectory() => Directories().Take(1000).LastOrDefault(path => Path.Exists(path + RunDirectory.WorkingSuffix)) ?? Directories().First();
+
+    private static IEnumerable<string> Directories() => Enumerable.Range(1, int.MaxValue).Select(i => Path.Combine("runs", i == 1 ? "demo" : $"demo-{i}"));
+
+    private static DemoResult Execute(string outDirectory, bool resume, CommandSession session)
     {
-        var run = UnlearnRun.Execute(Configuration(session.Seed), outDirectory, resume: false, session.Context);
+        var run = UnlearnRun.Execute(Configuration(session.Seed), outDirectory, resume, session.Context);
         var report = Path.GetFullPath(Path.Combine(outDirectory, "report.html"));
         OutputFile.Write(report, HtmlReport.Render([RunFiles.ReadReport(outDirectory)]));
         return DemoResult.Of(run, report);

@@ -48,7 +48,7 @@ public static class CheckpointWriter
         using var scope = NewDisposeScope();
         var (file, entry) = source.Locate(name);
         if (!tensor.shape.SequenceEqual(entry.Shape)) throw new ArgumentException($"\"{name}\" has shape [{string.Join(", ", tensor.shape)}], the checkpoint stores [{string.Join(", ", entry.Shape)}].", nameof(tensor));
-        var stored = tensor.detach().cpu().to(entry.DType switch { "F32" => float32, "BF16" => bfloat16, "F16" => float16, _ => throw new NotSupportedException(entry.DType) }).contiguous();
+        var stored = tensor.detach().cpu().to(TensorBytes.TypeOf(entry.DType)).contiguous();
         if (!stored.isfinite().all().item<bool>()) throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {entry.DType}; nothing was saved.");
         stream.Position = file.DataStart + entry.Begin;
         TensorBytes.Write(stored, stream);

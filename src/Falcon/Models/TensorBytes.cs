@@ -66,10 +66,17 @@ public static class TensorBytes
         return found ?? throw new ArgumentException($"tensors of type {type} cannot be written as safetensors", nameof(type));
     }
 
-    private static Tensor Empty(string dtype, ReadOnlySpan<long> shape)
+    /// <summary>The tensor type behind a safetensors name.</summary>
+    /// <exception cref="UnsupportedCheckpointException">The dtype has no tensor type here.</exception>
+    public static ScalarType TypeOf(string dtype)
     {
         var (name, type) = Array.Find(Types, known => known.Name == dtype);
-        if (name is null) throw new UnsupportedCheckpointException($"dtype {dtype} cannot be loaded as a tensor");
+        return name is not null ? type : throw new UnsupportedCheckpointException($"dtype {dtype} cannot be loaded as a tensor");
+    }
+
+    private static Tensor Empty(string dtype, ReadOnlySpan<long> shape)
+    {
+        var type = TypeOf(dtype);
         try
         {
             return empty(shape.ToArray(), type, CPU);

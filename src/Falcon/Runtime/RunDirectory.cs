@@ -9,6 +9,9 @@ namespace Falcon.Runtime;
 /// </summary>
 public sealed class RunDirectory : IDisposable
 {
+    /// <summary>What is added to the path while the run works.</summary>
+    public const string WorkingSuffix = ".partial";
+
     private const string LockName = ".lock";
     private const string ResumableName = ".resumable";
 
@@ -28,7 +31,7 @@ public sealed class RunDirectory : IDisposable
     public string FinalPath { get; }
 
     /// <summary>The full path that is written to until the commit: <see cref="FinalPath"/> + <c>.partial</c>.</summary>
-    public string WorkingPath => FinalPath + ".partial";
+    public string WorkingPath => FinalPath + WorkingSuffix;
 
     /// <summary>Whether the working directory holds the state of an interrupted run.</summary>
     public bool IsResumed { get; }
@@ -46,7 +49,7 @@ public sealed class RunDirectory : IDisposable
         if (File.Exists(full)) throw new UserInputException($"{path}: it is a file; --out takes a directory that does not exist yet.");
         if (Directory.Exists(full)) throw new UserInputException($"{path}: the output directory exists; choose another --out or remove it.");
 
-        var working = full + ".partial";
+        var working = full + WorkingSuffix;
         var hasState = File.Exists(Path.Combine(working, ResumableName));
         if (resume && !hasState) throw new UserInputException($"{path}: there is no interrupted run to resume (looked for {working}); start it without --resume.");
         if (!resume && hasState) throw new UserInputException($"{path}: an interrupted run is in {working}; continue it with --resume or remove that directory.");

@@ -65,7 +65,7 @@ public static class UnlearnRun
         var trainer = new Trainer(config, topics, objective, trained, offsets, optimizer, padId);
 
         Train(trainer, trained, optimizer, config, directory, context);
-        var after = MeasureUpdated(trained, frozen, Measure);
+        var after = MeasureStored(trained, checkpoint, frozen, Measure);
 
         CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
         // Not cancelled any more: what is left takes less time than doing it again.
@@ -81,12 +81,12 @@ public static class UnlearnRun
         return record;
     }
 
-    // The casts of the trained matrices to the compute dtype live until the measuring is done.
-    private static ProbeScores MeasureUpdated(TrainedParameters trained, CausalLM frozen, Func<CausalLM, ProbeScores> measure)
+    // What is measured is what is saved: the trained matrices as the checkpoint's dtype rounds them.
+    private static ProbeScores MeasureStored(TrainedParameters trained, Checkpoint checkpoint, CausalLM frozen, Func<CausalLM, ProbeScores> measure)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return measure(trained.Updated(frozen));
+        return measure(frozen.With(trained.ByName.ToDictionary(item => item.Key, item => item.Value.to(TensorBytes.TypeOf(checkpoint.StoredDType(item.Key))).to(frozen.DType))));
     }
 
     private static void Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, UnlearnConfig config, RunDirectory directory, RunContext context)
