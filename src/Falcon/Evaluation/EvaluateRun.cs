@@ -34,8 +34,10 @@ public static class EvaluateRun
 
         var session = new Session(settings, suites, data, compute, environment, earlier, log, cancellation);
         var model = EvaluatedModel.Of(settings.Model, cancellation);
-        var measured = Measure(model, session, out var reused);
-        var (reference, referenceMeasured) = Reference(session, ref reused);
+        var reused = true;
+        var (reference, referenceMeasured) = Reference(session, ref reused); // first, because a reference that does not fit fails at once
+        var measured = Measure(model, session, out var modelReused);
+        reused &= modelReused;
 
         var metrics = Compare(measured, referenceMeasured, reference);
         if (reused) log.Information($"{settings.Out}: the same model, data and settings were measured before; those numbers were used again");

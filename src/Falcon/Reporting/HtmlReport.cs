@@ -99,7 +99,7 @@ public static class HtmlReport
         if (run.Layers.Count == 0 && !hasCurves) return;
         page.Append("<div class=\"charts\" style=\"margin-top:16px\">\n");
         if (run.Layers.Count > 0)
-            page.Append(Invariant, $"<figure>{SvgChart.Layers("Mutual information by layer (nats)", run.Layers)}<figcaption class=\"note\">The less a layer's states of forget and keep texts share, the better they can be told apart there. Lines: 95 % interval.</figcaption></figure>\n");
+            page.Append(Invariant, $"<figure>{SvgChart.Layers("Mutual information by layer (nats)", run.Layers)}<figcaption class=\"note\">The less a layer's states of forget and keep texts share, the better they can be told apart there.{Searched(run.Layers)} Lines: 95 % interval.</figcaption></figure>\n");
         foreach (var loss in run.Losses)
             page.Append(Invariant, $"<figure>{SvgChart.Lines(loss.Name, [loss])}<figcaption class=\"note\">Over the steps of unlearning; the smaller, the nearer to its aim.</figcaption></figure>\n");
         if (run.Cosines.Count > 0)
@@ -136,6 +136,13 @@ public static class HtmlReport
     {
         var interval = MetricText.Interval(metric, unit);
         return $"<td><b>{MetricText.Value(metric.Value, unit)}</b>{(interval.Length == 0 ? "" : $"<small>{interval}</small>")}</td>";
+    }
+
+    // Why the chosen layer need not have the lowest bar.
+    private static string Searched(IReadOnlyList<LayerScore> layers)
+    {
+        var searched = layers.Where(layer => layer.Note != LayerScore.NotSearched).ToList();
+        return searched.Count == layers.Count || searched.Count == 0 ? "" : string.Create(Invariant, $" The choice was among layers {searched[0].Layer} to {searched[^1].Layer}.");
     }
 
     private static string Definition(MetricValue metric) => metric.Definition is null ? "" : $"<small class=\"note\">{Escape(metric.Definition)}</small>";

@@ -64,5 +64,9 @@ public sealed record AnsweredQuestion(ScoreGroup Group, string Question, string 
 /// <param name="High">Upper end of the 95 % interval; null where the estimate failed or has none.</param>
 /// <param name="Selected">Whether this layer was chosen.</param>
 /// <param name="Note">Why the estimate failed or what to know about it; null for nothing.</param>
-/// <param name="Normalized">The mutual information scaled to 0..1 over the layers with an estimate; null where it failed.</param>
-public sealed record LayerScore(int Layer, double? MutualInformation, double? Low, double? High, bool Selected, string? Note = null, double? Normalized = null);
+/// <param name="Normalized">The mutual information scaled to 0..1 over the layers to choose from; null where the estimate failed or the layer is none of them.</param>
+public sealed record LayerScore(int Layer, double? MutualInformation, double? Low, double? High, bool Selected, string? Note = null, double? Normalized = null)
+{
+    /// <summary>The note of a layer that was measured but could not be chosen.</summary>
+    public const string NotSearched = "outside the layers to choose from";
+}

@@ -56,7 +56,7 @@ public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int Selecte
         var row = ranking.Table.FirstOrDefault(row => row.Estimate == estimate);
         return new LayerScore(
             estimate.Layer, estimate.MutualInformation, estimate.Interval?.Low, estimate.Interval?.High, estimate.Layer == ranking.BestLayer,
-            estimate.Failure ?? row?.Verdict ?? "outside the layers to choose from", row?.Normalized);
+            estimate.Failure ?? row?.Verdict ?? LayerScore.NotSearched, row?.Normalized);
     }
 
     // The matrices are so small (texts x texts) that threads wait for each other longer than they work.
