@@ -76,8 +76,12 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
         return (combined, cosines, conflicts);
     }
 
-    private void UpdateCurvature(Sophia sophia, TokenBatch forget, Tensor offset, Generator generator) =>
-        sophia.UpdateCurvature(CurvatureEstimate.GaussNewtonBartlett(() => objective.ContrastiveLogits(forget, offset, generator), trained.Masters, generator));
+    private void UpdateCurvature(Sophia sophia, TokenBatch forget, Tensor offset, Generator generator)
+    {
+        // Labels are sampled where the logits are, negatives always on the processor.
+        using var labels = new Generator(new SeededRandom(config.Seed, "curvature labels", sophia.StepCount).NextUInt64(), trained.Masters[0].device);
+        sophia.UpdateCurvature(CurvatureEstimate.GaussNewtonBartlett(() => objective.ContrastiveLogits(forget, offset, generator), trained.Masters, labels));
+    }
 
     private void WatchDrift(int step, double retainLoss, double weight)
     {
