@@ -81,7 +81,7 @@ public static class EvaluateRun
     private static long ParameterCount(string directory)
     {
         using var checkpoint = Checkpoint.Open(directory);
-        return checkpoint.Entries.Sum(entry => entry.Shape.Aggregate(1L, (product, dimension) => product * dimension));
+        return checkpoint.ParameterCount;
     }
 
     /// <summary>All suites on one model; the model is loaded only when something has to be measured.</summary>
