@@ -1,6 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using Falcon.LayerSelection;
-using Falcon.Unlearning;
+using Falcon.Methods;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -17,6 +17,7 @@ public class ArchitectureTests
         ["Configuration", "Data", "Tokenization"],
         ["Models"],
         ["LayerSelection", "Optimization", "Evaluation"],
+        ["Methods"],
         ["Unlearning"],
         ["Training"],
         ["Attacks"],

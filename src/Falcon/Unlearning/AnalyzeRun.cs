@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Falcon.Configuration;
+using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Runtime;
 using Falcon.Tokenization;

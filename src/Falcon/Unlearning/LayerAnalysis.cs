@@ -1,6 +1,7 @@
 using System.Globalization;
 using Falcon.Configuration;
 using Falcon.LayerSelection;
+using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Runtime;
 using static TorchSharp.torch;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Falcon.Configuration;
 using Falcon.Data;
+using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Falcon.Configuration;
 using Falcon.Evaluation;
+using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;

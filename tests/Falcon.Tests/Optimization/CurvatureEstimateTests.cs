@@ -1,5 +1,5 @@
 using Falcon.Optimization;
-using Falcon.Unlearning;
+using Falcon.Methods;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Optimization;

@@ -1,4 +1,5 @@
 using Falcon.Configuration;
+using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;

@@ -2,11 +2,11 @@ using System.Text.Json;
 using Falcon.Configuration;
 using Falcon.Models;
 using Falcon.Optimization;
-using Falcon.Unlearning;
+using Falcon.Methods;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Falcon.Tests.Unlearning;
+namespace Falcon.Tests.Methods;
 
 /// <summary>
 /// Whole runs of the authors' loop, step by step: losses, cosines, branches, offset vectors and final weights (fixtures README, "trajectory").

@@ -1,7 +1,7 @@
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>
 /// The forget loss: InfoNCE that pulls the updated hidden states towards the principal offset vector and away from the frozen ones.

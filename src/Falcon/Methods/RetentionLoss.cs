@@ -1,7 +1,7 @@
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>
 /// The retain loss: weight * (1 - mean cosine similarity of updated and frozen hidden states). Source: FALCON, step 2.1 (retain loss).

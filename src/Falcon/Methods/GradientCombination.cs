@@ -1,7 +1,7 @@
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>Weights of forget and retain gradient in the two cases of the conflict rule; the defaults are those of the published runs.</summary>
 /// <param name="ForgetInConflict">Weight of the projected forget gradient where the two gradients oppose each other.</param>

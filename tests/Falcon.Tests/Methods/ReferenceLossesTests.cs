@@ -1,7 +1,7 @@
-using Falcon.Unlearning;
+using Falcon.Methods;
 using static TorchSharp.torch;
 
-namespace Falcon.Tests.Unlearning;
+namespace Falcon.Tests.Methods;
 
 public class ReferenceLossesTests
 {

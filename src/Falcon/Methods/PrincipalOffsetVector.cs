@@ -1,7 +1,7 @@
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>The map f of the paper's offset vector, applied after the projection.</summary>
 public enum OffsetMap

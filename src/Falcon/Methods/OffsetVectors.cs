@@ -4,7 +4,7 @@ using Falcon.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>
 /// The principal offset vectors of a run, all made from the unchanged model before the first step: one for each topic, or one for each step as published. Owns them.

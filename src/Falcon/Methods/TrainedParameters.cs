@@ -2,7 +2,7 @@ using Falcon.Models;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>
 /// The few matrices that a run trains: float32 master copies beside the frozen model, whose own tensors stay as they are. Owns the copies.

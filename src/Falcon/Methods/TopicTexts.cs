@@ -3,7 +3,7 @@ using Falcon.Data;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>The tokenised texts of one forget domain and the retain set that goes with it.</summary>
 /// <param name="Forget">Token ids, one array a text, cut at the longest allowed length.</param>

@@ -1,10 +1,10 @@
 using System.Text.Json;
 using Falcon.Models;
-using Falcon.Unlearning;
+using Falcon.Methods;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Falcon.Tests.Unlearning;
+namespace Falcon.Tests.Methods;
 
 /// <summary>RMU's losses and gradients on a golden model, both published variants (fixtures README, "rmu").</summary>
 [Trait("Category", "Parity")]

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>How the principal directions of a matrix of hidden states are found.</summary>
 public enum DirectionSolver

@@ -1,7 +1,7 @@
 using Falcon.Models;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>
 /// The only arithmetic that the losses need: the residual stream at the target layer, from the frozen and from the updated weights. Nothing above the

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>Hidden states as a list of tokens: the positions that count, one row each, in float32.</summary>
 internal static class TokenRows

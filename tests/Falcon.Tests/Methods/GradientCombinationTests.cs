@@ -1,8 +1,8 @@
 using Falcon.Runtime;
-using Falcon.Unlearning;
+using Falcon.Methods;
 using static TorchSharp.torch;
 
-namespace Falcon.Tests.Unlearning;
+namespace Falcon.Tests.Methods;
 
 public class GradientCombinationTests
 {

@@ -2,7 +2,7 @@ using Falcon.Configuration;
 using Falcon.Models;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>The gradients of the two losses for the trained matrices, each in the order of the parameters, float32.</summary>
 /// <param name="ForgetLoss">The contrastive loss with its penalty.</param>

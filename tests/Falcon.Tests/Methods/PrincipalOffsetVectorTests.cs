@@ -1,9 +1,9 @@
 using System.Text.Json;
 using Falcon.Runtime;
-using Falcon.Unlearning;
+using Falcon.Methods;
 using static TorchSharp.torch;
 
-namespace Falcon.Tests.Unlearning;
+namespace Falcon.Tests.Methods;
 
 public class PrincipalOffsetVectorTests
 {

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>
 /// The losses of the baseline methods on next-token likelihoods, in float32. NLL is the summed cross-entropy of a sequence, CE its mean; a frozen model enters

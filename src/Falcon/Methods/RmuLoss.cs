@@ -1,7 +1,7 @@
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Unlearning;
+namespace Falcon.Methods;
 
 /// <summary>
 /// Representation misdirection: forget activations of a layer are pulled to coefficient * u, a random direction; retain activations to those of the frozen model.
