@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Falcon.Methods;
 
 /// <summary>
-/// The few matrices that a run trains: float32 master copies beside the frozen model, whose own tensors stay as they are. Owns the copies.
+/// The parameters that a run trains, a few matrices or the whole model: float32 master copies beside the frozen model, whose own tensors stay as they are. Owns the copies.
 /// </summary>
 public sealed class TrainedParameters : IDisposable
 {
@@ -21,13 +21,16 @@ public sealed class TrainedParameters : IDisposable
         _masters = [.. names.Select(name => model.Weight(name).detach().to(float32, true).requires_grad_(true).DetachFromDisposeScope())];
     }
 
+    /// <summary>The component name that stands for every tensor of the model: embedding (which may also be the head), layers, norms, head.</summary>
+    public const string WholeModel = "model";
+
     /// <summary>Full tensor names, lowest layer first.</summary>
     public IReadOnlyList<string> Names { get; }
 
     /// <summary>The masters in the order of the names, float32; borrowed.</summary>
     public IReadOnlyList<Tensor> Masters => _masters;
 
-    /// <summary>The lowest layer that holds a trained matrix.</summary>
+    /// <summary>The lowest layer that holds a trained matrix; -1 when the embedding is trained.</summary>
     public int LowestLayer => Names.Min(LayerOf);
 
     /// <summary>Whether the lowest layer trains nothing but its down projection, so that all before that matrix is shared with the frozen model.</summary>
@@ -37,15 +40,16 @@ public sealed class TrainedParameters : IDisposable
     /// <param name="model">The model, for its layers and names.</param>
     /// <param name="target">The highest trained layer.</param>
     /// <param name="layers">How many layers; fewer when the target is too low.</param>
-    /// <param name="components">Names within a layer, such as <c>mlp.down_proj</c>; <c>all</c> means the seven matrices.</param>
+    /// <param name="components">Names within a layer, such as <c>mlp.down_proj</c>; <c>all</c> means the seven matrices; <c>model</c> alone means every tensor of the whole model, tied embeddings once.</param>
     /// <exception cref="UserInputException">The model has no such layer or matrix.</exception>
     public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components)
     {
+        if (components is [WholeModel]) return [.. WeightNames.Expected(model).Select(item => item.Name)];
         if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer auto.");
         var known = WeightNames.Matrices;
         var wanted = components.SelectMany(component => component == "all" ? known : [component.EndsWith(".weight", StringComparison.Ordinal) ? component : component + ".weight"]).Distinct().ToList();
         foreach (var component in wanted.Where(component => !known.Contains(component)))
-            throw new UserInputException($"layers.parameters: \"{component[..^7]}\" is no matrix of a layer. Use all, or some of {string.Join(", ", known.Select(name => name[..^7]))}.");
+            throw new UserInputException($"layers.parameters: \"{component[..^7]}\" is no matrix of a layer. Use model alone, all, or some of {string.Join(", ", known.Select(name => name[..^7]))}.");
         return [.. Enumerable.Range(0, layers).Select(i => target - i).Where(layer => layer >= 0).Order()
             .SelectMany(layer => known.Where(wanted.Contains).Select(component => WeightNames.InLayer(layer, component)))];
     }
@@ -65,8 +69,11 @@ public sealed class TrainedParameters : IDisposable
         _masters[index].copy_(value); // gives back the master itself, which stays
     }
 
+    /// <summary>The layer of a tensor; the embedding lies below all layers, final norm and head above them.</summary>
     internal static int LayerOf(string name)
     {
+        if (name == WeightNames.Embedding) return -1;
+        if (name is WeightNames.FinalNorm or WeightNames.Head) return int.MaxValue;
         var parts = name.Split('.');
         return int.Parse(parts[2], System.Globalization.CultureInfo.InvariantCulture);
     }

@@ -60,12 +60,12 @@ public static class UnlearnRun
 
         using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, target.Value, config.Layers.Trained, config.Layers.Parameters));
         context.Log.Information($"training {trained.Names.Count} matrices of layers {trained.LowestLayer} to {target} ({trained.Masters.Sum(master => master.numel()).ToString("N0", CultureInfo.InvariantCulture)} parameters)");
-        using var offsets = OffsetVectors.Make(frozen, target.Value, topics, config, padId, (done, total) => context.Log.Progress("offset vectors", done, total), context.Cancellation);
+        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target.Value, topics, tokenizer, padId, context.Log, context.Cancellation));
         using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters);
-        var objective = new FalconObjective(new LayerPasses(frozen, trained, target.Value), trained, config.Loss);
-        var trainer = new Trainer(config, topics, objective, trained, offsets, optimizer, padId);
+        var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
 
         Train(trainer, trained, optimizer, config, directory, context);
+        objective.Finish();
         var after = MeasureStored(trained, checkpoint, frozen, Measure);
 
         CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
