@@ -21,6 +21,8 @@ internal static class UnlearnCommand
         var layer = new Option<string?>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0; the default is the preset's.", HelpName = "auto|N" };
         var config = new Option<string?>("--config") { Description = "Run file (JSON with comments); options on the command line win over it.", HelpName = "FILE" };
         var set = new Option<string[]>("--set") { Description = "One setting of the configuration, such as optimizer.learningRate=1e-4; may be repeated.", HelpName = "key=value", Arity = ArgumentArity.OneOrMore };
+        var budget = new Option<string?>("--utility-budget") { Description = "Largest loss of utility, such as 1% or 0.01: the run keeps the best parameters within it and ends when it is spent.", HelpName = "SHARE" };
+        var reference = new Option<string?>("--reference") { Description = "Directory of a model that never learned the forget set; the run keeps the parameters closest to it.", HelpName = "DIR" };
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
         preset.AcceptOneOf("falcon", "paper", "official");
@@ -35,7 +37,11 @@ internal static class UnlearnCommand
             foreach (var token in result.Tokens)
                 if (token.Value.IndexOf('=', StringComparison.Ordinal) < 1) result.AddError($"--set is '{token.Value}', it must be key=value");
         });
-        foreach (var option in new Option[] { preset, method, layer, config, set, resume, destination }) command.Add(option);
+        budget.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string?>() is { } text && Share(text) is not (>= 0 and < 1)) result.AddError($"--utility-budget is '{text}', it must be a share such as 1% or 0.01, below 100%");
+        });
+        foreach (var option in new Option[] { preset, method, layer, config, set, budget, reference, resume, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -43,11 +49,14 @@ internal static class UnlearnCommand
             var arguments = new UnlearnArguments(
                 parsed.GetValue(corpus.Model), Given(parsed.GetValue(corpus.Forget)), Given(parsed.GetValue(corpus.Retain)), parsed.GetValue(corpus.Field),
                 parsed.GetValue(preset), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
-                parsed.GetRequiredValue(destination));
+                parsed.GetRequiredValue(destination), parsed.GetValue(budget), parsed.GetValue(reference));
             return session.Finish(Execute(arguments, session), ScoreTable.Show);
         });
         return command;
     }
+
+    // 1% or 0.01; NaN for anything else.
+    private static double Share(string text) => double.TryParse(text.EndsWith('%') ? text[..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? text.EndsWith('%') ? value / 100 : value : double.NaN;
 
     private static string[]? Given(string[]? list) => list is { Length: > 0 } ? list : null;
 
@@ -72,6 +81,16 @@ internal static class UnlearnCommand
                 Fields = arguments.Field ?? config.Data.Fields,
             },
         };
+        if (arguments.UtilityBudget is not null || arguments.Reference is not null)
+            config = config with
+            {
+                Monitor = config.Monitor with
+                {
+                    Every = config.Monitor.Every > 0 ? config.Monitor.Every : MonitorConfig.DefaultEvery,
+                    UtilityBudget = arguments.UtilityBudget is { } budget ? Share(budget) : config.Monitor.UtilityBudget,
+                    Reference = arguments.Reference ?? config.Monitor.Reference,
+                },
+            };
         if (arguments.Layer is not { } layer) return config;
         return config with { Layers = config.Layers with { Target = layer == "auto" ? null : int.Parse(layer, CultureInfo.InvariantCulture) } };
     }
@@ -80,4 +99,4 @@ internal static class UnlearnCommand
 /// <summary>What was asked of <c>unlearn</c>; null where it was not given; <paramref name="Settings"/> are key=value as typed.</summary>
 internal sealed record UnlearnArguments(
     string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Layer, string? Config,
-    IReadOnlyList<string> Settings, bool Resume, string Out);
+    IReadOnlyList<string> Settings, bool Resume, string Out, string? UtilityBudget = null, string? Reference = null);

@@ -11,7 +11,8 @@ namespace Falcon.Methods;
 /// <param name="Retain">Gradients of the retain loss.</param>
 /// <param name="NormRatio">Mean norm of the updated forget activations over that of the frozen ones; null where the method looks at no activations.</param>
 /// <param name="Drift">How far the retain activations have turned away, mean 1 - cos; null where the method does not measure it.</param>
-public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IReadOnlyList<Tensor> Forget, IReadOnlyList<Tensor> Retain, double? NormRatio = null, double? Drift = null);
+/// <param name="Pushed">Mean weight of the forget tokens under the bound, 1 at the start and 0 when all is forgotten; null without a bound.</param>
+public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IReadOnlyList<Tensor> Forget, IReadOnlyList<Tensor> Retain, double? NormRatio = null, double? Drift = null, double? Pushed = null);
 
 /// <summary>
 /// The two losses of FALCON at the target layer (paper, section 4.2): the contrastive loss moves the forget activations onto the principal offset vector,
@@ -22,7 +23,8 @@ public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IR
 /// <param name="settings">Temperature, negatives, penalties.</param>
 /// <param name="paddingRows">What left padding attends to; matters only where padding counts.</param>
 /// <param name="plainPasses">Run two whole passes instead of sharing the prefix; for comparison.</param>
-public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false)
+/// <param name="bound">Where forgetting ends; null for nowhere.</param>
+public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false, ForgetBound? bound = null)
 {
     /// <summary>One forward and one backward pass for each of the two batches. The gradients belong to the caller's scope.</summary>
     /// <param name="forget">Forget texts.</param>
@@ -30,16 +32,17 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     /// <param name="offset">The principal offset vector [H].</param>
     /// <param name="retainWeight">Weight of the retention loss for this topic.</param>
     /// <param name="generator">Draws in-batch negatives; not used when there are none.</param>
-    public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null)
+    /// <param name="level">The answer loss at which a text counts as forgotten; null for no bound.</param>
+    public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null, double? level = null)
     {
         using var scope = NewDisposeScope();
-        var (forgetLoss, ratio) = ForgetLoss(forget, offset, generator);
+        var (forgetLoss, ratio, pushed) = ForgetLoss(forget, offset, generator, level);
         var forgetGradients = autograd.grad([forgetLoss], [.. trained.Leaves]);
         var retainLoss = RetainLoss(retain, retainWeight);
         var retainGradients = autograd.grad([retainLoss], [.. trained.Leaves]);
         return new ObjectiveGradients(
             forgetLoss.item<float>(), retainLoss.item<float>(),
-            [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio);
+            [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio, Pushed: pushed);
     }
 
     /// <summary>The logits of the contrastive loss [N, C] for a forget batch, for the curvature estimate.</summary>
@@ -50,15 +53,16 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return ContrastiveLoss.Logits(updated, offset, frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator).MoveToOuterDisposeScope();
     }
 
-    private (Tensor Loss, double NormRatio) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator)
+    private (Tensor Loss, double NormRatio, double? Pushed) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator, double? level)
     {
         using var scope = NewDisposeScope();
         var (updated, frozen) = Run(batch);
         var mask = Mask(batch);
-        var loss = ContrastiveLoss.Compute(updated, offset, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator);
+        var weights = bound is not null && level is { } nats ? bound.Weights(updated, batch, mask, nats) : null;
+        var loss = ContrastiveLoss.Compute(updated, offset, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator, weights);
         var ratios = TokenRows.Select(updated, mask).norm(1) / TokenRows.Select(frozen, mask).norm(1).clamp_min(1e-8); // [M]
         if (settings.NormPenalty > 0) loss = loss + settings.NormPenalty * (ratios - 1).square().mean();
-        return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>());
+        return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>(), weights?.mean().item<float>());
     }
 
     private Tensor RetainLoss(TokenBatch batch, double weight)

@@ -1,3 +1,5 @@
+using Falcon.Configuration;
+
 namespace Falcon.Methods;
 
 /// <summary>Every unlearning method by its name in configuration and command line.</summary>
@@ -10,6 +12,8 @@ public static class MethodCatalog
     private static FalconMethod Falcon(MethodInputs inputs)
     {
         var offsets = OffsetVectors.Make(inputs.Frozen, inputs.Target, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
-        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, inputs.Config.Loss), offsets, inputs.Config.Loss);
+        var loss = inputs.Config.Loss;
+        var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Frozen, inputs.Target, loss.BoundWidth);
+        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, loss, bound: bound), offsets, loss, ForgetBound.Levels(inputs));
     }
 }

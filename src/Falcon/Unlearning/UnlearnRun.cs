@@ -43,8 +43,9 @@ public static class UnlearnRun
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);
-        // Nothing above the target layer is needed but for measuring.
-        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, evaluation.Probes.Count > 0 ? null : target ?? last);
+        // Nothing above the target layer is needed but for measuring (and for a bound, which looks at answers).
+        var needsWhole = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None;
+        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, needsWhole ? null : target ?? last);
         checkpoint.RequireFiniteBeyond(weights, context.Cancellation);
         var frozen = new CausalLM(checkpoint.Config, weights);
         var padId = tokenizer.PadId ?? 0;
@@ -52,7 +53,7 @@ public static class UnlearnRun
         var before = Measure(frozen);
         if (target is null)
         {
-            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, evaluation.Probes.Count > 0 ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
+            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, needsWhole ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
             context.Log.Information($"layer {target} has the lowest mutual information of layers {first} to {last}");
@@ -64,7 +65,8 @@ public static class UnlearnRun
         using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters);
         var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
 
-        Train(trainer, trained, optimizer, config, directory, context);
+        using var selection = config.Monitor.IsOn ? new StepSelection(config, RunMonitor.Open(config, frozen, tokenizer, compute, context), frozen, trained, directory, context.Log) : null;
+        var monitored = Train(trainer, trained, optimizer, selection, config, directory, context);
         objective.Finish();
         var after = MeasureStored(trained, checkpoint, frozen, Measure);
 
@@ -75,7 +77,7 @@ public static class UnlearnRun
         files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
-            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target);
+            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target) { Monitor = monitored };
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
         directory.Commit();
@@ -90,30 +92,35 @@ public static class UnlearnRun
         return measure(frozen.With(Enumerable.Range(0, trained.Names.Count).ToDictionary(i => trained.Names[i], i => trained.Rounded(i, TensorBytes.TypeOf(checkpoint.StoredDType(trained.Names[i]))))));
     }
 
-    private static void Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, UnlearnConfig config, RunDirectory directory, RunContext context)
+    private static MonitorRecord? Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, StepSelection? selection, UnlearnConfig config, RunDirectory directory, RunContext context)
     {
-        var start = directory.IsResumed ? TrainingState.Load(directory, trained, optimizer) : 0;
-        if (start > 0) context.Log.Information($"resumed at step {start}");
-        for (var step = start; step < config.Steps; step++)
+        var step = directory.IsResumed ? TrainingState.Load(directory, trained, optimizer, selection?.Best) : 0;
+        if (step > 0) context.Log.Information($"resumed at step {step}");
+        selection?.Begin(step);
+        try
         {
-            if (config.CheckpointEvery > 0 && step > start && step % config.CheckpointEvery == 0) TrainingState.Save(directory, step, trained, optimizer);
-            EndWhenInterrupted(step, trained, optimizer, directory, context);
-            var metrics = Step(trainer, step, directory);
-            directory.AppendLine("metrics.jsonl", metrics);
-            context.Log.Progress("unlearning", step + 1, config.Steps, string.Create(CultureInfo.InvariantCulture,
-                $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s"));
+            for (var start = step; step < config.Steps; step++)
+            {
+                if (config.CheckpointEvery > 0 && step > start && step % config.CheckpointEvery == 0) TrainingState.Save(directory, step, trained, optimizer, selection?.Best);
+                context.Cancellation.ThrowIfCancellationRequested();
+                if (selection?.EndsAfter(step) == true) break;
+                var metrics = Step(trainer, step, directory);
+                directory.AppendLine("metrics.jsonl", metrics);
+                context.Log.Progress("unlearning", step + 1, config.Steps, string.Create(CultureInfo.InvariantCulture,
+                    $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s"));
+            }
+
+            context.Cancellation.ThrowIfCancellationRequested();
+            return selection?.Finish(step);
         }
-
-        EndWhenInterrupted(config.Steps, trained, optimizer, directory, context);
+        catch (OperationCanceledException)
+        {
+            TrainingState.Save(directory, step, trained, optimizer, selection?.Best);
+            context.Log.Information($"the state after {step} steps is kept in {directory.WorkingPath}; the same command with --resume continues it");
+            throw;
+        }
     }
 
-    private static void EndWhenInterrupted(int step, TrainedParameters trained, Optimizer optimizer, RunDirectory directory, RunContext context)
-    {
-        if (!context.Cancellation.IsCancellationRequested) return;
-        TrainingState.Save(directory, step, trained, optimizer);
-        context.Log.Information($"the state after {step} steps is kept in {directory.WorkingPath}; the same command with --resume continues it");
-        context.Cancellation.ThrowIfCancellationRequested();
-    }
 
     private static StepMetrics Step(Trainer trainer, int step, RunDirectory directory)
     {
