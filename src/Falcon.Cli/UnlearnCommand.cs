@@ -89,6 +89,7 @@ internal static class UnlearnCommand
                     Every = config.Monitor.Every > 0 ? config.Monitor.Every : MonitorConfig.DefaultEvery,
                     UtilityBudget = arguments.UtilityBudget is { } budget ? Share(budget) : config.Monitor.UtilityBudget,
                     Reference = arguments.Reference ?? config.Monitor.Reference,
+                    SearchPath = config.Monitor.SearchPath || arguments.Reference is not null,
                 },
             };
         if (arguments.Layer is not { } layer) return config;

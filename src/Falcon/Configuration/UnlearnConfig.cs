@@ -166,7 +166,7 @@ public sealed record LossConfig
     /// <summary>Where the forget loss stops pushing a text.</summary>
     public ForgetBoundKind Bound { get; init; }
 
-    /// <summary>Mean loss of an answer's tokens in nats at which its text is pushed half as much; null takes the loss of wrong answers in the original model.</summary>
+    /// <summary>Mean loss of an answer's tokens in nats at which its text is pushed half as much; null takes that of a model that never learned as the monitor estimates it, without a monitor that of token frequencies.</summary>
     public double? BoundLevel { get; init; }
 
     /// <summary>Softness of the bound in nats: weight = sigmoid((level - loss) / width).</summary>

@@ -1,5 +1,5 @@
+using System.Globalization;
 using Falcon.Configuration;
-using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Models;
 using static TorchSharp.torch;
@@ -16,8 +16,6 @@ namespace Falcon.Methods;
 /// <param name="width">Softness of the bound in nats, above 0.</param>
 public sealed class ForgetBound(CausalLM frozen, int target, double width)
 {
-    private const int Samples = 200;
-
     /// <summary>w = sigmoid( (level - loss) / width ) for each counted token, the same for all tokens of a text; loss is the mean loss of the tokens that the counted positions predict.</summary>
     /// <param name="hidden">Hidden states at the target layer under the updated model [B, T, H].</param>
     /// <param name="batch">The texts.</param>
@@ -49,23 +47,14 @@ public sealed class ForgetBound(CausalLM frozen, int target, double width)
         return weights.index_select(0, counted.reshape(-1).nonzero().reshape(-1)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The level of each topic: the given one, or the level of wrong answers under the original model; null where a topic has no questions, so that its texts are pushed without a bound.</summary>
-    /// <param name="inputs">Settings, model and files of the run.</param>
+    /// <summary>The level of each topic: the given one, or that of token frequencies (<see cref="NeverLearnedLevel.OfTokenFrequencies"/>); null without a bound.</summary>
+    /// <param name="inputs">Settings and texts of the run.</param>
     public static IReadOnlyList<double?> Levels(MethodInputs inputs)
     {
-        var config = inputs.Config;
-        if (config.Loss.Bound == ForgetBoundKind.None) return [.. inputs.Topics.Select(_ => (double?)null)];
-        return
-        [
-            .. config.Data.Forget.Select((path, topic) =>
-            {
-                if (config.Loss.BoundLevel is { } given) return given;
-                var level = NeverLearnedLevel.Estimate(inputs.Frozen, inputs.Tokenizer, config.Data.Template, Corpus.Read(path, config.Data.Fields), Samples, inputs.Cancellation);
-                inputs.Log.Information(level is { } nats
-                    ? FormattableString.Invariant($"{Path.GetFileName(path)}: an answer counts as forgotten at a loss of {nats:F2} nats a token, that of wrong answers in the original model")
-                    : $"{Path.GetFileName(path)}: plain text, so the forget loss has no bound");
-                return level;
-            }),
-        ];
+        var loss = inputs.Config.Loss;
+        if (loss.Bound == ForgetBoundKind.None) return [.. inputs.Topics.Select(_ => (double?)null)];
+        List<double?> levels = [.. inputs.Topics.Select(topic => loss.BoundLevel ?? NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, topic.Retain, topic.RetainAnswers))];
+        inputs.Log.Information($"a text counts as forgotten at a loss of {string.Join(", ", levels.Select(level => level?.ToString("F2", CultureInfo.InvariantCulture)))} nats a token");
+        return levels;
     }
 }

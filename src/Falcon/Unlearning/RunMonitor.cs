@@ -1,6 +1,7 @@
 using Falcon.Configuration;
 using Falcon.Data;
 using Falcon.Evaluation;
+using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Runtime;
 using Falcon.Tokenization;
@@ -9,7 +10,7 @@ namespace Falcon.Unlearning;
 
 /// <summary>
 /// Measures forgetting and utility of the model in training by likelihoods alone, without generating text. How close a model is to one that never learned is told by
-/// the truth ratios of a reference model where there is one and the questions have wrong answers, else by the median loss of the answers.
+/// the truth ratios of a reference model where there is one and the questions have wrong answers, else by the median loss of the answers, which shall come to its target.
 /// </summary>
 internal sealed class RunMonitor
 {
@@ -20,7 +21,7 @@ internal sealed class RunMonitor
     private readonly IReadOnlyList<IReadOnlyList<CorpusRecord>> _utility;
     private readonly double[]? _referenceRatios;
 
-    private RunMonitor(UnlearnConfig config, CausalLM original, HfTokenizer tokenizer, ComputeOptions compute, RunContext context)
+    private RunMonitor(UnlearnConfig config, CausalLM original, HfTokenizer tokenizer, IReadOnlyList<TopicTexts> topics, ComputeOptions compute, RunContext context)
     {
         (_tokenizer, _template, _cancellation) = (tokenizer, config.Data.Template, context.Cancellation);
         var settings = config.Monitor;
@@ -37,8 +38,8 @@ internal sealed class RunMonitor
         }
         else
         {
-            TargetLoss = config.Loss.BoundLevel ?? NeverLearnedLevel.Estimate(original, tokenizer, _template, _forget, 0, _cancellation)
-                ?? throw new UserInputException("monitor: one forget question alone has no wrong answer to compare with. Give more questions (monitor.forget) or a reference (--reference).");
+            TargetLoss = config.Loss.BoundLevel ?? NeverLearnedLevel.OfWrongAnswers(original, tokenizer, _template, _forget, _cancellation)
+                ?? topics.Average(topic => NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, topic.Retain, topic.RetainAnswers));
         }
 
         Start = Measure(original, 0, 1);
@@ -50,7 +51,7 @@ internal sealed class RunMonitor
         }
     }
 
-    /// <summary>The median answer loss of a model that never learned: the reference's, or the level of wrong answers in the original model.</summary>
+    /// <summary>The median answer loss of a model that never learned: the reference's; else as set, or the level of wrong answers, or of token frequencies (<see cref="NeverLearnedLevel"/>).</summary>
     public double TargetLoss { get; }
 
     /// <summary>The original model.</summary>
@@ -58,7 +59,7 @@ internal sealed class RunMonitor
 
     /// <summary>Measures the original model and, where there is one, the reference.</summary>
     /// <exception cref="UserInputException">A file holds no questions.</exception>
-    public static RunMonitor Open(UnlearnConfig config, CausalLM original, HfTokenizer tokenizer, ComputeOptions compute, RunContext context) => new(config, original, tokenizer, compute, context);
+    public static RunMonitor Open(UnlearnConfig config, CausalLM original, HfTokenizer tokenizer, IReadOnlyList<TopicTexts> topics, ComputeOptions compute, RunContext context) => new(config, original, tokenizer, topics, compute, context);
 
     /// <summary>Measures a model.</summary>
     /// <param name="model">The whole model.</param>

@@ -61,11 +61,13 @@ public static class UnlearnRun
 
         using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, target.Value, config.Layers.Trained, config.Layers.Parameters));
         context.Log.Information($"training {trained.Names.Count} matrices of layers {trained.LowestLayer} to {target} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
-        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target.Value, topics, tokenizer, padId, context.Log, context.Cancellation));
+        var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
+        var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
+        using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target.Value, topics, tokenizer, padId, context.Log, context.Cancellation));
         using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters);
         var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
 
-        using var selection = config.Monitor.IsOn ? new StepSelection(config, RunMonitor.Open(config, frozen, tokenizer, compute, context), frozen, trained, directory, context.Log) : null;
+        using var selection = monitor is not null ? new StepSelection(config, monitor, frozen, trained, directory, context.Log) : null;
         var monitored = Train(trainer, trained, optimizer, selection, config, directory, context);
         objective.Finish();
         var after = MeasureStored(trained, checkpoint, frozen, Measure);
