@@ -15,10 +15,11 @@ internal sealed class ExampleLog : IDisposable
     /// <summary>What is added to the path of the result file.</summary>
     public const string Suffix = ".partial.jsonl";
 
-    private readonly FileStream _stream;
+    private readonly string _path;
     private readonly Dictionary<string, LoggedExample> _examples = [];
+    private FileStream? _stream;
 
-    private ExampleLog(FileStream stream) => _stream = stream;
+    private ExampleLog(string path) => _path = path;
 
     /// <summary>Number of examples that an earlier run left.</summary>
     public int Found { get; private set; }
@@ -26,21 +27,25 @@ internal sealed class ExampleLog : IDisposable
     /// <summary>Number of those that were used.</summary>
     public int Used { get; private set; }
 
-    /// <summary>Opens the log of a result file; a last line that was cut off is removed.</summary>
+    /// <summary>Opens the log of a result file; a last line that was cut off is removed. Where there is none it is made with the first example.</summary>
     /// <exception cref="UserInputException">Another evaluation is writing there.</exception>
     public static ExampleLog Open(string resultPath)
     {
-        var path = Path.GetFullPath(resultPath) + Suffix;
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        var log = new ExampleLog(Path.GetFullPath(resultPath) + Suffix);
+        if (File.Exists(log._path)) log.ReadExamples(log._stream = log.OpenFile());
+        return log;
+    }
+
+    private FileStream OpenFile()
+    {
         try
         {
-            var log = new ExampleLog(new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
-            log.ReadExamples();
-            return log;
+            Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
+            return new FileStream(_path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (IOException error)
         {
-            throw new UserInputException($"{path}: it cannot be opened ({error.Message}); another evaluation is writing to the same --out, name another.", error);
+            throw new UserInputException($"{_path}: it cannot be opened ({error.Message}); another evaluation is writing to the same --out, name another.", error);
         }
     }
 
@@ -63,28 +68,25 @@ internal sealed class ExampleLog : IDisposable
     /// <summary>Appends a batch.</summary>
     public void Append(IEnumerable<LoggedExample> examples)
     {
+        _stream ??= OpenFile();
         foreach (var example in examples) _stream.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(example, ResultJson.LineOptions) + "\n"));
         _stream.Flush();
     }
 
-    /// <summary>Removes the file: its examples have become a result, or it holds none.</summary>
+    /// <summary>Removes the file: its examples have become a result.</summary>
     public void Delete()
     {
-        _stream.Dispose();
-        File.Delete(_stream.Name);
+        Dispose();
+        File.Delete(_path);
     }
 
-    /// <summary>Closes the file; it stays for the next run unless it is empty.</summary>
-    public void Dispose()
-    {
-        if (_stream.CanRead && _stream.Length == 0) Delete();
-        _stream.Dispose();
-    }
+    /// <summary>Closes the file; it stays for the next run.</summary>
+    public void Dispose() => _stream?.Dispose();
 
-    private void ReadExamples()
+    private void ReadExamples(FileStream stream)
     {
-        var bytes = new byte[_stream.Length];
-        _stream.ReadExactly(bytes);
+        var bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
         var end = 0;
         for (int next; (next = Array.IndexOf(bytes, (byte)'\n', end)) >= 0; end = next + 1)
         {
@@ -98,8 +100,8 @@ internal sealed class ExampleLog : IDisposable
             }
         }
 
-        _stream.SetLength(end);
-        _stream.Seek(0, SeekOrigin.End);
+        stream.SetLength(end);
+        stream.Seek(0, SeekOrigin.End);
         Found = _examples.Count;
     }
 }
