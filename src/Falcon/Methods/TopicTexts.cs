@@ -9,20 +9,22 @@ namespace Falcon.Methods;
 /// <param name="Forget">Token ids, one array a text, cut at the longest allowed length.</param>
 /// <param name="Retain">The same for the retain set.</param>
 /// <param name="ForgetAnswers">For each forget text the position of the last prompt token, from which on the hidden states predict the answer; 0 for plain text.</param>
-public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]> Retain, IReadOnlyList<int> ForgetAnswers)
+/// <param name="RetainAnswers">The same for each retain text.</param>
+public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]> Retain, IReadOnlyList<int> ForgetAnswers, IReadOnlyList<int> RetainAnswers)
 {
     /// <summary>Reads and tokenises the files of a run, one topic for each forget file.</summary>
     /// <exception cref="UserInputException">A file is missing, damaged or holds no usable text.</exception>
     public static IReadOnlyList<TopicTexts> Read(DataConfig data, HfTokenizer tokenizer)
     {
         data.Template.Validate();
-        var retain = data.Retain.Select(path => Tokenise(path, data, tokenizer).Texts).ToList();
+        var retain = data.Retain.Select(path => Tokenise(path, data, tokenizer)).ToList();
         return
         [
             .. data.Forget.Select((path, i) =>
             {
                 var (texts, answers) = Tokenise(path, data, tokenizer);
-                return new TopicTexts(texts, retain[retain.Count == 1 ? 0 : i], answers);
+                var kept = retain[retain.Count == 1 ? 0 : i];
+                return new TopicTexts(texts, kept.Texts, answers, kept.Answers);
             }),
         ];
     }

@@ -13,7 +13,7 @@ namespace Falcon.Unlearning;
 /// <summary>
 /// The one training loop: batch, two gradients, their combination, update; every tensor of a step lives in the step's scope and only numbers leave it.
 /// </summary>
-public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topics, FalconObjective objective, TrainedParameters trained, OffsetVectors offsets, Optimizer optimizer, int padId)
+public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topics, Objective objective, TrainedParameters trained, Optimizer optimizer, int padId)
 {
     // A run that turns the retain activations away from where they were is ruining the model (mean 1 - cos over this many steps).
     private const int DriftWindow = 20;
@@ -35,38 +35,33 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
         var forget = Batch(topic.Forget, scheduled.Forget, config.Loss.ForgetTokens == ForgetTokens.Answer ? topic.ForgetAnswers : null);
         var retain = Batch(topic.Retain, scheduled.Retain);
         using var generator = new Generator(new SeededRandom(config.Seed, $"step {step}").NextUInt64(), torch.CPU);
-        var retainWeight = config.Loss.RetainWeight[config.Loss.RetainWeight.Count == 1 ? 0 : scheduled.Topic];
-        var offset = offsets.At(step, scheduled.Topic);
-        if (optimizer is Sophia { NeedsCurvature: true } sophia) UpdateCurvature(sophia, forget, offset, generator);
+        var batch = new StepBatch(scheduled, topic, forget, retain, padId, generator);
+        if (optimizer is Sophia { NeedsCurvature: true } sophia) UpdateCurvature(sophia, batch);
 
-        var gradients = objective.Gradients(forget, retain, offset, retainWeight, generator);
+        var gradients = objective.Gradients(batch);
         if (!double.IsFinite(gradients.ForgetLoss) || !double.IsFinite(gradients.RetainLoss))
             throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: a loss is not finite (forget {gradients.ForgetLoss}, retain {gradients.RetainLoss}). Lower optimizer.learningRate ({config.Optimizer.LearningRate})."));
-        var (combined, cosines, conflicts) = Combine(gradients, step);
+        var mixes = Mix(gradients, step);
         optimizer.LearningRate = _rates.At(step);
-        var before = trained.Masters.Select(master => master.detach().clone()).ToList();
-        optimizer.Step(combined);
-        var updateNorm = Math.Sqrt(before.Zip(trained.Masters, (old, master) => (master.detach() - old).square().sum().item<float>()).Sum(square => (double)square));
+        var updateNorm = Math.Sqrt(Update(gradients, mixes));
         if (!double.IsFinite(updateNorm)) throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the update is not finite. Lower optimizer.learningRate ({config.Optimizer.LearningRate})."));
-        WatchDrift(step, gradients.RetainLoss, retainWeight);
-        return new StepMetrics(step, scheduled.Topic, gradients.ForgetLoss, gradients.RetainLoss, cosines, conflicts, updateNorm, gradients.NormRatio, optimizer.LearningRate, forget.TokenCount + retain.TokenCount, clock.Elapsed.TotalSeconds);
+        if (gradients.Drift is { } drift) WatchDrift(step, drift);
+        return new StepMetrics(step, scheduled.Topic, gradients.ForgetLoss, gradients.RetainLoss,
+            trained.Names.Zip(mixes).ToDictionary(item => item.First, item => item.Second.Cosine), mixes.Count(mix => mix.Conflict), updateNorm, gradients.NormRatio, optimizer.LearningRate, forget.TokenCount + retain.TokenCount, clock.Elapsed.TotalSeconds);
     }
 
-    private (List<Tensor> Combined, Dictionary<string, double> Cosines, int Conflicts) Combine(ObjectiveGradients gradients, int step)
+    // All gradients are looked at before the first parameter changes: a step is made whole or not at all.
+    private List<GradientMix> Mix(ObjectiveGradients gradients, int step)
     {
-        List<Tensor> combined = [];
-        Dictionary<string, double> cosines = [];
-        var conflicts = 0;
+        List<GradientMix> mixes = [];
         var settings = config.Combination;
         var weights = new ConflictWeights(settings.ConflictWeights[0], settings.ConflictWeights[1], settings.AlignedWeights[0], settings.AlignedWeights[1]);
         for (var i = 0; i < trained.Names.Count; i++)
         {
             try
             {
-                var (gradient, cosine, conflict) = GradientCombination.Combine(gradients.Forget[i], gradients.Retain[i], weights, settings.ZeroNormThreshold);
-                combined.Add(settings.Kind == GradientCombinationKind.ConflictProjection ? gradient : GradientCombination.WeightedSum(gradients.Forget[i], gradients.Retain[i]));
-                cosines.Add(trained.Names[i], cosine);
-                conflicts += conflict ? 1 : 0;
+                var mix = GradientCombination.Mix(gradients.Forget[i], gradients.Retain[i], weights, settings.ZeroNormThreshold);
+                mixes.Add(settings.Kind == GradientCombinationKind.ConflictProjection ? mix : mix with { Forget = 1, Retain = 1 });
             }
             catch (NumericalFailureException e)
             {
@@ -74,20 +69,37 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
             }
         }
 
-        return (combined, cosines, conflicts);
+        return mixes;
     }
 
-    private void UpdateCurvature(Sophia sophia, TokenBatch forget, Tensor offset, Generator generator)
+    // Combination, update and rounding to the compute dtype in one pass over blocks: no tensor of a parameter's size is made.
+    private double Update(ObjectiveGradients gradients, List<GradientMix> mixes)
+    {
+        double change = 0;
+        optimizer.BeginStep();
+        for (var i = 0; i < trained.Names.Count; i++)
+        {
+            using var scope = NewDisposeScope();
+            var (index, mix) = (i, mixes[i]);
+            var (forget, retain) = (gradients.Forget[i].reshape(-1), gradients.Retain[i].reshape(-1));
+            change += optimizer.UpdateParameter(
+                i, (start, count) => GradientCombination.WeightedSum(forget.narrow(0, start, count), retain.narrow(0, start, count), mix.Forget, mix.Retain),
+                (start, values) => trained.Refresh(index, start, values));
+        }
+
+        return change;
+    }
+
+    private void UpdateCurvature(Sophia sophia, StepBatch batch)
     {
         // Labels are sampled where the logits are, negatives always on the processor.
-        using var labels = new Generator(new SeededRandom(config.Seed, "curvature labels", sophia.StepCount).NextUInt64(), trained.Masters[0].device);
-        sophia.UpdateCurvature(CurvatureEstimate.GaussNewtonBartlett(() => objective.ContrastiveLogits(forget, offset, generator), trained.Masters, labels));
+        using var labels = new Generator(new SeededRandom(config.Seed, "curvature labels", sophia.StepCount).NextUInt64(), trained.Leaves[0].device);
+        sophia.UpdateCurvature(CurvatureEstimate.GaussNewtonBartlett(() => objective.CurvatureLogits(batch), trained.Leaves, labels));
     }
 
-    private void WatchDrift(int step, double retainLoss, double weight)
+    private void WatchDrift(int step, double drift)
     {
-        if (weight <= 0) return;
-        _drifts.Enqueue(retainLoss / weight);
+        _drifts.Enqueue(drift);
         if (_drifts.Count > DriftWindow) _drifts.Dequeue();
         if (_drifts.Count == DriftWindow && _drifts.Average() > LargestDrift)
             throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {_drifts.Average():F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));

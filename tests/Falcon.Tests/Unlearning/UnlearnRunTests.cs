@@ -87,11 +87,11 @@ public sealed class UnlearnRunTests : IDisposable
         var frozen = new CausalLM(checkpoint.Config, weights);
         var topics = TopicTexts.Read(config.Data, HfTokenizer.Load(config.Model));
         using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, 2, 2, ["mlp.down_proj"]));
-        using var offsets = OffsetVectors.Make(frozen, 2, topics, config, padId: 0);
+        using var objective = new FalconMethod(new FalconObjective(new LayerPasses(frozen, trained, 2), trained, config.Loss), OffsetVectors.Make(frozen, 2, topics, config, padId: 0), config.Loss);
         using Optimizer rule = optimizer == OptimizerKind.AdamW
             ? new AdamW(trained.Masters, 1e-5, 0.9, 0.99)
             : new Sophia(trained.Masters, 1e-5, 0.9, 0.99, 0.04, curvatureInterval: 5);
-        var trainer = new Trainer(config, topics, new FalconObjective(new LayerPasses(frozen, trained, 2), trained, config.Loss), trained, offsets, rule, padId: 0);
+        var trainer = new Trainer(config, topics, objective, trained, rule, padId: 0);
         trainer.Step(0);   // the first step makes the optimiser's state
 
         var live = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;

@@ -1,0 +1,31 @@
+using Falcon.Configuration;
+using static TorchSharp.torch;
+
+namespace Falcon.Methods;
+
+/// <summary>FALCON as a step of the trainer: <see cref="FalconObjective"/> with the topic's offset vector and retain weight. Source: Hu et al., NeurIPS 2025.</summary>
+/// <param name="objective">The two losses.</param>
+/// <param name="offsets">Principal offset vectors; owned from now on.</param>
+/// <param name="settings">Retain weights.</param>
+public sealed class FalconMethod(FalconObjective objective, OffsetVectors offsets, LossConfig settings) : Objective
+{
+    /// <inheritdoc/>
+    public override ObjectiveGradients Gradients(StepBatch batch)
+    {
+        var weight = settings.RetainWeight[settings.RetainWeight.Count == 1 ? 0 : batch.Scheduled.Topic];
+        var gradients = objective.Gradients(batch.Forget, batch.Retain, Offset(batch), weight, batch.Generator);
+        return gradients with { Drift = weight > 0 ? gradients.RetainLoss / weight : null };
+    }
+
+    /// <inheritdoc/>
+    public override Tensor CurvatureLogits(StepBatch batch) => objective.ContrastiveLogits(batch.Forget, Offset(batch), batch.Generator);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) offsets.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private Tensor Offset(StepBatch batch) => offsets.At(batch.Scheduled.Step, batch.Scheduled.Topic);
+}

@@ -1,0 +1,23 @@
+using Falcon.Configuration;
+using Falcon.Models;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+
+namespace Falcon.Methods;
+
+/// <summary>What a method may be built from; all of it is borrowed.</summary>
+/// <param name="Config">Settings of the run.</param>
+/// <param name="Frozen">The unchanged model.</param>
+/// <param name="Trained">The parameters in training.</param>
+/// <param name="Target">The layer whose output enters the losses of methods that look at activations.</param>
+/// <param name="Topics">Forget domains with their retain sets.</param>
+/// <param name="Tokenizer">The model's tokenizer.</param>
+/// <param name="PadId">Padding id.</param>
+/// <param name="Log">Progress.</param>
+/// <param name="Cancellation">Stops the preparation.</param>
+public sealed record MethodInputs(
+    UnlearnConfig Config, CausalLM Frozen, TrainedParameters Trained, int Target, IReadOnlyList<TopicTexts> Topics, HfTokenizer Tokenizer, int PadId, IRunLog Log, CancellationToken Cancellation)
+{
+    /// <summary>The forward passes up to the target layer.</summary>
+    public LayerPasses Passes() => new(Frozen, Trained, Target);
+}
