@@ -19,6 +19,8 @@ internal sealed class PrivacySuite : EvaluationSuite
 
     public override string SettingsText => $"{_forgetFiles} forget files";
 
+    public override bool IsOfForgetSet(string metric) => metric.StartsWith("mia_", StringComparison.Ordinal);
+
     public static PrivacySuite Open(EvaluationSettings settings)
     {
         var directory = settings.DataOf(SuiteName, Needed);
