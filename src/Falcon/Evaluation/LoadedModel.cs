@@ -25,27 +25,24 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
         var results = new TokenScores[sequences.Count];
         var kind = distributions ? "distributions" : "likelihoods";
         var done = 0;
-        foreach (var batch in TokenLikelihoods.Batches(sequences))
+        void Take(int[] batch, IEnumerable<TokenScores> scores)
         {
-            cancellation.ThrowIfCancellationRequested();
-            var keys = KeysOf(kind, batch, i => [sequences[i].Start, .. sequences[i].Tokens]);
-            TokenScores[] scores;
-            if (Log?.FindAll(keys) is { } found)
-            {
-                scores = [.. found.Select(example => example.Scores())];
-            }
-            else
-            {
-                scores = TokenLikelihoods.Score(Model, [.. batch.Select(i => sequences[i])], Tokenizer.PadId ?? 0, distributions);
-                if (scores.SelectMany(score => score.LogProbabilities.Concat(score.Variances)).FirstOrDefault(value => !double.IsFinite(value), 0.0) is not 0.0 and var wrong)
-                    throw new NumericalFailureException(string.Create(CultureInfo.InvariantCulture, $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs --dtype float32. Nothing was written."));
-                Log?.Append(scores.Zip(keys, (score, key) => LoggedExample.Of(key, score, distributions)));
-            }
-
-            for (var row = 0; row < batch.Length; row++) results[batch[row]] = scores[row];
+            foreach (var (index, score) in batch.Zip(scores)) results[index] = score;
             log.Progress(stage, done += batch.Length, sequences.Count);
         }
 
+        List<string> KeysOf(int[] batch) => this.KeysOf(kind, batch, i => [sequences[i].Start, .. sequences[i].Tokens]);
+        List<int[]> missing = [];
+        foreach (var batch in TokenLikelihoods.Batches(sequences))
+            if (Log?.FindAll(KeysOf(batch)) is { } found) Take(batch, found.Select(example => example.Scores()));
+            else missing.Add(batch);
+        TokenLikelihoods.Run(Model, sequences, missing, Tokenizer.PadId ?? 0, distributions, (batch, scores) =>
+        {
+            if (scores.SelectMany(score => score.LogProbabilities.Concat(score.Variances)).FirstOrDefault(value => !double.IsFinite(value), 0.0) is not 0.0 and var wrong)
+                throw new NumericalFailureException(string.Create(CultureInfo.InvariantCulture, $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs --dtype float32. Nothing was written."));
+            Log?.Append(scores.Zip(KeysOf(batch), (score, key) => LoggedExample.Of(key, score, distributions)));
+            Take(batch, scores);
+        }, cancellation);
         return results;
     }
 

@@ -47,15 +47,23 @@ public static class TokenLikelihoods
     {
         var results = new TokenScores[sequences.Count];
         var done = 0;
-        foreach (var batch in Batches(sequences, tokensPerBatch))
+        Run(model, sequences, Batches(sequences, tokensPerBatch), padId, distributions, (batch, scores) =>
         {
-            cancellation.ThrowIfCancellationRequested();
-            var scores = Score(model, [.. batch.Select(i => sequences[i])], padId, distributions);
             for (var row = 0; row < batch.Length; row++) results[batch[row]] = scores[row];
             progress?.Invoke(done += batch.Length);
-        }
-
+        }, cancellation);
         return results;
+    }
+
+    /// <summary>The pass itself: computes the given batches of indices into the sequences and hands over each as soon as it is scored.</summary>
+    internal static void Run(
+        CausalLM model, IReadOnlyList<ScoredSequence> sequences, IReadOnlyList<int[]> batches, int padId, bool distributions, Action<int[], TokenScores[]> scored, CancellationToken cancellation)
+    {
+        foreach (var batch in batches)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            scored(batch, Score(model, [.. batch.Select(i => sequences[i])], padId, distributions));
+        }
     }
 
     /// <summary>
@@ -85,8 +93,7 @@ public static class TokenLikelihoods
 
     private static bool SharesInput(ScoredSequence one, ScoredSequence other) => one.Tokens.AsSpan(0, one.Tokens.Length - 1).SequenceEqual(other.Tokens.AsSpan(0, other.Tokens.Length - 1));
 
-    /// <summary>Scores one batch.</summary>
-    internal static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId, bool distributions)
+    private static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId, bool distributions)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();

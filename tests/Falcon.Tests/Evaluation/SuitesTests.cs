@@ -102,6 +102,35 @@ public sealed class SuitesTests : IDisposable
     }
 
     [Fact]
+    public void Mmlu_RealFiles_AreReadAsPublished()
+    {
+        foreach (var split in new[] { "dev", "test" })
+        {
+            Directory.CreateDirectory(_folder.At("data", split));
+            File.Copy(Fixtures.SharedOrSkip("data", "mmlu", split, $"global_facts_{split}.csv"), _folder.At("data", split, $"global_facts_{split}.csv"));
+        }
+
+        var metrics = Run(Settings("mmlu") with { Shots = 1, FullAnswers = false }).Metrics;
+        Assert.Equal(["mmlu_acc", "mmlu_other_acc", "mmlu_global_facts_acc"], metrics.Keys);
+        Assert.Equal(100, metrics["mmlu_acc"].N);
+    }
+
+    [Fact]
+    public void Tofu_HubNames_JsonLinesNamedJson_AndConfigurationFolders_AreRead()
+    {
+        foreach (var (set, folder) in new[] { ("forget05", false), ("forget10", true), ("retain", false), ("real_authors", true), ("world_facts", false) })
+            SuiteFolders.Lines(folder ? _folder.At("data", $"{set}_perturbed", "train-00000-of-00001.json") : _folder.At("data", $"{set}_perturbed.json"), Enumerable.Range(0, 3).Select(i => new
+            {
+                question = $"Where is the {set} {i}?",
+                answer = $"In town {i}",
+                perturbed_answer = new[] { "On the hill", $"At the sea {i}" },
+            }));
+        var result = Run(Settings("tofu"));
+        Assert.Equal(12, result.Metrics.Values.Where(metric => metric.Definition!.StartsWith("mean over questions of exp", StringComparison.Ordinal)).Sum(metric => metric.N));
+        Assert.Contains(result.Data, file => file.Name.Contains("forget10_perturbed", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void Mmlu_Subjects_Are57InFourGroups()
     {
         Assert.Equal(57, MmluSubjects.All.Distinct().Count());
