@@ -59,10 +59,15 @@ public static class TokenLikelihoods
     internal static void Run(
         CausalLM model, IReadOnlyList<ScoredSequence> sequences, IReadOnlyList<int[]> batches, int padId, bool distributions, Action<int[], TokenScores[]> scored, CancellationToken cancellation)
     {
+        using var noGrad = no_grad();
         foreach (var batch in batches)
         {
             cancellation.ThrowIfCancellationRequested();
-            scored(batch, Score(model, [.. batch.Select(i => sequences[i])], padId, distributions));
+            using var scope = NewDisposeScope();
+            var (tokens, rows) = Inputs(sequences, batch, padId);
+            using var context = tokens.Context(model);
+            var hidden = model.Layers(model.Embed(tokens.InputIds(model.Device)), 0, model.Config.LayerCount - 1, context); // [B, T, H]
+            scored(batch, Score(model, [.. batch.Select(i => sequences[i])], rows, hidden, distributions));
         }
     }
 
@@ -93,28 +98,30 @@ public static class TokenLikelihoods
 
     private static bool SharesInput(ScoredSequence one, ScoredSequence other) => one.Tokens.AsSpan(0, one.Tokens.Length - 1).SequenceEqual(other.Tokens.AsSpan(0, other.Tokens.Length - 1));
 
-    private static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId, bool distributions)
+    /// <summary>What a batch feeds to the model, and in which row each of its sequences stands.</summary>
+    private static (TokenBatch Tokens, int[] Rows) Inputs(IReadOnlyList<ScoredSequence> sequences, int[] batch, int padId)
     {
-        using var noGrad = no_grad();
-        using var scope = NewDisposeScope();
         List<int[]> inputs = []; // the last token is only predicted
-        var rowOf = new int[sequences.Count];
-        for (var i = 0; i < sequences.Count; i++)
+        var rows = new int[batch.Length];
+        for (var i = 0; i < batch.Length; i++)
         {
-            if (i == 0 || !SharesInput(sequences[i - 1], sequences[i])) inputs.Add(sequences[i].Tokens[..^1]);
-            rowOf[i] = inputs.Count - 1;
+            if (i == 0 || !SharesInput(sequences[batch[i - 1]], sequences[batch[i]])) inputs.Add(sequences[batch[i]].Tokens[..^1]);
+            rows[i] = inputs.Count - 1;
         }
 
-        var batch = new TokenBatch(inputs, padId);
-        using var context = batch.Context(model);
-        var hidden = model.Layers(model.Embed(batch.InputIds(model.Device)), 0, model.Config.LayerCount - 1, context); // [B, T, H]
+        return (new TokenBatch(inputs, padId), rows);
+    }
 
+    /// <summary>Scores the sequences of a batch from the residual stream [B, T, H] after the last layer.</summary>
+    private static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int[] rows, Tensor hidden, bool distributions)
+    {
+        using var scope = NewDisposeScope();
         // Only the positions that predict a scored token go through the head.
         List<long> positions = [], targets = [];
         for (var i = 0; i < sequences.Count; i++)
             for (var t = sequences[i].Start; t < sequences[i].Tokens.Length; t++)
             {
-                positions.Add((long)rowOf[i] * batch.Length + t - 1);
+                positions.Add(rows[i] * hidden.shape[1] + t - 1);
                 targets.Add(sequences[i].Tokens[t]);
             }
 
