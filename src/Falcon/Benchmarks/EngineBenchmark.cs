@@ -116,12 +116,13 @@ public static class EngineBenchmark
 
     private static bool IsPossible(string variant, EngineBenchmarkSettings settings, ModelConfig config, ComputeOptions compute, List<string> notes)
     {
-        if (variant != "baseline")
+        if (variant == "streamed" && compute.Device.type == TorchSharp.DeviceType.CUDA)
         {
-            if (EngineSteps.Missing(variant) is { } reason) notes.Add(reason);
-            return EngineSteps.Missing(variant) is null;
+            notes.Add("streamed: for the memory of the processor only");
+            return false;
         }
 
+        if (variant != "baseline") return true;
         if (settings.SkipBaseline)
         {
             notes.Add("baseline: left out as asked");
@@ -129,7 +130,7 @@ public static class EngineBenchmark
         }
 
         var needed = BaselineBytes(settings, config, compute);
-        var available = AvailableBytes();
+        var available = PeakMemory.Available();
         if (compute.Device.type == TorchSharp.DeviceType.CUDA || needed <= available) return true;
         notes.Add(string.Create(CultureInfo.InvariantCulture, $"baseline: two models, gradients and a whole graph need about {needed / 1e9:0.0} GB, {available / 1e9:0.0} GB are available"));
         return false;
@@ -144,13 +145,6 @@ public static class EngineBenchmark
         long queries = (long)config.HeadCount * config.HeadSize;
         var kept = tokens * config.LayerCount * (element * (4L * config.IntermediateSize + 6L * config.HiddenSize + 5 * queries) + 16L * config.HiddenSize);
         return 2 * Bytes(_ => true) + gradients + kept + tokens * config.VocabularySize * element + (400L << 20);
-    }
-
-    private static long AvailableBytes()
-    {
-        const string key = "MemAvailable:";
-        var line = File.Exists("/proc/meminfo") ? File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith(key, StringComparison.Ordinal)) : null;
-        return line is null ? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes : long.Parse(line[key.Length..].Replace("kB", "", StringComparison.Ordinal).Trim(), CultureInfo.InvariantCulture) * 1024;
     }
 
     private static EngineBenchmarkRecord Summary(EngineBenchmarkSettings settings, ModelConfig config, ComputeOptions compute, RunContext context, List<EngineTrialRecord> trials, List<string> notes)

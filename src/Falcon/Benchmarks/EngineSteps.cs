@@ -3,6 +3,7 @@ using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;
+using Falcon.Unlearning;
 using static TorchSharp.torch;
 
 namespace Falcon.Benchmarks;
@@ -10,32 +11,40 @@ namespace Falcon.Benchmarks;
 /// <summary>Our engine under the same settings as <see cref="FaithfulLoop"/>: the one place of the benchmark that knows how a run is put together. Owns what it opens.</summary>
 internal sealed class EngineSteps : IDisposable
 {
-    private readonly Weights _weights;
+    private const long StreamedCacheMemory = 256L << 20;
+
+    private readonly FrozenModel _frozen;
     private readonly TrainedParameters _trained;
+    private readonly ActivationCache? _cache;
     private readonly SophiaOfficial _optimizer;
     private readonly FalconObjective _objective;
 
-    private EngineSteps(Weights weights, TrainedParameters trained, FalconObjective objective) =>
-        (_weights, _trained, _objective, _optimizer) = (weights, trained, objective, new SophiaOfficial(trained.Masters, 5e-5, weightDecay: 1e-3));
+    private EngineSteps(FrozenModel frozen, TrainedParameters trained, ActivationCache? cache, int layer, ScratchFile? state)
+    {
+        (_frozen, _trained, _cache) = (frozen, trained, cache);
+        _objective = new FalconObjective(new LayerPasses(frozen.Suffix(trained, layer) ?? frozen.Model, trained, layer, cache: cache), trained, new LossConfig());
+        frozen.Release();
+        _optimizer = new SophiaOfficial(trained.Masters, 5e-5, weightDecay: 1e-3, file: state);
+    }
 
-    /// <summary>Why a variant cannot be had; null where it can.</summary>
-    public static string? Missing(string variant) => variant == "uncached" ? null : $"{variant}: not part of this version's engine";
-
-    /// <summary>Opens the model as the variant wants it and prepares what is done before the first step.</summary>
-    /// <param name="variant"><c>uncached</c>, <c>cached</c> or <c>streamed</c>.</param>
+    /// <summary>Opens the model as the variant wants it and does what a run does before its first step.</summary>
+    /// <param name="variant"><c>uncached</c>; <c>cached</c>, with all activations in memory; or <c>streamed</c>, where also masters, moments and most activations lie in a file.</param>
     /// <param name="checkpoint">The files, borrowed.</param>
     /// <param name="compute">Dtype and device.</param>
     /// <param name="layer">Target layer.</param>
     /// <param name="trained">Names of the trained matrices.</param>
     /// <param name="batches">Every batch of the run, for the caches.</param>
-    public static EngineSteps Open(string variant, Checkpoint checkpoint, ComputeOptions compute, int layer, IReadOnlyList<string> trained, IReadOnlyList<TokenBatch> batches)
+    /// <param name="scratch">The file of a streamed run, borrowed.</param>
+    /// <param name="cancellation">Stops between layers.</param>
+    public static EngineSteps Open(string variant, Checkpoint checkpoint, ComputeOptions compute, int layer, IReadOnlyList<string> trained, IReadOnlyList<TokenBatch> batches, ScratchFile scratch, CancellationToken cancellation)
     {
-        if (Missing(variant) is { } reason) throw new UserInputException(reason);
-        _ = batches;
-        var weights = checkpoint.LoadWeights(compute.DType, compute.Device, layer);
-        var frozen = new CausalLM(checkpoint.Config, weights);
-        var parameters = new TrainedParameters(frozen, trained);
-        return new EngineSteps(weights, parameters, new FalconObjective(new LayerPasses(frozen, parameters, layer), parameters, new LossConfig()));
+        var streamed = variant == "streamed";
+        var state = streamed ? scratch : null;
+        var frozen = FrozenModel.Open(checkpoint, compute, streamed, layer, cancellation);
+        var parameters = new TrainedParameters(trained, checkpoint.LoadStored, compute.DType, compute.Device, state);
+        var parts = new CacheParts(parameters.LowestLayer, parameters.StartsAtDownProjection, layer);
+        var cache = variant == "uncached" ? null : ActivationCache.Fill(frozen.Model, parts, batches, 0, streamed ? StreamedCacheMemory : long.MaxValue, state, cancellation: cancellation);
+        return new EngineSteps(frozen, parameters, cache, layer, state);
     }
 
     /// <summary>One step; gives the forget and the weighted retain loss.</summary>
@@ -60,7 +69,8 @@ internal sealed class EngineSteps : IDisposable
     public void Dispose()
     {
         _optimizer.Dispose();
+        _cache?.Dispose();
         _trained.Dispose();
-        _weights.Dispose();
+        _frozen.Dispose();
     }
 }

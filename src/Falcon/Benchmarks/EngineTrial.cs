@@ -43,7 +43,7 @@ public static class EngineTrial
     public static IReadOnlyList<string> Trained(ModelConfig model, int layer) => TrainedParameters.Select(model, layer, 3, ["mlp.down_proj"]);
 
     /// <summary>Measures one variant.</summary>
-    /// <exception cref="UserInputException">The variant is not part of this version, or the model cannot be opened.</exception>
+    /// <exception cref="UserInputException">The model cannot be opened.</exception>
     public static EngineTrialRecord Run(EngineTrialSettings settings, RunContext context)
     {
         var compute = ComputeOptions.Choose(context.Device, context.DType, 0);
@@ -64,8 +64,9 @@ public static class EngineTrial
         var offset = PrincipalOffsetVector.SampleStart(checkpoint.Config.HiddenSize, generator, compute.Device);
         var batches = Enumerable.Range(0, 2 * settings.Steps).Select(i => RandomTokens(settings, checkpoint.Config.VocabularySize, i)).ToList();
         var names = Trained(checkpoint.Config, settings.Layer);
+        using var scratch = new ScratchFile(Path.Combine(Path.GetTempPath(), $"falcon-bench-{Guid.NewGuid():N}.bin"));
         using var baseline = settings.Variant == "baseline" ? new FaithfulLoop(checkpoint, compute.DType, compute.Device, settings.Layer, names) : null;
-        using var engine = baseline is null ? EngineSteps.Open(settings.Variant, checkpoint, compute, settings.Layer, names, batches) : null;
+        using var engine = baseline is null ? EngineSteps.Open(settings.Variant, checkpoint, compute, settings.Layer, names, batches, scratch, cancellation) : null;
         var prepared = clock.Elapsed.TotalSeconds;
         List<double> seconds = [], forget = [], retain = [];
         for (var step = 0; step < settings.Steps; step++)
@@ -81,7 +82,7 @@ public static class EngineTrial
             retain.Add(losses.Retain);
         }
 
-        return new EngineTrialRecord(settings.Variant, seconds, forget, retain, prepared, PeakBytes());
+        return new EngineTrialRecord(settings.Variant, seconds, forget, retain, prepared, PeakMemory.Bytes());
     }
 
     // Singular values i^-0.75, so that about a sixteenth of the directions hold 95 % of the energy: between a random model, whose directions are all alike, and a trained one with a few giant ones.
@@ -117,7 +118,7 @@ public static class EngineTrial
         var falcon = Timed("falcon", 3, () => PrincipalOffsetVector.Orthogonal(hidden, start, EnergyShare));
         var literal = Timed("literal", 1, () => FaithfulLoop.LiteralVector(hidden, noise));
         var difference = (literal - official.Vector).abs().max().item<float>();
-        return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakBytes(), seconds, difference, falcon.Diagnostics.Directions);
+        return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakMemory.Bytes(), seconds, difference, falcon.Diagnostics.Directions);
     }
 
     // The layer's seven products at the size of the step, best of three each, weighted by their operations.
@@ -146,7 +147,7 @@ public static class EngineTrial
             operations += 2.0 * tokens * shape[0] * shape[1];
         }
 
-        return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakBytes(), FlopsPerSecond: operations / seconds);
+        return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakMemory.Bytes(), FlopsPerSecond: operations / seconds);
     }
 
     private static TokenBatch RandomTokens(EngineTrialSettings settings, int vocabulary, int index)
@@ -158,14 +159,5 @@ public static class EngineTrial
     private static void Wait(Device device)
     {
         if (device.type == DeviceType.CUDA) cuda.synchronize();
-    }
-
-    private static long PeakBytes()
-    {
-        const string key = "VmHWM:";
-        if (File.Exists("/proc/self/status") && File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith(key, StringComparison.Ordinal)) is { } line)
-            return long.Parse(line[key.Length..].Replace("kB", "", StringComparison.Ordinal).Trim(), System.Globalization.CultureInfo.InvariantCulture) * 1024;
-        using var process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
     }
 }
