@@ -23,10 +23,14 @@ internal static class UnlearnCommand
         var set = new Option<string[]>("--set") { Description = "One setting of the configuration, such as optimizer.learningRate=1e-4; may be repeated.", HelpName = "key=value", Arity = ArgumentArity.OneOrMore };
         var budget = new Option<string?>("--utility-budget") { Description = "Largest loss of utility, such as 1% or 0.01: the run keeps the best parameters within it and ends when it is spent.", HelpName = "SHARE" };
         var reference = new Option<string?>("--reference") { Description = "Directory of a model that never learned the forget set; the run keeps the parameters closest to it.", HelpName = "DIR" };
+        var engine = new Option<string?>("--engine") { Description = "Forward passes: shared (what both models have in common runs once) or plain (two whole passes, for comparison).", HelpName = "shared|plain" };
+        var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that the run may take, such as 4GB; a model that does not fit is read layer by layer. The default is what the machine has to spare.");
+        var cacheMemory = OptionParsing.Bytes("--cache-memory", "Memory for activations that are kept across epochs; the rest of them goes to a file beside the output. The default is a quarter of the limit.");
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
         preset.AcceptOneOf("falcon", "paper", "official");
         method.AcceptOneOf("falcon");
+        engine.AcceptOneOf("shared", "plain");
         layer.Validators.Add(result =>
         {
             var text = result.GetValueOrDefault<string?>();
@@ -41,7 +45,7 @@ internal static class UnlearnCommand
         {
             if (result.GetValueOrDefault<string?>() is { } text && Share(text) is not (>= 0 and < 1)) result.AddError($"--utility-budget is '{text}', it must be a share such as 1% or 0.01, below 100%");
         });
-        foreach (var option in new Option[] { preset, method, layer, config, set, budget, reference, resume, destination }) command.Add(option);
+        foreach (var option in new Option[] { preset, method, layer, config, set, budget, reference, engine, memoryLimit, cacheMemory, resume, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -49,7 +53,7 @@ internal static class UnlearnCommand
             var arguments = new UnlearnArguments(
                 parsed.GetValue(corpus.Model), Given(parsed.GetValue(corpus.Forget)), Given(parsed.GetValue(corpus.Retain)), parsed.GetValue(corpus.Field),
                 parsed.GetValue(preset), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
-                parsed.GetRequiredValue(destination), parsed.GetValue(budget), parsed.GetValue(reference));
+                parsed.GetRequiredValue(destination), parsed.GetValue(engine), parsed.GetValue(memoryLimit), parsed.GetValue(cacheMemory), parsed.GetValue(budget), parsed.GetValue(reference));
             return session.Finish(Execute(arguments, session), ScoreTable.Show);
         });
         return command;
@@ -92,6 +96,15 @@ internal static class UnlearnCommand
                     SearchPath = config.Monitor.SearchPath || arguments.Reference is not null,
                 },
             };
+        config = config with
+        {
+            Engine = config.Engine with
+            {
+                Path = arguments.Engine is null ? config.Engine.Path : Enum.Parse<EnginePath>(arguments.Engine, ignoreCase: true),
+                MemoryLimit = arguments.MemoryLimit ?? config.Engine.MemoryLimit,
+                CacheMemory = arguments.CacheMemory ?? config.Engine.CacheMemory,
+            },
+        };
         if (arguments.Layer is not { } layer) return config;
         return config with { Layers = config.Layers with { Target = layer == "auto" ? null : int.Parse(layer, CultureInfo.InvariantCulture) } };
     }
@@ -100,4 +113,4 @@ internal static class UnlearnCommand
 /// <summary>What was asked of <c>unlearn</c>; null where it was not given; <paramref name="Settings"/> are key=value as typed.</summary>
 internal sealed record UnlearnArguments(
     string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Layer, string? Config,
-    IReadOnlyList<string> Settings, bool Resume, string Out, string? UtilityBudget = null, string? Reference = null);
+    IReadOnlyList<string> Settings, bool Resume, string Out, string? Engine = null, long? MemoryLimit = null, long? CacheMemory = null, string? UtilityBudget = null, string? Reference = null);

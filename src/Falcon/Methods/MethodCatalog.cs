@@ -14,6 +14,6 @@ public static class MethodCatalog
         var offsets = OffsetVectors.Make(inputs.Frozen, inputs.Target, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
         var loss = inputs.Config.Loss;
         var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Frozen, inputs.Target, loss.BoundWidth);
-        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, loss, bound: bound), offsets, loss, ForgetBound.Levels(inputs));
+        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens, bound: bound), offsets, loss, ForgetBound.Levels(inputs));
     }
 }

@@ -25,6 +25,9 @@ public sealed record RunRecord(
     /// <summary>Which parameters were kept and why the run ended; null for a run without a monitor.</summary>
     public MonitorRecord? Monitor { get; init; }
 
+    /// <summary>Largest resident memory of the process, in bytes, as the operating system counts it; null in records of earlier versions.</summary>
+    public long? PeakBytes { get; init; }
+
     /// <summary>Version of the format of this record.</summary>
     public int Version { get; init; } = CurrentVersion;
 }

@@ -8,7 +8,7 @@ namespace Falcon.Unlearning;
 /// </summary>
 internal static class PathSearch
 {
-    private const int Halvings = 5;
+    private const int Halvings = 7;
     private static readonly double[] Refinements = [0.04, 0.02];
     private const double CloseEnough = 0.02;
 
