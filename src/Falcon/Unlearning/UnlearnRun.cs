@@ -43,24 +43,25 @@ public static class UnlearnRun
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);
-        // Nothing above the target layer is needed but for measuring.
-        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, evaluation.Probes.Count > 0 ? null : target ?? last);
+        // Nothing above the target layer is needed but for measuring, and for methods that look at likelihoods.
+        var needsWhole = evaluation.Probes.Count > 0 || !MethodRules.UsesTargetLayer(config.Method);
+        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, needsWhole ? null : target ?? last);
         checkpoint.RequireFiniteBeyond(weights, context.Cancellation);
         var frozen = new CausalLM(checkpoint.Config, weights);
         var padId = tokenizer.PadId ?? 0;
         ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
         var before = Measure(frozen);
-        if (target is null)
+        if (target is null && config.Layers.Parameters is not [LayerConfig.WholeModel])
         {
             var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, evaluation.Probes.Count > 0 ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
-            context.Log.Information($"layer {target} has the lowest mutual information of layers {first} to {last}");
+            context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
         }
 
-        using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, target.Value, config.Layers.Trained, config.Layers.Parameters));
-        context.Log.Information($"training {trained.Names.Count} matrices of layers {trained.LowestLayer} to {target} ({trained.Masters.Sum(master => master.numel()).ToString("N0", CultureInfo.InvariantCulture)} parameters)");
-        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target.Value, topics, tokenizer, padId, context.Log, context.Cancellation));
+        using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters));
+        context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Masters.Sum(master => master.numel()).ToString("N0", CultureInfo.InvariantCulture)} parameters)");
+        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation));
         using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters);
         var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
 
@@ -75,7 +76,7 @@ public static class UnlearnRun
         files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
-            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target);
+            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target);
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
         directory.Commit();
