@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Spectre.Console;
 
 namespace Falcon.Cli;
@@ -47,6 +48,7 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         root.Add(UnlearnCommand.Create(Start));
         root.Add(EvaluateCommand.Create(Start));
         root.Add(TrainCommand.Create(Start));
+        root.Add(BenchCommand.Create(Start));
         root.Add(CompareCommand.Create(Start));
         root.Add(ReportCommand.Create(Start));
         Verb.ShowExamplesIn(root);
@@ -65,7 +67,7 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
 
     private int Refuse(ParseResult parsed)
     {
-        var verb = parsed.CommandResult.Command is RootCommand ? "falcon" : $"falcon {parsed.CommandResult.Command.Name}";
+        var verb = PathOf(parsed.CommandResult);
         var message = ExitCodes.OneLine(parsed.Errors[0].Message);
         if (parsed.CommandResult.Command is RootCommand root && parsed.UnmatchedTokens is [var unknown, ..])
         {
@@ -80,6 +82,8 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         WriteLine($"{verb}: {message.TrimEnd('.')} (see '{verb} --help')");
         return ExitCodes.WrongInput;
     }
+
+    private static string PathOf(CommandResult result) => result.Parent is CommandResult parent ? $"{PathOf(parent)} {result.Command.Name}" : "falcon";
 
     private int Report(Exception error)
     {

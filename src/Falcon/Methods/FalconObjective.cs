@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Falcon.Methods;
 
-/// <summary>The gradients of the two losses for the trained parameters, each in the order of the parameters, float32.</summary>
+/// <summary>The gradients of the two losses for the trained parameters, each in the order of the parameters, in the dtype of the leaves.</summary>
 /// <param name="ForgetLoss">The weighted forget loss with its penalties.</param>
 /// <param name="RetainLoss">The weighted retain loss.</param>
 /// <param name="Forget">Gradients of the forget loss.</param>
@@ -34,9 +34,9 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     {
         using var scope = NewDisposeScope();
         var (forgetLoss, ratio) = ForgetLoss(forget, offset, generator);
-        var forgetGradients = autograd.grad([forgetLoss], [.. trained.Masters]);
+        var forgetGradients = autograd.grad([forgetLoss], [.. trained.Leaves]);
         var retainLoss = RetainLoss(retain, retainWeight);
-        var retainGradients = autograd.grad([retainLoss], [.. trained.Masters]);
+        var retainGradients = autograd.grad([retainLoss], [.. trained.Leaves]);
         return new ObjectiveGradients(
             forgetLoss.item<float>(), retainLoss.item<float>(),
             [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio);
@@ -80,5 +80,5 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     private (Tensor Updated, Tensor Frozen) Run(TokenBatch batch) => plainPasses ? passes.RunPlainly(batch, paddingRows) : passes.Run(batch, paddingRows);
 
     // null counts every position, padding included, as the published code does.
-    private Tensor? Mask(TokenBatch batch) => settings.CountPadding ? null : batch.LossMask(trained.Masters[0].device);
+    private Tensor? Mask(TokenBatch batch) => settings.CountPadding ? null : batch.LossMask(trained.Leaves[0].device);
 }

@@ -10,6 +10,13 @@ namespace Falcon.Methods;
 /// <param name="RetainAligned">Weight of the retain gradient there.</param>
 public sealed record ConflictWeights(double ForgetInConflict = 0.8, double RetainInConflict = 1.2, double ForgetAligned = 0.1, double RetainAligned = 1.9);
 
+/// <summary>One gradient as the sum Forget g_F + Retain g_R.</summary>
+/// <param name="Forget">Factor of the forget gradient.</param>
+/// <param name="Retain">Factor of the retain gradient.</param>
+/// <param name="Cosine">cos(g_F, g_R); 0 where a gradient is 0.</param>
+/// <param name="Conflict">Whether the conflict case was taken.</param>
+public readonly record struct GradientMix(double Forget, double Retain, double Cosine, bool Conflict);
+
 /// <summary>How the gradients of the two losses become one, for each parameter by itself. Source: FALCON, step 2.2 (gradient conflict).</summary>
 public static class GradientCombination
 {
@@ -17,6 +24,10 @@ public static class GradientCombination
     public const double DefaultZeroNormThreshold = 1e-4;
 
     private const double CosineNormEpsilon = 1e-8;
+
+    // Elements at a time: blocks stay in the processor's cache; a GPU wants more work at a time.
+    private const long ProcessorBlock = 1 << 20;
+    private const long DeviceBlock = 1 << 26;
 
     /// <summary>
     /// With c = cos(g_F, g_R): c below 0 gives w_F (g_F - (g_F.g_R / |g_R|^2) g_R) + w_R g_R with the conflict weights, otherwise w_F g_F + w_R g_R with the aligned ones.
@@ -33,31 +44,37 @@ public static class GradientCombination
     public static (Tensor Gradient, double Cosine, bool Conflict) Combine(Tensor forget, Tensor retain,
         ConflictWeights? weights = null, double zeroNormThreshold = DefaultZeroNormThreshold)
     {
+        var mix = Mix(forget, retain, weights, zeroNormThreshold);
+        return (WeightedSum(forget, retain, mix.Forget, mix.Retain), mix.Cosine, mix.Conflict);
+    }
+
+    /// <summary>
+    /// The rule of <see cref="Combine"/> as two factors: both of its cases are sums a g_F + b g_R, in conflict with a = w_F and b = w_R - w_F g_F.g_R / |g_R|^2.
+    /// So only three products of the gradients are needed, taken block by block, and no tensor of their size is made.
+    /// </summary>
+    /// <inheritdoc cref="Combine" path="/param"/>
+    /// <inheritdoc cref="Combine" path="/exception"/>
+    public static GradientMix Mix(Tensor forget, Tensor retain, ConflictWeights? weights = null, double zeroNormThreshold = DefaultZeroNormThreshold)
+    {
         RequireSameShape(forget, retain);
         weights ??= new ConflictWeights();
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        var f = forget.to(float32);
-        var r = retain.to(float32);
+        var f = forget.detach().reshape(-1);
+        var r = retain.detach().reshape(-1);
         // Squares of float32 gradients below 1e-19 underflow, so products are taken of gradients scaled to a largest element of 1.
-        var scales = stack([LargestElement(f), LargestElement(r)]).cpu().data<float>();
-        double scaleF = scales[0], scaleR = scales[1];
+        var (scaleF, scaleR) = (LargestElement(f), LargestElement(r));
         if (!double.IsFinite(scaleF) || !double.IsFinite(scaleR))
             throw new NumericalFailureException(FormattableString.Invariant($"A gradient is not finite: largest element {scaleF:G4} of the forget gradient, {scaleR:G4} of the retain gradient."));
-        if (scaleF == 0 || scaleR == 0) return (Sum(f, weights.ForgetAligned, r, weights.RetainAligned).MoveToOuterDisposeScope(), 0, false);
+        if (scaleF == 0 || scaleR == 0) return new GradientMix(weights.ForgetAligned, weights.RetainAligned, 0, false);
 
-        var unitF = (f / scaleF).reshape(-1);
-        var unitR = (r / scaleR).reshape(-1);
-        var products = stack([unitF.dot(unitR), unitF.dot(unitF), unitR.dot(unitR)]).cpu().data<float>();
-        double dot = products[0], squareF = products[1], squareR = products[2];
+        var (dot, squareF, squareR) = Products(f, scaleF, r, scaleR);
         var lengthF = Math.Sqrt(squareF) * scaleF;
         var lengthR = Math.Sqrt(squareR) * scaleR;
         var cosine = dot * scaleF * scaleR / (Math.Max(lengthF, CosineNormEpsilon) * Math.Max(lengthR, CosineNormEpsilon));
-        if (dot >= 0 || lengthR <= zeroNormThreshold * lengthF)
-            return (Sum(f, weights.ForgetAligned, r, weights.RetainAligned).MoveToOuterDisposeScope(), cosine, false);
-
-        var projected = f - (unitR * (dot / squareR * scaleF)).reshape(f.shape);
-        return (Sum(projected, weights.ForgetInConflict, r, weights.RetainInConflict).MoveToOuterDisposeScope(), cosine, true);
+        if (dot >= 0 || lengthR <= zeroNormThreshold * lengthF) return new GradientMix(weights.ForgetAligned, weights.RetainAligned, cosine, false);
+        var projection = dot / squareR * (scaleF / scaleR); // g_F.g_R / |g_R|^2
+        return new GradientMix(weights.ForgetInConflict, weights.RetainInConflict - weights.ForgetInConflict * projection, cosine, true);
     }
 
     /// <summary>The plain sum forgetWeight * g_F + retainWeight * g_R in float32: the combination of every method without a conflict rule.</summary>
@@ -76,7 +93,40 @@ public static class GradientCombination
 
     private static Tensor Sum(Tensor f, double weightF, Tensor r, double weightR) => (f * weightF).add_(r, alpha: weightR);
 
-    private static Tensor LargestElement(Tensor gradient) => gradient.numel() == 0 ? zeros(1, device: gradient.device).squeeze() : gradient.abs().max();
+    private static double LargestElement(Tensor flat)
+    {
+        double largest = 0;
+        foreach (var (start, count) in Blocks(flat))
+        {
+            using var scope = NewDisposeScope();
+            var found = flat.narrow(0, start, count).abs().max().to(float32).item<float>();
+            if (!float.IsFinite(found)) return found;
+            largest = Math.Max(largest, found);
+        }
+
+        return largest;
+    }
+
+    private static (double Dot, double SquareF, double SquareR) Products(Tensor f, double scaleF, Tensor r, double scaleR)
+    {
+        var (dot, squareF, squareR) = (0.0, 0.0, 0.0);
+        foreach (var (start, count) in Blocks(f))
+        {
+            using var scope = NewDisposeScope();
+            var unitF = f.narrow(0, start, count).to(float32) / scaleF;
+            var unitR = r.narrow(0, start, count).to(float32) / scaleR;
+            var products = stack([unitF.dot(unitR), unitF.dot(unitF), unitR.dot(unitR)]).cpu().data<float>();
+            (dot, squareF, squareR) = (dot + products[0], squareF + products[1], squareR + products[2]);
+        }
+
+        return (dot, squareF, squareR);
+    }
+
+    private static IEnumerable<(long Start, long Count)> Blocks(Tensor flat)
+    {
+        var (length, block) = (flat.numel(), flat.device.type == TorchSharp.DeviceType.CPU ? ProcessorBlock : DeviceBlock);
+        for (long start = 0; start < length; start += block) yield return (start, Math.Min(block, length - start));
+    }
 
     private static void RequireSameShape(Tensor forget, Tensor retain)
     {

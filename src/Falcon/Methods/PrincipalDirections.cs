@@ -34,6 +34,43 @@ internal static class PrincipalDirections
         return (values[..(int)kept].clone().MoveToOuterDisposeScope(), directions[..(int)kept].clone().MoveToOuterDisposeScope());
     }
 
+    /// <summary>
+    /// The fewest leading right singular vectors of X [N, D] that hold <paramref name="energyShare"/> of its energy sum s_i^2, and at most <paramref name="most"/>.
+    /// The whole energy is the squared Frobenius norm, so no spectrum is needed: few directions come from a <see cref="KrylovBasis"/>, many from the Gram matrix, in one decomposition.
+    /// </summary>
+    /// <param name="rows">X.</param>
+    /// <param name="energyShare">Above 0, at most 1.</param>
+    /// <param name="most">Cap on the number of directions.</param>
+    /// <param name="nullThreshold">Relative singular value at and below which a direction is null.</param>
+    /// <param name="denseUpTo">Smaller side of X up to which the Gram matrix is taken at once.</param>
+    /// <returns>As <see cref="Find"/>, in float64; empty where X is zero.</returns>
+    public static (Tensor SingularValues, Tensor Directions) Leading(Tensor rows, double energyShare, int most, double nullThreshold, int denseUpTo = 512)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(energyShare);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(energyShare, 1);
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        var x = rows.to(float64);
+        var wanted = energyShare * x.square().sum().item<double>();
+        var smaller = (int)Math.Min(x.shape[0], x.shape[1]);
+        var (values, directions) = (wanted > 0 && smaller > denseUpTo ? KrylovBasis.Leading(x, wanted, most, smaller / 3) : null) ?? ByGram(x, smaller);
+        var squares = values.square().cpu().data<double>().ToArray();
+        var null2 = Math.Pow(Math.Max(nullThreshold, GramResolution), 2) * squares.DefaultIfEmpty(0).First();
+        var kept = Fewest(squares, wanted); // none where X is zero
+        while (kept > 0 && squares[kept - 1] <= null2) kept--;
+        kept = Math.Min(kept, most);
+        return (values[..kept].clone().MoveToOuterDisposeScope(), directions[..kept].clone().MoveToOuterDisposeScope());
+    }
+
+    /// <summary>How many of the descending energies it takes to reach the wanted sum, up to rounding; all where they never do.</summary>
+    internal static int Fewest(double[] energies, double wanted)
+    {
+        const double rounding = 1e-12;
+        var (sum, count) = (0.0, 0);
+        while (count < energies.Length && sum < wanted * (1 - rounding)) sum += energies[count++];
+        return count;
+    }
+
     private static (Tensor Values, Tensor Directions) BySvd(Tensor rows)
     {
         var (_, values, directions) = linalg.svd(rows, fullMatrices: false);

@@ -91,10 +91,7 @@ public static class PrincipalOffsetVector
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         var (_, vectors) = FindDirections(hidden, mask, directions, nullThreshold, DirectionSolver.Gram);
-        var r = start.to(float64).reshape(-1).to(hidden.device);
-        var remainder = r - vectors.T.mv(vectors.mv(r)) * strength;
-        if (remainder.norm().item<double>() <= SmallestRemainder * r.norm().item<double>())
-            throw new NumericalFailureException($"Nothing of the start vector remains after removing {vectors.shape[0]} of {size} directions; use fewer directions.");
+        var remainder = Remainder(start, vectors, strength);
         var mapped = map == OffsetMap.Tanh ? remainder.tanh() : remainder;
         if (perturbation != 0)
         {
@@ -103,6 +100,42 @@ public static class PrincipalOffsetVector
         }
         var vector = (mapped / mapped.norm()).to(float32);
         return (vector.MoveToOuterDisposeScope(), Diagnose(vector, vectors));
+    }
+
+    /// <summary>
+    /// The exact projection of r onto the orthogonal complement of the fewest principal directions that hold a share of the energy of the hidden states
+    /// (<see cref="Linear"/> with w = 1 and that K, at most three quarters of all), from one decomposition; where few directions hold it, from none of the whole matrix. In float64.
+    /// </summary>
+    /// <param name="hidden">Hidden states [B, T, D] or [N, D], any floating type.</param>
+    /// <param name="start">r, the starting vector [D], such as <see cref="SampleStart"/>.</param>
+    /// <param name="energyShare">Share of sum s_i^2 that the removed directions hold, above 0 to 1.</param>
+    /// <param name="mask">True at positions that count, [B, T] or [N]; null counts every position.</param>
+    /// <param name="nullThreshold">Relative singular value at and below which a direction is dropped.</param>
+    /// <exception cref="ArgumentException">A start of another size.</exception>
+    /// <exception cref="NumericalFailureException">The counted hidden states are all zero or not finite, or nothing of the start remains.</exception>
+    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Orthogonal(Tensor hidden, Tensor start, double energyShare, Tensor? mask = null, double nullThreshold = DefaultNullThreshold)
+    {
+        var size = hidden.shape[^1];
+        if (start.numel() != size) throw new ArgumentException($"The start has {start.numel()} elements, hidden states have {size}.", nameof(start));
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        var vectors = LeadingDirections(hidden, mask, energyShare, nullThreshold);
+        var remainder = Remainder(start, vectors, strength: 1);
+        var vector = (remainder / remainder.norm()).to(float32);
+        return (vector.MoveToOuterDisposeScope(), Diagnose(vector, vectors));
+    }
+
+    /// <summary>A random unit vector, with the directions that hold a share of the energy for its diagnostics; see <see cref="Orthogonal"/>.</summary>
+    /// <param name="hidden">Hidden states [B, T, D] or [N, D].</param>
+    /// <param name="generator">Draws the vector.</param>
+    /// <param name="energyShare">Share of sum s_i^2 of the directions that the diagnostics are taken against, above 0 to 1.</param>
+    /// <param name="mask">True at positions that count, [B, T] or [N]; null counts every position.</param>
+    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Random(Tensor hidden, Generator generator, double energyShare, Tensor? mask = null)
+    {
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        var vector = SampleStart(hidden.shape[^1], generator, hidden.device);
+        return (vector.MoveToOuterDisposeScope(), Diagnose(vector, LeadingDirections(hidden, mask, energyShare, DefaultNullThreshold)));
     }
 
     /// <summary>A random unit vector: the control that uses nothing of the hidden states but their size (and, for the diagnostics, their directions).</summary>
@@ -158,12 +191,38 @@ public static class PrincipalOffsetVector
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(directions, 1);
         using var scope = NewDisposeScope();
+        var (values, vectors) = PrincipalDirections.Find(CountedRows(hidden, mask), directions, nullThreshold, solver);
+        if (values.shape[0] == 0) throw new NumericalFailureException("All hidden states are zero; they have no principal direction.");
+        return (values.MoveToOuterDisposeScope(), vectors.MoveToOuterDisposeScope());
+    }
+
+    private static Tensor LeadingDirections(Tensor hidden, Tensor? mask, double energyShare, double nullThreshold)
+    {
+        using var scope = NewDisposeScope();
+        var most = Math.Max(1, (int)hidden.shape[^1] * 3 / 4); // something of a start must remain
+        var (_, vectors) = PrincipalDirections.Leading(CountedRows(hidden, mask), energyShare, most, nullThreshold);
+        if (vectors.shape[0] == 0) throw new NumericalFailureException("All hidden states are zero; they have no principal direction.");
+        return vectors.MoveToOuterDisposeScope();
+    }
+
+    private static Tensor CountedRows(Tensor hidden, Tensor? mask)
+    {
+        using var scope = NewDisposeScope();
         var rows = TokenRows.Select(hidden, mask);
         if (rows.shape[0] == 0) throw new NumericalFailureException("No hidden state to take principal directions from: the mask counts no position.");
         if (!rows.isfinite().all().item<bool>()) throw new NumericalFailureException("The hidden states for the principal directions are not all finite.");
-        var (values, vectors) = PrincipalDirections.Find(rows, directions, nullThreshold, solver);
-        if (values.shape[0] == 0) throw new NumericalFailureException($"All {rows.shape[0]} hidden states are zero; they have no principal direction.");
-        return (values.MoveToOuterDisposeScope(), vectors.MoveToOuterDisposeScope());
+        return rows.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>r - w sum_i v_i (v_i.r) in float64.</summary>
+    private static Tensor Remainder(Tensor start, Tensor vectors, double strength)
+    {
+        using var scope = NewDisposeScope();
+        var r = start.to(float64).reshape(-1).to(vectors.device);
+        var remainder = r - vectors.T.mv(vectors.mv(r)) * strength;
+        if (remainder.norm().item<double>() <= SmallestRemainder * r.norm().item<double>())
+            throw new NumericalFailureException($"Nothing of the start vector remains after removing {vectors.shape[0]} of {vectors.shape[1]} directions; use fewer directions.");
+        return remainder.MoveToOuterDisposeScope();
     }
 
     private static OffsetDiagnostics Diagnose(Tensor vector, Tensor vectors)

@@ -6,27 +6,51 @@ using static TorchSharp.torch;
 namespace Falcon.Methods;
 
 /// <summary>
-/// The parameters that a run trains, a few matrices or the whole model: float32 master copies beside the frozen model, whose own tensors stay as they are. Owns the copies.
+/// The parameters that a run trains, a few matrices or the whole model: float32 masters that the optimiser changes, and leaves in the compute dtype
+/// that the passes use. The frozen model's own tensors stay as they are. Owns masters and leaves.
 /// </summary>
 public sealed class TrainedParameters : IDisposable
 {
-    private readonly Tensor[] _masters;
+    private readonly BlockTensor[] _masters;
+    private readonly Tensor[] _leaves;
 
-    /// <summary>Copies weights of a model to float32 masters that ask for a gradient.</summary>
-    /// <param name="model">The model; only borrowed.</param>
+    /// <summary>Copies weights of a model to float32 masters in memory.</summary>
+    /// <param name="model">The model; only borrowed. Its dtype is the one that the passes compute in.</param>
     /// <param name="names">Full tensor names.</param>
-    public TrainedParameters(CausalLM model, IReadOnlyList<string> names)
+    public TrainedParameters(CausalLM model, IReadOnlyList<string> names) : this(names, name => model.Weight(name).alias(), model.DType, model.Device) { }
+
+    /// <summary>Copies weights to float32 masters in memory or in a scratch file, and to leaves in the compute dtype.</summary>
+    /// <param name="names">Full tensor names.</param>
+    /// <param name="read">Gives a weight as it is stored (not rounded to the compute dtype), in the caller's scope.</param>
+    /// <param name="dtype">The dtype that the passes compute in.</param>
+    /// <param name="device">Where the leaves lie.</param>
+    /// <param name="file">Where the masters lie; null for memory.</param>
+    public TrainedParameters(IReadOnlyList<string> names, Func<string, Tensor> read, ScalarType dtype, Device device, ScratchFile? file = null)
     {
         Names = names;
-        using var scope = NewDisposeScope();
-        _masters = [.. names.Select(name => model.Weight(name).detach().to(float32, true).requires_grad_(true).DetachFromDisposeScope())];
+        _masters = new BlockTensor[names.Count];
+        _leaves = new Tensor[names.Count];
+        for (var i = 0; i < names.Count; i++)
+        {
+            using var scope = NewDisposeScope();
+            var weight = read(names[i]).detach();
+            _leaves[i] = weight.to(dtype, device, copy: true).requires_grad_(true).DetachFromDisposeScope();
+            // In float32 the leaf is the master: no second copy.
+            _masters[i] = file is null && dtype == float32 ? BlockTensor.Borrow(_leaves[i]) : BlockTensor.CopyOf(weight.to(device), file);
+        }
     }
 
     /// <summary>Full tensor names, lowest layer first.</summary>
     public IReadOnlyList<string> Names { get; }
 
-    /// <summary>The masters in the order of the names, float32; borrowed.</summary>
-    public IReadOnlyList<Tensor> Masters => _masters;
+    /// <summary>The masters in the order of the names, float32: what the optimiser changes and what is saved; borrowed.</summary>
+    public IReadOnlyList<BlockTensor> Masters => _masters;
+
+    /// <summary>The masters in the compute dtype, in the order of the names: what the updated model runs with and what gradients are asked for; borrowed.</summary>
+    public IReadOnlyList<Tensor> Leaves => _leaves;
+
+    /// <summary>Number of trained parameters.</summary>
+    public long Count => _masters.Sum(master => master.Length);
 
     /// <summary>The lowest layer that holds a trained matrix; -1 when the embedding is trained.</summary>
     public int LowestLayer => Names.Min(LayerOf);
@@ -52,19 +76,52 @@ public sealed class TrainedParameters : IDisposable
             .SelectMany(layer => known.Where(wanted.Contains).Select(component => WeightNames.InLayer(layer, component)))];
     }
 
-    /// <summary>The model with the trained matrices in place; gradients flow to the masters. The casts belong to the caller's scope.</summary>
-    public CausalLM Updated(CausalLM frozen) =>
-        frozen.With(Enumerable.Range(0, Names.Count).ToDictionary(i => Names[i], i => _masters[i].dtype == frozen.DType ? _masters[i] : _masters[i].to(frozen.DType)));
+    /// <summary>The model with the leaves in place of its own weights, so that gradients flow to them.</summary>
+    public CausalLM Updated(CausalLM frozen) => frozen.With(Enumerable.Range(0, Names.Count).ToDictionary(i => Names[i], i => _leaves[i]));
 
     /// <summary>The masters by name, for saving; borrowed.</summary>
-    public IReadOnlyDictionary<string, Tensor> ByName => Enumerable.Range(0, Names.Count).ToDictionary(i => Names[i], i => _masters[i]);
+    public IReadOnlyDictionary<string, BlockTensor> ByName => Enumerable.Range(0, Names.Count).ToDictionary(i => Names[i], i => _masters[i]);
 
-    /// <summary>Sets a master's value, for a resumed run.</summary>
-    public void Load(string name, Tensor value)
+    /// <summary>Brings a leaf up to date with changed elements of its master.</summary>
+    /// <param name="index">Which parameter.</param>
+    /// <param name="start">First changed element.</param>
+    /// <param name="values">The new values [n], float32.</param>
+    public void Refresh(int index, long start, Tensor values)
     {
-        using var noGrad = no_grad();
-        var index = Enumerable.Range(0, Names.Count).First(i => Names[i] == name);
-        _masters[index].copy_(value); // gives back the master itself, which stays
+        if (ReferenceEquals(_masters[index].InMemory, _leaves[index])) return;
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        _leaves[index].detach().view(-1).narrow(0, start, values.numel()).copy_(values);
+    }
+
+    /// <summary>Sets a master and its leaf, for a resumed run.</summary>
+    public void Load(string name, Tensor value) => Load(Enumerable.Range(0, Names.Count).First(i => Names[i] == name), value);
+
+    /// <summary>Sets a master and its leaf.</summary>
+    /// <param name="index">Which parameter.</param>
+    /// <param name="value">New values of the parameter's shape; borrowed.</param>
+    public void Load(int index, Tensor value)
+    {
+        using var scope = NewDisposeScope();
+        _masters[index].Fill(value);
+        Refresh(index, 0, value.detach().to(float32).reshape(-1));
+    }
+
+    /// <summary>A parameter as a checkpoint will store it, in the compute dtype: the master rounded to the stored dtype. The caller's scope owns it.</summary>
+    /// <param name="index">Which parameter.</param>
+    /// <param name="stored">The stored dtype.</param>
+    public Tensor Rounded(int index, ScalarType stored)
+    {
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        var rounded = empty_like(_leaves[index]).detach();
+        foreach (var (start, count) in _masters[index].Blocks())
+        {
+            using var inner = NewDisposeScope();
+            rounded.view(-1).narrow(0, start, count).copy_(_masters[index].Read(start, count).to(stored));
+        }
+
+        return rounded.MoveToOuterDisposeScope();
     }
 
     /// <summary>The layer of a tensor; the embedding lies below all layers, final norm and head above them.</summary>
@@ -76,9 +133,10 @@ public sealed class TrainedParameters : IDisposable
         return int.Parse(parts[2], System.Globalization.CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Releases the masters.</summary>
+    /// <summary>Releases masters and leaves.</summary>
     public void Dispose()
     {
         foreach (var master in _masters) master.Dispose();
+        foreach (var leaf in _leaves) leaf.Dispose();
     }
 }

@@ -14,10 +14,10 @@ public static class CheckpointWriter
     /// <summary>Copies <paramref name="source"/> to a new directory with some tensors changed.</summary>
     /// <param name="source">The checkpoint that was trained.</param>
     /// <param name="directory">The directory to write; it must not exist. The caller renames it into place.</param>
-    /// <param name="changed">New values by tensor name, any float dtype, of the stored shape; rounded to the stored dtype.</param>
+    /// <param name="changed">New values by tensor name, of the stored shape; rounded to the stored dtype.</param>
     /// <exception cref="UserInputException">The directory exists or the disk is full.</exception>
     /// <exception cref="NumericalFailureException">A changed tensor holds a NaN or an infinity, also after rounding to the stored dtype.</exception>
-    public static void Write(Checkpoint source, string directory, IReadOnlyDictionary<string, Tensor> changed)
+    public static void Write(Checkpoint source, string directory, IReadOnlyDictionary<string, BlockTensor> changed)
     {
         if (System.IO.Directory.Exists(directory)) throw new UserInputException($"{directory}: exists already. Choose another output directory.");
         try
@@ -43,15 +43,18 @@ public static class CheckpointWriter
 
     private static long ByteLength(string folder) => Files(folder).Sum(path => new FileInfo(path).Length) + Folders(folder).Sum(ByteLength);
 
-    private static void WriteTensor(Checkpoint source, string name, Tensor tensor, FileStream stream)
+    private static void WriteTensor(Checkpoint source, string name, BlockTensor tensor, FileStream stream)
     {
-        using var scope = NewDisposeScope();
         var (file, entry) = source.Locate(name);
-        if (!tensor.shape.SequenceEqual(entry.Shape)) throw new ArgumentException($"\"{name}\" has shape [{string.Join(", ", tensor.shape)}], the checkpoint stores [{string.Join(", ", entry.Shape)}].", nameof(tensor));
-        var stored = tensor.detach().cpu().to(TensorBytes.TypeOf(entry.DType)).contiguous();
-        if (!stored.isfinite().all().item<bool>()) throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {entry.DType}; nothing was saved.");
+        if (!tensor.Shape.SequenceEqual(entry.Shape)) throw new ArgumentException($"\"{name}\" has shape [{string.Join(", ", tensor.Shape)}], the checkpoint stores [{string.Join(", ", entry.Shape)}].", nameof(tensor));
         stream.Position = file.DataStart + entry.Begin;
-        TensorBytes.Write(stored, stream);
+        foreach (var (start, count) in tensor.Blocks())
+        {
+            using var scope = NewDisposeScope();
+            var stored = tensor.Read(start, count).cpu().to(TensorBytes.TypeOf(entry.DType));
+            if (!stored.isfinite().all().item<bool>()) throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {entry.DType}; nothing was saved.");
+            TensorBytes.Write(stored, stream);
+        }
     }
 
     private static void CopyFolder(string from, string to)

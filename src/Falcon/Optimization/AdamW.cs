@@ -1,3 +1,5 @@
+using Falcon.Models;
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Optimization;
@@ -9,7 +11,6 @@ namespace Falcon.Optimization;
 public sealed class AdamW : Optimizer
 {
     private readonly double _beta1, _beta2, _epsilon, _weightDecay;
-    private readonly IReadOnlyList<Tensor> _mean, _square;
 
     /// <summary>Moments start at zero.</summary>
     /// <param name="parameters">Float32 master parameters, borrowed.</param>
@@ -18,23 +19,28 @@ public sealed class AdamW : Optimizer
     /// <param name="beta2">b2.</param>
     /// <param name="epsilon">eps.</param>
     /// <param name="weightDecay">wd.</param>
-    public AdamW(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0.01)
-        : base(parameters, learningRate)
+    /// <param name="file">Where the moments lie; null for memory.</param>
+    public AdamW(IReadOnlyList<BlockTensor> parameters, double learningRate, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0.01, ScratchFile? file = null)
+        : base(parameters, learningRate, ["exp_avg", "exp_avg_sq"], file)
     {
         (_beta1, _beta2, _epsilon, _weightDecay) = (beta1, beta2, epsilon, weightDecay);
-        _mean = NewMoments("exp_avg");
-        _square = NewMoments("exp_avg_sq");
     }
 
+    /// <summary>The same over plain float32 tensors, borrowed, moments in memory.</summary>
+    /// <exception cref="ArgumentException">No parameter, or one that is not float32.</exception>
+    public AdamW(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0.01)
+        : this([.. parameters.Select(BlockTensor.Borrow)], learningRate, beta1, beta2, epsilon, weightDecay) { }
+
     /// <inheritdoc/>
-    protected override void Update(int index, Tensor parameter, Tensor gradient)
+    protected override void Update(Tensor parameter, Tensor gradient, IReadOnlyList<Tensor> moments)
     {
-        Average(_mean[index], gradient, _beta1);
-        Average(_square[index], gradient.square(), _beta2);
+        var (mean, square) = (moments[0], moments[1]);
+        Average(mean, gradient, _beta1);
+        Average(square, gradient.square(), _beta2);
         var correction1 = 1 - Math.Pow(_beta1, StepCount);
         var correction2 = 1 - Math.Pow(_beta2, StepCount);
-        var scale = (_square[index].sqrt() / Math.Sqrt(correction2)).add_(_epsilon);
+        var scale = (square.sqrt() / Math.Sqrt(correction2)).add_(_epsilon);
         parameter.mul_(1 - LearningRate * _weightDecay);
-        parameter.addcdiv_(_mean[index], scale, -LearningRate / correction1);
+        parameter.addcdiv_(mean, scale, -LearningRate / correction1);
     }
 }

@@ -1,3 +1,5 @@
+using Falcon.Models;
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Optimization;
@@ -11,7 +13,6 @@ public sealed class Sophia : Optimizer
 {
     private readonly double _beta1, _beta2, _scale, _epsilon, _weightDecay;
     private readonly int _interval;
-    private readonly IReadOnlyList<Tensor> _mean, _curvature;
 
     /// <summary>Momentum and curvature start at zero.</summary>
     /// <param name="parameters">Float32 master parameters, borrowed.</param>
@@ -23,15 +24,20 @@ public sealed class Sophia : Optimizer
     /// <param name="curvatureInterval">k, the number of steps between two estimates.</param>
     /// <param name="epsilon">eps, the floor of the denominator.</param>
     /// <param name="weightDecay">wd.</param>
-    public Sophia(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.965, double beta2 = 0.99, double rho = 0.04,
-        double batch = 1, int curvatureInterval = 10, double epsilon = 1e-15, double weightDecay = 1e-3)
-        : base(parameters, learningRate)
+    /// <param name="file">Where the moments lie; null for memory.</param>
+    public Sophia(IReadOnlyList<BlockTensor> parameters, double learningRate, double beta1 = 0.965, double beta2 = 0.99, double rho = 0.04,
+        double batch = 1, int curvatureInterval = 10, double epsilon = 1e-15, double weightDecay = 1e-3, ScratchFile? file = null)
+        : base(parameters, learningRate, ["exp_avg", "hessian"], file)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(curvatureInterval, 1);
         (_beta1, _beta2, _scale, _epsilon, _weightDecay, _interval) = (beta1, beta2, rho * batch, epsilon, weightDecay, curvatureInterval);
-        _mean = NewMoments("exp_avg");
-        _curvature = NewMoments("hessian");
     }
+
+    /// <summary>The same over plain float32 tensors, borrowed, moments in memory.</summary>
+    /// <exception cref="ArgumentException">No parameter, or one that is not float32.</exception>
+    public Sophia(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.965, double beta2 = 0.99, double rho = 0.04,
+        double batch = 1, int curvatureInterval = 10, double epsilon = 1e-15, double weightDecay = 1e-3)
+        : this([.. parameters.Select(BlockTensor.Borrow)], learningRate, beta1, beta2, rho, batch, curvatureInterval, epsilon, weightDecay) { }
 
     /// <summary>Whether a curvature estimate is due before the next step: at steps 0, k, 2k and so on.</summary>
     public bool NeedsCurvature => StepCount % _interval == 0;
@@ -39,14 +45,15 @@ public sealed class Sophia : Optimizer
     /// <summary>Takes in an estimate of the Hessian diagonal: h = b2 h + (1-b2) estimate.</summary>
     /// <param name="hessianDiagonal">One tensor a parameter, same shape.</param>
     /// <exception cref="ArgumentException">Another number or another shape of tensors.</exception>
-    public void UpdateCurvature(IReadOnlyList<Tensor> hessianDiagonal) => Average(_curvature, hessianDiagonal, _beta2);
+    public void UpdateCurvature(IReadOnlyList<Tensor> hessianDiagonal) => Average(1, hessianDiagonal, _beta2);
 
     /// <inheritdoc/>
-    protected override void Update(int index, Tensor parameter, Tensor gradient)
+    protected override void Update(Tensor parameter, Tensor gradient, IReadOnlyList<Tensor> moments)
     {
-        Average(_mean[index], gradient, _beta1);
+        var (mean, curvature) = (moments[0], moments[1]);
+        Average(mean, gradient, _beta1);
         parameter.mul_(1 - LearningRate * _weightDecay);
-        var ratio = _mean[index] / (_curvature[index] * _scale).clamp_min_(_epsilon);
+        var ratio = mean / (curvature * _scale).clamp_min_(_epsilon);
         parameter.sub_(ratio.clamp_(-1, 1) * LearningRate);
     }
 }

@@ -1,3 +1,5 @@
+using Falcon.Models;
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Optimization;
@@ -10,7 +12,6 @@ namespace Falcon.Optimization;
 public sealed class SophiaOfficial : Optimizer
 {
     private readonly double _beta1, _beta2, _scale, _epsilon, _weightDecay;
-    private readonly IReadOnlyList<Tensor> _mean, _curvature;
 
     /// <summary>Momentum and curvature start at zero. The defaults are those of the published runs.</summary>
     /// <param name="parameters">Float32 master parameters, borrowed.</param>
@@ -21,28 +22,34 @@ public sealed class SophiaOfficial : Optimizer
     /// <param name="batch">Factor of h, a constant there whatever the batch is.</param>
     /// <param name="epsilon">eps.</param>
     /// <param name="weightDecay">wd.</param>
-    public SophiaOfficial(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.965, double beta2 = 0.99, double rho = 0.9,
-        double batch = 5120, double epsilon = 1e-15, double weightDecay = 1e-3)
-        : base(parameters, learningRate)
+    /// <param name="file">Where the moments lie; null for memory.</param>
+    public SophiaOfficial(IReadOnlyList<BlockTensor> parameters, double learningRate, double beta1 = 0.965, double beta2 = 0.99, double rho = 0.9,
+        double batch = 5120, double epsilon = 1e-15, double weightDecay = 1e-3, ScratchFile? file = null)
+        : base(parameters, learningRate, ["exp_avg", "hessian"], file)
     {
         (_beta1, _beta2, _scale, _epsilon, _weightDecay) = (beta1, beta2, rho * batch, epsilon, weightDecay);
-        _mean = NewMoments("exp_avg");
-        _curvature = NewMoments("hessian");
     }
+
+    /// <summary>The same over plain float32 tensors, borrowed, moments in memory.</summary>
+    /// <exception cref="ArgumentException">No parameter, or one that is not float32.</exception>
+    public SophiaOfficial(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.965, double beta2 = 0.99, double rho = 0.9,
+        double batch = 5120, double epsilon = 1e-15, double weightDecay = 1e-3)
+        : this([.. parameters.Select(BlockTensor.Borrow)], learningRate, beta1, beta2, rho, batch, epsilon, weightDecay) { }
 
     /// <summary>An additional update h = b2 h + (1-b2) estimate from outside, which the published loop never makes.</summary>
     /// <param name="hessianDiagonal">One tensor a parameter, same shape.</param>
     /// <exception cref="ArgumentException">Another number or another shape of tensors.</exception>
-    public void UpdateCurvature(IReadOnlyList<Tensor> hessianDiagonal) => Average(_curvature, hessianDiagonal, _beta2);
+    public void UpdateCurvature(IReadOnlyList<Tensor> hessianDiagonal) => Average(1, hessianDiagonal, _beta2);
 
     /// <inheritdoc/>
-    protected override void Update(int index, Tensor parameter, Tensor gradient)
+    protected override void Update(Tensor parameter, Tensor gradient, IReadOnlyList<Tensor> moments)
     {
-        Average(_curvature[index], gradient.square(), _beta2);
-        Average(_mean[index], gradient, _beta1);
-        Average(_mean[index], gradient, _beta1);
+        var (mean, curvature) = (moments[0], moments[1]);
+        Average(curvature, gradient.square(), _beta2);
+        Average(mean, gradient, _beta1);
+        Average(mean, gradient, _beta1);
         parameter.mul_(1 - LearningRate * _weightDecay);
-        var ratio = (_mean[index].abs() / (_curvature[index] * _scale).add_(_epsilon)).clamp_max_(1);
-        parameter.sub_(ratio.mul_(_mean[index].sign()) * LearningRate);
+        var ratio = (mean.abs() / (curvature * _scale).add_(_epsilon)).clamp_max_(1);
+        parameter.sub_(ratio.mul_(mean.sign()) * LearningRate);
     }
 }

@@ -116,7 +116,7 @@ public static class TrainRun
         }
 
         const string staging = "model"; // the writer makes its directory itself
-        CheckpointWriter.Write(source, directory.PathOf(staging), weights.Tensors);
+        CheckpointWriter.Write(source, directory.PathOf(staging), weights.Tensors.ToDictionary(item => item.Key, item => BlockTensor.Borrow(item.Value)));
         foreach (var entry in new DirectoryInfo(directory.PathOf(staging)).EnumerateFileSystemInfos().ToList())
             Directory.Move(entry.FullName, directory.PathOf(entry.Name));
         Directory.Delete(directory.PathOf(staging));

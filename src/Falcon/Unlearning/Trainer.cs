@@ -41,31 +41,27 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
         var gradients = objective.Gradients(batch);
         if (!double.IsFinite(gradients.ForgetLoss) || !double.IsFinite(gradients.RetainLoss))
             throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: a loss is not finite (forget {gradients.ForgetLoss}, retain {gradients.RetainLoss}). Lower optimizer.learningRate ({config.Optimizer.LearningRate})."));
-        var (combined, cosines, conflicts) = Combine(gradients, step);
+        var mixes = Mix(gradients, step);
         optimizer.LearningRate = _rates.At(step);
-        var before = trained.Masters.Select(master => master.detach().clone()).ToList();
-        optimizer.Step(combined);
-        var updateNorm = Math.Sqrt(before.Zip(trained.Masters, (old, master) => (master.detach() - old).square().sum().item<float>()).Sum(square => (double)square));
+        var updateNorm = Math.Sqrt(Update(gradients, mixes));
         if (!double.IsFinite(updateNorm)) throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the update is not finite. Lower optimizer.learningRate ({config.Optimizer.LearningRate})."));
         if (gradients.Drift is { } drift) WatchDrift(step, drift);
-        return new StepMetrics(step, scheduled.Topic, gradients.ForgetLoss, gradients.RetainLoss, cosines, conflicts, updateNorm, gradients.NormRatio, optimizer.LearningRate, forget.TokenCount + retain.TokenCount, clock.Elapsed.TotalSeconds);
+        return new StepMetrics(step, scheduled.Topic, gradients.ForgetLoss, gradients.RetainLoss,
+            trained.Names.Zip(mixes).ToDictionary(item => item.First, item => item.Second.Cosine), mixes.Count(mix => mix.Conflict), updateNorm, gradients.NormRatio, optimizer.LearningRate, forget.TokenCount + retain.TokenCount, clock.Elapsed.TotalSeconds);
     }
 
-    private (List<Tensor> Combined, Dictionary<string, double> Cosines, int Conflicts) Combine(ObjectiveGradients gradients, int step)
+    // All gradients are looked at before the first parameter changes: a step is made whole or not at all.
+    private List<GradientMix> Mix(ObjectiveGradients gradients, int step)
     {
-        List<Tensor> combined = [];
-        Dictionary<string, double> cosines = [];
-        var conflicts = 0;
+        List<GradientMix> mixes = [];
         var settings = config.Combination;
         var weights = new ConflictWeights(settings.ConflictWeights[0], settings.ConflictWeights[1], settings.AlignedWeights[0], settings.AlignedWeights[1]);
         for (var i = 0; i < trained.Names.Count; i++)
         {
             try
             {
-                var (gradient, cosine, conflict) = GradientCombination.Combine(gradients.Forget[i], gradients.Retain[i], weights, settings.ZeroNormThreshold);
-                combined.Add(settings.Kind == GradientCombinationKind.ConflictProjection ? gradient : GradientCombination.WeightedSum(gradients.Forget[i], gradients.Retain[i]));
-                cosines.Add(trained.Names[i], cosine);
-                conflicts += conflict ? 1 : 0;
+                var mix = GradientCombination.Mix(gradients.Forget[i], gradients.Retain[i], weights, settings.ZeroNormThreshold);
+                mixes.Add(settings.Kind == GradientCombinationKind.ConflictProjection ? mix : mix with { Forget = 1, Retain = 1 });
             }
             catch (NumericalFailureException e)
             {
@@ -73,14 +69,32 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
             }
         }
 
-        return (combined, cosines, conflicts);
+        return mixes;
+    }
+
+    // Combination, update and rounding to the compute dtype in one pass over blocks: no tensor of a parameter's size is made.
+    private double Update(ObjectiveGradients gradients, List<GradientMix> mixes)
+    {
+        double change = 0;
+        optimizer.BeginStep();
+        for (var i = 0; i < trained.Names.Count; i++)
+        {
+            using var scope = NewDisposeScope();
+            var (index, mix) = (i, mixes[i]);
+            var (forget, retain) = (gradients.Forget[i].reshape(-1), gradients.Retain[i].reshape(-1));
+            change += optimizer.UpdateParameter(
+                i, (start, count) => GradientCombination.WeightedSum(forget.narrow(0, start, count), retain.narrow(0, start, count), mix.Forget, mix.Retain),
+                (start, values) => trained.Refresh(index, start, values));
+        }
+
+        return change;
     }
 
     private void UpdateCurvature(Sophia sophia, StepBatch batch)
     {
         // Labels are sampled where the logits are, negatives always on the processor.
-        using var labels = new Generator(new SeededRandom(config.Seed, "curvature labels", sophia.StepCount).NextUInt64(), trained.Masters[0].device);
-        sophia.UpdateCurvature(CurvatureEstimate.GaussNewtonBartlett(() => objective.CurvatureLogits(batch), trained.Masters, labels));
+        using var labels = new Generator(new SeededRandom(config.Seed, "curvature labels", sophia.StepCount).NextUInt64(), trained.Leaves[0].device);
+        sophia.UpdateCurvature(CurvatureEstimate.GaussNewtonBartlett(() => objective.CurvatureLogits(batch), trained.Leaves, labels));
     }
 
     private void WatchDrift(int step, double drift)

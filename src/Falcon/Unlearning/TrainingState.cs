@@ -29,16 +29,19 @@ internal static class TrainingState
         if (!File.Exists(path)) throw new UserInputException($"{path}: the state of the interrupted run is missing. Remove {directory.WorkingPath} and start anew.");
         using var scope = NewDisposeScope();
         using var file = SafetensorsFile.Open(path);
-        var tensors = file.Entries.ToDictionary(entry => entry.Name, entry => TensorBytes.ToTensor(file, entry));
+        var entries = file.Entries.ToDictionary(entry => entry.Name);
         foreach (var name in trained.Names)
         {
-            if (!tensors.TryGetValue($"master.{name}", out var value)) throw new UserInputException($"{path}: the state has no \"{name}\"; it is of a run with other matrices. Remove {directory.WorkingPath} and start anew.");
-            trained.Load(name, value);
+            using var inner = NewDisposeScope();
+            if (!entries.TryGetValue($"master.{name}", out var entry)) throw new UserInputException($"{path}: the state has no \"{name}\"; it is of a run with other matrices. Remove {directory.WorkingPath} and start anew.");
+            trained.Load(name, TensorBytes.ToTensor(file, entry));
         }
 
-        const string prefix = "optimizer.";
-        optimizer.Load(tensors.Where(item => item.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(item => item.Key[prefix.Length..], item => item.Value));
         var step = int.Parse(file.Metadata[StepKey], CultureInfo.InvariantCulture);
+        const string prefix = "optimizer.";
+        optimizer.Load(
+            [.. entries.Keys.Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Select(name => name[prefix.Length..])],
+            name => TensorBytes.ToTensor(file, entries[prefix + name]), step);
         var metrics = directory.PathOf("metrics.jsonl");
         if (File.Exists(metrics)) File.WriteAllLines(metrics, [.. File.ReadLines(metrics).Take(step)]);
         return step;
@@ -47,5 +50,5 @@ internal static class TrainingState
     /// <summary>Removes the state of a finished run.</summary>
     public static void Remove(RunDirectory directory) => File.Delete(directory.PathOf(FileName));
 
-    private static SafetensorsSource Source(string name, Tensor tensor) => new(name, TensorBytes.DTypeName(tensor.dtype), tensor.shape, stream => TensorBytes.Write(tensor.detach(), stream));
+    private static SafetensorsSource Source(string name, BlockTensor tensor) => new(name, TensorBytes.DTypeName(float32), [.. tensor.Shape], tensor.CopyTo);
 }

@@ -60,7 +60,7 @@ public static class UnlearnRun
         }
 
         using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters));
-        context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Masters.Sum(master => master.numel()).ToString("N0", CultureInfo.InvariantCulture)} parameters)");
+        context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
         using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation));
         using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters);
         var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
@@ -88,7 +88,7 @@ public static class UnlearnRun
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return measure(frozen.With(trained.ByName.ToDictionary(item => item.Key, item => item.Value.to(TensorBytes.TypeOf(checkpoint.StoredDType(item.Key))).to(frozen.DType))));
+        return measure(frozen.With(Enumerable.Range(0, trained.Names.Count).ToDictionary(i => trained.Names[i], i => trained.Rounded(i, TensorBytes.TypeOf(checkpoint.StoredDType(trained.Names[i]))))));
     }
 
     private static void Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, UnlearnConfig config, RunDirectory directory, RunContext context)
@@ -129,7 +129,7 @@ public static class UnlearnRun
         }
     }
 
-    private static Optimizer MakeOptimizer(OptimizerConfig settings, IReadOnlyList<Tensor> masters) => settings.Kind switch
+    private static Optimizer MakeOptimizer(OptimizerConfig settings, IReadOnlyList<BlockTensor> masters) => settings.Kind switch
     {
         OptimizerKind.Sophia => new Sophia(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, curvatureInterval: settings.CurvatureEvery, weightDecay: settings.WeightDecay),
         OptimizerKind.SophiaOfficial => new SophiaOfficial(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, weightDecay: settings.WeightDecay),

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Text.Json;
 using Falcon.Cli;
 using Falcon.Runtime;
@@ -46,11 +47,12 @@ public sealed class CommandLineAppTests : IDisposable
     [Fact]
     public void Help_EveryVerb_HasAnExampleOfItself()
     {
-        foreach (var verb in App().CreateRoot().Subcommands)
+        foreach (var (path, verb) in Verbs(App().CreateRoot(), []))
         {
             _output.GetStringBuilder().Clear();
-            Assert.Equal(0, Run(verb.Name, "--help"));
-            Assert.Contains($"  falcon {verb.Name}", _output.ToString()[_output.ToString().IndexOf("Example", StringComparison.Ordinal)..], StringComparison.Ordinal);
+            Assert.Equal(0, Run([.. path, "--help"]));
+            Assert.Contains($"  falcon {string.Join(' ', path)}", _output.ToString()[_output.ToString().IndexOf("Example", StringComparison.Ordinal)..], StringComparison.Ordinal);
+            if (verb.Subcommands.Count > 0) continue;
             foreach (var option in new[] { "--json", "--device", "--dtype", "--seed", "--threads", "--verbose" }) Assert.Contains(option, _output.ToString(), StringComparison.Ordinal);
         }
         Assert.Empty(_errors.ToString());
@@ -59,14 +61,18 @@ public sealed class CommandLineAppTests : IDisposable
     [Fact]
     public void Examples_EveryVerb_Parse()
     {
-        foreach (var verb in App().CreateRoot().Subcommands)
+        foreach (var (path, _) in Verbs(App().CreateRoot(), []))
         {
             _output.GetStringBuilder().Clear();
-            Run(verb.Name, "--help");
-            foreach (var example in _output.ToString().Split('\n').Where(l => l.StartsWith($"  falcon {verb.Name}", StringComparison.Ordinal) && !l.Contains("[options]", StringComparison.Ordinal)))
+            Run([.. path, "--help"]);
+            foreach (var example in _output.ToString().Split('\n').Where(l => l.StartsWith($"  falcon {string.Join(' ', path)}", StringComparison.Ordinal) && !l.Contains("[options]", StringComparison.Ordinal)))
                 Assert.Empty(App().CreateRoot().Parse(example.Trim()["falcon ".Length..]).Errors);
         }
     }
+
+    // Every verb with the words that lead to it; hidden ones are for the program itself.
+    private static IEnumerable<(string[] Path, Command Verb)> Verbs(Command parent, string[] path) =>
+        parent.Subcommands.Where(verb => !verb.Hidden).SelectMany(verb => Verbs(verb, [.. path, verb.Name]).Prepend(([.. path, verb.Name], verb)));
 
     [Fact]
     public void Run_NoArguments_ShowsHelp()

@@ -149,6 +149,79 @@ public class PrincipalOffsetVectorTests
         GoldenCases.Close(PrincipalOffsetVector.Linear(hidden, ones(8), 3, mask: mask).Vector, PrincipalOffsetVector.Linear(spoiled, ones(8), 3, mask: mask).Vector, 0, "linear");
     }
 
+    [Theory]
+    [InlineData(600, 520, 1.0)] // few directions: the Krylov space finds them
+    [InlineData(300, 700, 1.0)] // fewer rows than columns
+    [InlineData(560, 560, 0.4)] // many directions: the Gram matrix decides
+    public void Orthogonal_EnergyShare_IsTheProjectionThatAWholeDecompositionGives(int rows, int size, double decay)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(11);
+        var hidden = WithSpectrum(rows, size, decay, generator);
+        var start = PrincipalOffsetVector.SampleStart(size, generator);
+
+        var (vector, diagnostics) = PrincipalOffsetVector.Orthogonal(hidden, start, 0.9);
+
+        // Independent: every singular value by a decomposition in float64, then the fewest that reach 90 % of the sum of squares, then r - V V^T r.
+        var (_, values, directions) = linalg.svd(hidden.to(float64), fullMatrices: false);
+        var squares = values.square().data<double>().ToArray();
+        var count = Enumerable.Range(1, squares.Length).First(k => squares.Take(k).Sum() >= 0.9 * squares.Sum());
+        var r = start.to(float64);
+        var expected = r - directions[..count].T.mv(directions[..count].mv(r));
+        Assert.Equal(count, diagnostics.Directions);
+        GoldenCases.Close(expected / expected.norm(), vector, 1e-5, "projection");
+        Assert.InRange(diagnostics.LargestOverlap, 0, 1e-6);
+        GoldenCases.Close(vector, PrincipalOffsetVector.Orthogonal(hidden, start, 0.9).Vector, 0, "the same at every call");
+    }
+
+    [Fact]
+    public void Orthogonal_RankDeficientRows_RemovesTheDirectionsThatAreThere()
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(12);
+        var hidden = randn([600, 7], generator: generator).matmul(randn([7, 520], generator: generator)); // rank 7
+        var (vector, diagnostics) = PrincipalOffsetVector.Orthogonal(hidden, ones(520), 1);
+        Assert.Equal(7, diagnostics.Directions);
+        Assert.InRange(hidden.mv(vector).abs().max().item<float>(), 0, 1e-3);
+        var same = ones(600, 1).matmul(randn([1, 520], generator: generator)); // the same row again and again
+        Assert.Equal(1, PrincipalOffsetVector.Orthogonal(same, ones(520), 0.95).Diagnostics.Directions);
+        Assert.Throws<NumericalFailureException>(() => PrincipalOffsetVector.Orthogonal(zeros(600, 520), ones(520), 0.95));
+        Assert.Throws<ArgumentException>(() => PrincipalOffsetVector.Orthogonal(same, ones(3), 0.95));
+    }
+
+    [Fact]
+    public void Official_LiteralLoopInFloat64_GivesTheSameVector()
+    {
+        // The published arithmetic step by step (decomposition, K rank-one updates, tanh, six products) in float64, with more directions than K.
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(13);
+        const int size = 192, directions = 100;
+        var hidden = WithSpectrum(256, size, 0.75, generator);
+        var noise = PrincipalOffsetVector.SampleNoise(size, generator);
+        var (_, values, v) = linalg.svd(hidden.to(float64), fullMatrices: false);
+        var projection = eye(size, dtype: float64);
+        for (var i = 0; i < directions; i++) projection.sub_((values[i] / values[0]).sigmoid() * -1000 * outer(v[i], v[i]));
+        projection = (projection + noise.to(float64) * 0.01).tanh();
+        var expected = full(size, 1 / Math.Sqrt(size), dtype: float64);
+        for (var i = 0; i < 6; i++)
+        {
+            expected = expected.matmul(projection).tanh();
+            expected = expected / (expected.norm() + 1e-6);
+        }
+
+        GoldenCases.Close(expected, PrincipalOffsetVector.Official(hidden, noise, directions: directions).Vector, 1e-4, "literal loop");
+    }
+
+    /// <summary>A matrix with singular values i^-decay and random singular vectors, float32.</summary>
+    private static Tensor WithSpectrum(int rows, int size, double decay, Generator generator)
+    {
+        using var inner = NewDisposeScope();
+        var rank = Math.Min(rows, size);
+        var (left, _) = linalg.qr(randn([rows, rank], dtype: float64, generator: generator));
+        var (right, _) = linalg.qr(randn([size, rank], dtype: float64, generator: generator));
+        return (left * arange(1, rank + 1, dtype: float64).pow(-decay)).matmul(right.T).to(float32).MoveToOuterDisposeScope();
+    }
+
     [Fact]
     public void Random_IsAUnitVector_WithAboutChanceEnergy()
     {
@@ -171,6 +244,9 @@ public class PrincipalOffsetVectorTests
         TensorLeaks.Check(1, results => results.Add(PrincipalOffsetVector.Official(hidden, solver: DirectionSolver.Svd).Vector));
         TensorLeaks.Check(1, results => results.Add(PrincipalOffsetVector.Linear(hidden, start, 2, map: OffsetMap.Tanh).Vector));
         TensorLeaks.Check(1, results => results.Add(PrincipalOffsetVector.Random(hidden, generator, 3).Vector));
+        TensorLeaks.Check(1, results => results.Add(PrincipalOffsetVector.Orthogonal(hidden, start, 0.5).Vector));
+        var large = WithSpectrum(600, 520, 1, generator);
+        TensorLeaks.Check(1, results => results.Add(PrincipalOffsetVector.Random(large, generator, energyShare: 0.9).Vector));
         TensorLeaks.Check(1, results => results.Add(PrincipalOffsetVector.SampleNoise(4, generator)));
     }
 

@@ -1,0 +1,70 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Falcon.Runtime;
+
+/// <summary>
+/// A file for what does not fit in memory while a run works: space is handed out from its end, read and written at any place, and the file goes with the object.
+/// Its pages belong to the operating system's file cache, not to the process.
+/// </summary>
+public sealed class ScratchFile : IDisposable
+{
+    private readonly SafeFileHandle _handle;
+    private readonly string _path;
+    private long _length;
+
+    /// <summary>Creates the file; its folder must exist.</summary>
+    /// <exception cref="UserInputException">The file cannot be created.</exception>
+    public ScratchFile(string path)
+    {
+        _path = path;
+        try
+        {
+            _handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read, FileOptions.DeleteOnClose | FileOptions.RandomAccess);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserInputException($"{path}: the scratch file cannot be created ({e.Message.TrimEnd('.')}); choose an --out on a disk that can be written to.", e);
+        }
+    }
+
+    /// <summary>Bytes handed out so far.</summary>
+    public long Length => _length;
+
+    /// <summary>Reserves space and gives its place.</summary>
+    public long Reserve(long bytes)
+    {
+        var place = _length;
+        _length += bytes;
+        return place;
+    }
+
+    /// <summary>Fills <paramref name="bytes"/> from a place that was written to.</summary>
+    /// <exception cref="EndOfStreamException">The place was never written to.</exception>
+    public void Read(long place, Span<byte> bytes)
+    {
+        while (bytes.Length > 0)
+        {
+            var count = RandomAccess.Read(_handle, bytes, place);
+            if (count == 0) throw new EndOfStreamException($"{_path}: nothing was written at byte {place}");
+            bytes = bytes[count..];
+            place += count;
+        }
+    }
+
+    /// <summary>Writes bytes at a reserved place.</summary>
+    /// <exception cref="UserInputException">The disk is full.</exception>
+    public void Write(long place, ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            RandomAccess.Write(_handle, bytes, place);
+        }
+        catch (IOException e)
+        {
+            throw new UserInputException($"{_path}: could not be written ({e.Message.TrimEnd('.')}). Free some space, choose another --out, or give more memory (--memory-limit, --cache-memory).", e);
+        }
+    }
+
+    /// <summary>Closes and removes the file.</summary>
+    public void Dispose() => _handle.Dispose();
+}
