@@ -48,6 +48,26 @@ internal static class OptionParsing
         },
     };
 
+    /// <summary>An option with an amount of memory such as <c>512MB</c>, <c>4GB</c> or <c>3.5GiB</c>, in bytes; KB, MB and GB are powers of 1000, KiB, MiB and GiB of 1024.</summary>
+    public static Option<long?> Bytes(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "SIZE",
+        CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value.Trim();
+            var number = text.TrimEnd([.. "KMGTiBkmgtb "]);
+            long? unit = text[number.Length..].Trim().ToUpperInvariant() switch
+            {
+                "" or "B" => 1, "KB" => 1000, "MB" => 1000_000, "GB" => 1000_000_000, "TB" => 1000_000_000_000,
+                "KIB" => 1L << 10, "MIB" => 1L << 20, "GIB" => 1L << 30, "TIB" => 1L << 40, _ => null,
+            };
+            if (unit is { } bytes && double.TryParse(number, NumberStyles.Float, CultureInfo.InvariantCulture, out var amount) && amount * bytes is >= 0 and < long.MaxValue / 2) return (long)(amount * bytes);
+            result.AddError($"{name} is '{text}', it must be an amount of memory such as 512MB or 4GB");
+            return null;
+        },
+    };
+
     /// <summary>An option with a whole number, not below the least one; absent it is null.</summary>
     public static Option<int?> Integer(string name, string description, int least) => new(name)
     {

@@ -22,10 +22,14 @@ internal static class UnlearnCommand
         var layer = new Option<string?>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0; the default is the preset's.", HelpName = "auto|N" };
         var config = new Option<string?>("--config") { Description = "Run file (JSON with comments); options on the command line win over it.", HelpName = "FILE" };
         var set = new Option<string[]>("--set") { Description = "One setting of the configuration, such as optimizer.learningRate=1e-4; may be repeated.", HelpName = "key=value", Arity = ArgumentArity.OneOrMore };
+        var engine = new Option<string?>("--engine") { Description = "Forward passes: shared (what both models have in common runs once) or plain (two whole passes, for comparison).", HelpName = "shared|plain" };
+        var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that the run may take, such as 4GB; a model that does not fit is read layer by layer. The default is what the machine has to spare.");
+        var cacheMemory = OptionParsing.Bytes("--cache-memory", "Memory for activations that are kept across epochs; the rest of them goes to a file beside the output. The default is a quarter of the limit.");
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
         preset.AcceptOneOf("falcon", "paper", "official");
         method.AcceptOneOf([.. MethodPresets.Names]);
+        engine.AcceptOneOf("shared", "plain");
         layer.Validators.Add(result =>
         {
             var text = result.GetValueOrDefault<string?>();
@@ -36,7 +40,7 @@ internal static class UnlearnCommand
             foreach (var token in result.Tokens)
                 if (token.Value.IndexOf('=', StringComparison.Ordinal) < 1) result.AddError($"--set is '{token.Value}', it must be key=value");
         });
-        foreach (var option in new Option[] { preset, method, layer, config, set, resume, destination }) command.Add(option);
+        foreach (var option in new Option[] { preset, method, layer, config, set, engine, memoryLimit, cacheMemory, resume, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -44,7 +48,7 @@ internal static class UnlearnCommand
             var arguments = new UnlearnArguments(
                 parsed.GetValue(corpus.Model), Given(parsed.GetValue(corpus.Forget)), Given(parsed.GetValue(corpus.Retain)), parsed.GetValue(corpus.Field),
                 parsed.GetValue(preset), parsed.GetValue(method), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
-                parsed.GetRequiredValue(destination));
+                parsed.GetRequiredValue(destination), parsed.GetValue(engine), parsed.GetValue(memoryLimit), parsed.GetValue(cacheMemory));
             return session.Finish(Execute(arguments, session), ScoreTable.Show);
         });
         return command;
@@ -83,6 +87,15 @@ internal static class UnlearnCommand
                 Fields = arguments.Field ?? config.Data.Fields,
             },
         };
+        config = config with
+        {
+            Engine = config.Engine with
+            {
+                Path = arguments.Engine is null ? config.Engine.Path : Enum.Parse<EnginePath>(arguments.Engine, ignoreCase: true),
+                MemoryLimit = arguments.MemoryLimit ?? config.Engine.MemoryLimit,
+                CacheMemory = arguments.CacheMemory ?? config.Engine.CacheMemory,
+            },
+        };
         if (arguments.Layer is not { } layer) return config;
         return config with { Layers = config.Layers with { Target = layer == "auto" ? null : int.Parse(layer, CultureInfo.InvariantCulture) } };
     }
@@ -91,4 +104,4 @@ internal static class UnlearnCommand
 /// <summary>What was asked of <c>unlearn</c>; null where it was not given; <paramref name="Settings"/> are key=value as typed.</summary>
 internal sealed record UnlearnArguments(
     string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Method, string? Layer, string? Config,
-    IReadOnlyList<string> Settings, bool Resume, string Out);
+    IReadOnlyList<string> Settings, bool Resume, string Out, string? Engine = null, long? MemoryLimit = null, long? CacheMemory = null);

@@ -251,6 +251,9 @@ public sealed record UnlearnConfig
     /// <summary>Optimiser.</summary>
     public OptimizerConfig Optimizer { get; init; } = new();
 
+    /// <summary>Use of memory and processor.</summary>
+    public EngineConfig Engine { get; init; } = new();
+
     /// <summary>What is measured before and after.</summary>
     public EvaluationConfig Evaluation { get; init; } = new();
 
@@ -302,6 +305,10 @@ public sealed record UnlearnConfig
         Require(Combination.ConflictWeights.Count == 2 && Combination.AlignedWeights.Count == 2, "combination: conflictWeights and alignedWeights need two numbers each (forget, retain)");
         Require(Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate), string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0"));
         Require(Optimizer.CurvatureEvery >= 1, "optimizer.curvatureEvery must be at least 1");
+        Require(Engine.MemoryLimit is null or > 0, "engine.memoryLimit must be above 0 bytes");
+        Require(Engine.CacheMemory is null or >= 0, "engine.cacheMemory must not be negative");
+        Require(Engine.MicroBatchTokens >= 0, "engine.microBatchTokens must not be negative");
+        Require(Engine.MicroBatchTokens == 0 || Loss is { InBatchNegatives: 0, CountPadding: false }, "engine.microBatchTokens: in-batch negatives and counted padding need whole batches; leave it 0");
         Require(Evaluation.Samples >= 0, "evaluation.samples must not be negative");
         Require(Evaluation.Probes.All(probe => probe is { Name.Length: > 0, Data.Length: > 0 }), "evaluation.probes: each needs a name and a data file");
         Require(Evaluation.Probes.DistinctBy(probe => probe.Name).Count() == Evaluation.Probes.Count, "evaluation.probes: two have the same name");

@@ -36,50 +36,49 @@ public static class TokenLikelihoods
     {
         var results = new TokenScores[sequences.Count];
         var order = Enumerable.Range(0, sequences.Count).OrderBy(i => sequences[i].Tokens.Length).ThenBy(i => i).ToArray();
-        for (var begin = 0; begin < order.Length;)
+        List<int[]> chunks = [];
+        for (var begin = 0; begin < order.Length; begin += chunks[^1].Length)
         {
-            cancellation.ThrowIfCancellationRequested();
             var end = begin + 1;
             while (end < order.Length && (end - begin + 1) * (sequences[order[end]].Tokens.Length - 1) <= tokensPerBatch) end++;
-            var chunk = order[begin..end];
-            var scores = Score(model, [.. chunk.Select(i => sequences[i])], padId);
-            for (var row = 0; row < chunk.Length; row++) results[chunk[row]] = scores[row];
-            begin = end;
-            progress?.Invoke(begin);
+            chunks.Add(order[begin..end]);
         }
 
+        var done = 0;
+        List<TokenBatch> batches = [.. chunks.Select(chunk => new TokenBatch([.. chunk.Select(i => sequences[i].Tokens[..^1])], padId))]; // the last token is only predicted
+        new LayerwisePass(model) { Cancellation = cancellation }.Run(batches, model.Config.LayerCount - 1, (batch, hidden) =>
+        {
+            Score(model, sequences, chunks[batch], batches[batch].Length, hidden, results);
+            progress?.Invoke(done += chunks[batch].Length);
+        });
         return results;
     }
 
-    private static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId)
+    private static void Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int[] chunk, int length, Tensor hidden, TokenScores[] results)
     {
-        using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var batch = new TokenBatch([.. sequences.Select(sequence => sequence.Tokens[..^1])], padId); // the last token is only predicted
-        using var context = batch.Context(model);
-        var hidden = model.Layers(model.Embed(batch.InputIds(model.Device)), 0, model.Config.LayerCount - 1, context); // [B, T, H]
 
         // Only the positions that predict a scored token go through the head.
         List<long> positions = [], targets = [];
-        for (var row = 0; row < sequences.Count; row++)
-            for (var t = sequences[row].Start; t < sequences[row].Tokens.Length; t++)
+        for (var row = 0; row < chunk.Length; row++)
+        {
+            var sequence = sequences[chunk[row]];
+            for (var t = sequence.Start; t < sequence.Tokens.Length; t++)
             {
-                positions.Add((long)row * batch.Length + t - 1);
-                targets.Add(sequences[row].Tokens[t]);
+                positions.Add((long)row * length + t - 1);
+                targets.Add(sequence.Tokens[t]);
             }
+        }
 
         var predicting = hidden.reshape(-1, hidden.shape[2]).index_select(0, tensor(positions.ToArray(), int64, model.Device)); // [N, H]
         var (logProbabilities, hits) = ScoreTargets(model, predicting, tensor(targets.ToArray(), int64, model.Device));
-        var results = new TokenScores[sequences.Count];
         var offset = 0;
-        for (var row = 0; row < sequences.Count; row++)
+        foreach (var i in chunk)
         {
-            var end = offset + sequences[row].ScoredCount;
-            results[row] = new TokenScores(logProbabilities[offset..end], hits[offset..end]);
+            var end = offset + sequences[i].ScoredCount;
+            results[i] = new TokenScores(logProbabilities[offset..end], hits[offset..end]);
             offset = end;
         }
-
-        return results;
     }
 
     /// <summary>log p and hit of each target [N] from the residual stream [N, H] before it.</summary>

@@ -24,33 +24,30 @@ public static class ActivationSampler
         using var scope = NewDisposeScope();
         var results = Enumerable.Range(first, last - first + 1).Select(_ => zeros([texts.Count, model.Config.HiddenSize], float32, CPU)).ToList();
         var order = Enumerable.Range(0, texts.Count).OrderBy(i => texts[i].Length).ThenBy(i => i).ToArray();
-        for (var begin = 0; begin < order.Length;)
+        List<int[]> chosen = [];
+        for (var begin = 0; begin < order.Length; begin += chosen[^1].Length)
         {
-            cancellation.ThrowIfCancellationRequested();
             var end = begin + 1;
             while (end < order.Length && (end - begin + 1) * texts[order[end]].Length <= TokensPerBatch) end++;
-            SampleBatch(model, texts, order[begin..end], first, last, padId, results);
-            progress?.Invoke(begin = end);
+            chosen.Add(order[begin..end]);
         }
 
-        return [.. results.Select(result => result.MoveToOuterDisposeScope())];
-    }
-
-    private static void SampleBatch(CausalLM model, IReadOnlyList<int[]> texts, int[] chosen, int first, int last, int padId, List<Tensor> results)
-    {
-        using var scope = NewDisposeScope();
-        var batch = new TokenBatch([.. chosen.Select(i => texts[i])], padId);
-        using var context = batch.Context(model);
-        // The last real token of each row among the flattened positions of a right-padded batch.
-        var positions = tensor(chosen.Select((text, row) => (long)row * batch.Length + texts[text].Length - 1).ToArray(), int64, model.Device);
-        var rows = tensor(chosen.Select(i => (long)i).ToArray(), int64);
-        var hidden = model.Embed(batch.InputIds(model.Device));
-        for (var layer = 0; layer <= last; layer++)
+        List<TokenBatch> batches = [.. chosen.Select(rows => new TokenBatch([.. rows.Select(i => texts[i])], padId))];
+        var pass = new LayerwisePass(model)
         {
-            hidden = model.Layer(layer, hidden, context);
-            if (layer < first) continue;
-            var states = hidden.reshape(-1, hidden.shape[2]).index_select(0, positions).to(float32).cpu(); // [b, H]
-            results[layer - first].index_copy_(0, rows, states);
-        }
+            Cancellation = cancellation,
+            Progress = done => progress?.Invoke((int)(done / batches.Count * texts.Count)),
+            AfterLayer = (layer, batch, hidden) =>
+            {
+                if (layer < first) return;
+                using var inner = NewDisposeScope();
+                // The last real token of each row among the flattened positions of a right-padded batch.
+                var positions = tensor(chosen[batch].Select((text, row) => (long)row * batches[batch].Length + texts[text].Length - 1).ToArray(), int64, model.Device);
+                var states = hidden.reshape(-1, hidden.shape[2]).index_select(0, positions).to(float32).cpu(); // [b, H]
+                results[layer - first].index_copy_(0, tensor(chosen[batch].Select(i => (long)i).ToArray(), int64), states);
+            },
+        };
+        pass.Run(batches, last);
+        return [.. results.Select(result => result.MoveToOuterDisposeScope())];
     }
 }

@@ -54,7 +54,7 @@ public abstract class ActivationObjective(MethodInputs inputs) : Objective
     private (Tensor Updated, Tensor Frozen) Rows(TokenBatch texts)
     {
         using var scope = NewDisposeScope();
-        var (updated, frozen) = _passes.Run(texts);
+        var (updated, frozen) = inputs.Config.Engine.Path == EnginePath.Plain ? _passes.RunPlainly(texts) : _passes.Run(texts);
         var mask = texts.LossMask(inputs.Frozen.Device);
         return (TokenRows.Select(updated, mask).MoveToOuterDisposeScope(), TokenRows.Select(frozen, mask).MoveToOuterDisposeScope());
     }

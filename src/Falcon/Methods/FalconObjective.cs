@@ -22,9 +22,10 @@ public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IR
 /// <param name="settings">Temperature, negatives, penalties.</param>
 /// <param name="paddingRows">What left padding attends to; matters only where padding counts.</param>
 /// <param name="plainPasses">Run two whole passes instead of sharing the prefix; for comparison.</param>
-public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false)
+/// <param name="microBatchTokens">Padded tokens of a part of a batch, whose gradients are added up; 0 for whole batches.</param>
+public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false, int microBatchTokens = 0)
 {
-    /// <summary>One forward and one backward pass for each of the two batches. The gradients belong to the caller's scope.</summary>
+    /// <summary>One forward and one backward pass for each of the two batches, or for each of their parts. The gradients belong to the caller's scope.</summary>
     /// <param name="forget">Forget texts.</param>
     /// <param name="retain">Retain texts.</param>
     /// <param name="offset">The principal offset vector [H].</param>
@@ -33,13 +34,40 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null)
     {
         using var scope = NewDisposeScope();
-        var (forgetLoss, ratio) = ForgetLoss(forget, offset, generator);
-        var forgetGradients = autograd.grad([forgetLoss], [.. trained.Leaves]);
-        var retainLoss = RetainLoss(retain, retainWeight);
-        var retainGradients = autograd.grad([retainLoss], [.. trained.Leaves]);
+        var (forgetGradients, forgetLoss, ratio) = Accumulate(forget, part => ForgetLoss(part, offset, generator));
+        var (retainGradients, retainLoss, _) = Accumulate(retain, part => (RetainLoss(part, retainWeight), 0));
         return new ObjectiveGradients(
-            forgetLoss.item<float>(), retainLoss.item<float>(),
+            forgetLoss, retainLoss,
             [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio);
+    }
+
+    // The losses are means over counted tokens, so that of a batch is the mean of its parts' weighted by their tokens, and so is its gradient (added up in float32).
+    private (IReadOnlyList<Tensor> Gradients, double Loss, double NormRatio) Accumulate(TokenBatch batch, Func<TokenBatch, (Tensor Loss, double NormRatio)> compute)
+    {
+        using var scope = NewDisposeScope();
+        var parts = batch.Split(microBatchTokens);
+        if (parts.Count == 1)
+        {
+            var (whole, wholeRatio) = compute(batch);
+            var gradients = autograd.grad([whole], [.. trained.Leaves]);
+            return ([.. gradients.Select(gradient => gradient.MoveToOuterDisposeScope())], whole.item<float>(), wholeRatio);
+        }
+
+        List<Tensor> sums = [];
+        double loss = 0, ratio = 0;
+        foreach (var part in parts.Where(part => part.CountedTokens > 0))
+        {
+            using var inner = NewDisposeScope();
+            var share = (double)part.CountedTokens / batch.CountedTokens;
+            var (partLoss, partRatio) = compute(part);
+            var gradients = autograd.grad([partLoss], [.. trained.Leaves]);
+            if (sums.Count == 0) sums.AddRange(gradients.Select(gradient => zeros_like(gradient, float32).MoveToOuterDisposeScope()));
+            for (var i = 0; i < sums.Count; i++) sums[i].add_(gradients[i], alpha: share);
+            loss += share * partLoss.item<float>();
+            ratio += share * partRatio;
+        }
+
+        return ([.. sums.Select(sum => sum.MoveToOuterDisposeScope())], loss, ratio);
     }
 
     /// <summary>The logits of the contrastive loss [N, C] for a forget batch, for the curvature estimate.</summary>

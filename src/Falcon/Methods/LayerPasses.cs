@@ -11,7 +11,8 @@ namespace Falcon.Methods;
 /// <param name="trained">The matrices in training.</param>
 /// <param name="target">The layer whose output enters the losses.</param>
 /// <param name="alsoChanged">Further weights of the updated model that differ from the frozen ones without being trained; null for none.</param>
-public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target, IReadOnlyDictionary<string, Tensor>? alsoChanged = null)
+/// <param name="cache">What the frozen model makes of the texts, computed before; null computes it in every step. Borrowed.</param>
+public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target, IReadOnlyDictionary<string, Tensor>? alsoChanged = null, ActivationCache? cache = null)
 {
     private readonly int _lowest = Math.Min(trained.LowestLayer, alsoChanged?.Keys.Select(TrainedParameters.LayerOf).DefaultIfEmpty(int.MaxValue).Min() ?? int.MaxValue);
 
@@ -26,21 +27,23 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen, paddingRows);
-        Tensor start, inner = start = null!, reference;
-        using (no_grad())
-        {
-            start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device)), 0, _lowest - 1, context);
-            if (_startsAtDownProjection)
-            {
-                start = frozen.AttentionBlock(_lowest, start, context);
-                inner = frozen.DownProjectionInput(_lowest, start);
-            }
-
-            reference = Suffix(frozen, start, inner, context);
-        }
-
+        var (start, inner, reference) = cache?.Read(batch) ?? Prefix(batch, context);
         var updated = Suffix(Updated(), start, inner, context);
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
+    }
+
+    private (Tensor Start, Tensor? Inner, Tensor Frozen) Prefix(TokenBatch batch, AttentionContext context)
+    {
+        using var noGrad = no_grad();
+        Tensor? inner = null;
+        var start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device)), 0, _lowest - 1, context);
+        if (_startsAtDownProjection)
+        {
+            start = frozen.AttentionBlock(_lowest, start, context);
+            inner = frozen.DownProjectionInput(_lowest, start);
+        }
+
+        return (start, inner, Suffix(frozen, start, inner, context));
     }
 
     /// <summary>The same by two whole passes from the embedding, for comparison with <see cref="Run"/>.</summary>

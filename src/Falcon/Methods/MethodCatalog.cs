@@ -33,6 +33,6 @@ public static class MethodCatalog
     private static FalconMethod Falcon(MethodInputs inputs)
     {
         var offsets = OffsetVectors.Make(inputs.Frozen, inputs.TargetLayer, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
-        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, inputs.Config.Loss), offsets, inputs.Config.Loss);
+        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, inputs.Config.Loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens), offsets, inputs.Config.Loss);
     }
 }

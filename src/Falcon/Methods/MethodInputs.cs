@@ -18,9 +18,15 @@ namespace Falcon.Methods;
 public sealed record MethodInputs(
     UnlearnConfig Config, CausalLM Frozen, TrainedParameters Trained, int? Target, IReadOnlyList<TopicTexts> Topics, HfTokenizer Tokenizer, int PadId, IRunLog Log, CancellationToken Cancellation)
 {
+    /// <summary>The layers from the lowest trained to the target, where the frozen model is read layer by layer; null for the frozen model itself.</summary>
+    public CausalLM? Suffix { get; init; }
+
+    /// <summary>What the frozen model makes of the texts of the run; null computes it in every step.</summary>
+    public ActivationCache? Cache { get; init; }
+
     /// <summary>The forward passes up to the target layer.</summary>
     /// <exception cref="InvalidOperationException">There is no target layer.</exception>
-    public LayerPasses Passes() => new(Frozen, Trained, TargetLayer);
+    public LayerPasses Passes() => new(Suffix ?? Frozen, Trained, TargetLayer, cache: Cache);
 
     /// <summary>The target layer of a method that needs one.</summary>
     /// <exception cref="InvalidOperationException">There is none.</exception>

@@ -22,12 +22,12 @@ public abstract class Objective : IDisposable
     public virtual void Finish() { }
 
     /// <summary>A loss and its gradients for the trained parameters, which belong to the caller's scope; zeros for a loss that is left out.</summary>
-    /// <param name="loss">A float32 scalar with a graph to the masters; null where the step has no such loss.</param>
+    /// <param name="loss">A float32 scalar with a graph to the leaves; null where the step has no such loss.</param>
     /// <param name="trained">The parameters.</param>
     protected static (double Loss, IReadOnlyList<Tensor> Gradients) Differentiate(Tensor? loss, TrainedParameters trained)
     {
-        if (loss is null) return (0, [.. trained.Masters.Select(master => zeros_like(master, requires_grad: false))]);
-        return (loss.item<float>(), [.. autograd.grad([loss], [.. trained.Masters])]);
+        if (loss is null) return (0, [.. trained.Leaves.Select(leaf => zeros_like(leaf, requires_grad: false))]);
+        return (loss.item<float>(), [.. autograd.grad([loss], [.. trained.Leaves])]);
     }
 
     /// <summary>Releases kept tensors.</summary>

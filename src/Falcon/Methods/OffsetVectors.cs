@@ -12,6 +12,8 @@ namespace Falcon.Methods;
 public sealed class OffsetVectors : IDisposable
 {
     private const int TextsPerTopic = 64;
+    private const int TokensPerTopic = 8192;
+    private const int TextsPerBatch = 8;
 
     private readonly Tensor[] _vectors;
     private readonly bool _perTopic;
@@ -31,56 +33,73 @@ public sealed class OffsetVectors : IDisposable
     /// <param name="config">Settings of the run.</param>
     /// <param name="padId">Padding id.</param>
     /// <param name="progress">Called with the number of vectors made and due.</param>
-    /// <param name="cancellation">Stops between vectors.</param>
+    /// <param name="cancellation">Stops between layers.</param>
     public static OffsetVectors Make(CausalLM frozen, int target, IReadOnlyList<TopicTexts> topics, UnlearnConfig config, int padId, Action<int, int>? progress = null, CancellationToken cancellation = default)
     {
         var perTopic = config.OffsetVector.PerTopic;
         var count = perTopic ? topics.Count : config.Steps;
-        List<Tensor> vectors = [];
-        List<OffsetDiagnostics> diagnostics = [];
+        var side = config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right;
+        var randoms = Enumerable.Range(0, count).Select(i => new SeededRandom(config.Seed, $"offset vector {i}")).ToArray();
+        List<TokenBatch> batches = [];
+        List<int> vectorOf = [];
+        for (var i = 0; i < count; i++)
+        {
+            foreach (var part in perTopic ? OfTopic(topics[i].Forget, randoms[i]) : [BatchAt(topics[i % topics.Count].Forget, config.Data.BatchSize, randoms[i])])
+            {
+                batches.Add(new TokenBatch(part, padId, side));
+                vectorOf.Add(i);
+            }
+        }
+
+        var vectors = new Tensor[count];
+        var diagnostics = new OffsetDiagnostics[count];
+        List<Tensor> rows = []; // of the vector that is being gathered, [n, H] float32
         try
         {
-            for (var i = 0; i < count; i++)
+            new LayerwisePass(frozen) { Cancellation = cancellation }.Run(batches, target, (batch, hidden) =>
             {
-                cancellation.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
-                using var noGrad = no_grad();
-                var texts = topics[i % topics.Count].Forget;
-                var random = new SeededRandom(config.Seed, $"offset vector {i}");
-                var size = perTopic ? Math.Min(TextsPerTopic, texts.Count) : config.Data.BatchSize;
-                List<int[]> chosen = perTopic ? [.. random.Permutation(texts.Count).Take(size).Select(k => texts[k])] : BatchAt(texts, random.Next((texts.Count + size - 1) / size), size);
-                var (vector, diagnosis) = Make(frozen, target, chosen, config, padId, random);
-                vectors.Add(vector.DetachFromDisposeScope());
-                diagnostics.Add(diagnosis);
+                var mask = config.Loss.CountPadding || !batches[batch].IsPadded ? null : batches[batch].AttentionMask(frozen.Device);
+                rows.Add(TokenRows.Select(hidden, mask).DetachFromDisposeScope());
+                var i = vectorOf[batch];
+                if (batch + 1 < batches.Count && vectorOf[batch + 1] == i) return;
+                var (vector, diagnosis) = Make(rows.Count == 1 ? rows[0] : cat(rows, 0), config, randoms[i]);
+                (vectors[i], diagnostics[i]) = (vector.DetachFromDisposeScope(), diagnosis);
+                foreach (var part in rows) part.Dispose();
+                rows.Clear();
                 progress?.Invoke(i + 1, count);
-            }
+            });
         }
         catch
         {
-            foreach (var vector in vectors) vector.Dispose();
+            foreach (var tensor in vectors.Concat(rows)) tensor?.Dispose();
             throw;
         }
 
-        return new OffsetVectors([.. vectors], [.. diagnostics], perTopic);
+        return new OffsetVectors(vectors, diagnostics, perTopic);
     }
 
-    private static List<int[]> BatchAt(IReadOnlyList<int[]> texts, int batch, int size) => [.. texts.Skip(batch * size).Take(size)];
+    // As many texts of a topic, drawn at random, as give a fair sample of its directions; in batches that bound memory.
+    private static IEnumerable<List<int[]>> OfTopic(IReadOnlyList<int[]> texts, SeededRandom random)
+    {
+        var tokens = 0;
+        var chosen = random.Permutation(texts.Count).Take(TextsPerTopic).Select(i => texts[i]).TakeWhile(text => (tokens += text.Length) <= TokensPerTopic || tokens == text.Length).ToList();
+        return chosen.Chunk(TextsPerBatch).Select(part => part.ToList());
+    }
 
-    private static (Tensor, OffsetDiagnostics) Make(CausalLM frozen, int target, List<int[]> texts, UnlearnConfig config, int padId, SeededRandom random)
+    private static List<int[]> BatchAt(IReadOnlyList<int[]> texts, int size, SeededRandom random) =>
+        [.. texts.Skip(random.Next((texts.Count + size - 1) / size) * size).Take(size)];
+
+    private static (Tensor, OffsetDiagnostics) Make(Tensor rows, UnlearnConfig config, SeededRandom random)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(random.NextUInt64(), torch.CPU);
-        var official = config.OffsetVector.Form == OffsetVectorForm.Official;
-        var batch = new TokenBatch(texts, padId, config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right);
-        using var context = batch.Context(frozen);
-        var hidden = frozen.HiddenStates(batch.InputIds(frozen.Device), target, context).to(float32);
-        var mask = config.Loss.CountPadding || !batch.IsPadded ? null : batch.AttentionMask(frozen.Device);
-        var size = frozen.Config.HiddenSize;
+        var size = rows.shape[1];
         var (vector, diagnostics) = config.OffsetVector.Form switch
         {
-            OffsetVectorForm.Official => PrincipalOffsetVector.Official(hidden, PrincipalOffsetVector.SampleNoise(size, generator, frozen.Device), mask),
-            OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Linear(hidden, PrincipalOffsetVector.SampleStart(size, generator, frozen.Device), Directions(hidden, mask, config.OffsetVector.Variance), mask: mask),
-            _ => PrincipalOffsetVector.Random(hidden, generator, Directions(hidden, mask, config.OffsetVector.Variance), mask),
+            OffsetVectorForm.Official => PrincipalOffsetVector.Official(rows, PrincipalOffsetVector.SampleNoise(size, generator, rows.device)),
+            OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Linear(rows, PrincipalOffsetVector.SampleStart(size, generator, rows.device), Directions(rows, null, config.OffsetVector.Variance)),
+            _ => PrincipalOffsetVector.Random(rows, generator, Directions(rows, null, config.OffsetVector.Variance)),
         };
         return (vector.MoveToOuterDisposeScope(), diagnostics);
     }

@@ -23,29 +23,33 @@ public sealed class Ssd(MethodInputs inputs) : Objective
         var forget = Importance([.. inputs.Topics.SelectMany(topic => topic.Forget.Zip(topic.ForgetAnswers))], "forget importance");
         var retain = Importance([.. retainSets.SelectMany(set => set.Texts.Zip(set.Answers))], "retain importance");
         using var noGrad = no_grad();
-        for (var i = 0; i < forget.Count; i++) Dampen(inputs.Trained.Masters[i], forget[i], retain[i], (double)settings.Alpha!, (double)settings.Lambda!);
+        for (var i = 0; i < forget.Count; i++)
+        {
+            using var parameterScope = NewDisposeScope();
+            inputs.Trained.Load(i, Dampen(inputs.Trained.Masters[i].Whole(), forget[i], retain[i], (double)settings.Alpha!, (double)settings.Lambda!));
+        }
     }
 
-    /// <summary>Multiplies, in place, each weight with forget importance above alpha times its retain importance by min(1, lambda retain / forget).</summary>
-    internal static void Dampen(Tensor weight, Tensor forget, Tensor retain, double alpha, double lambda)
+    /// <summary>The weights, each with forget importance above alpha times its retain importance multiplied by min(1, lambda retain / forget).</summary>
+    internal static Tensor Dampen(Tensor weight, Tensor forget, Tensor retain, double alpha, double lambda)
     {
         using var scope = NewDisposeScope();
         var factor = (retain * lambda / forget.clamp_min(1e-38)).clamp_max(1);
-        weight.mul_(where(forget > retain * alpha, factor, ones_like(factor)));
+        return (weight * where(forget > retain * alpha, factor, ones_like(factor))).MoveToOuterDisposeScope();
     }
 
     private List<Tensor> Importance(IReadOnlyList<(int[] Text, int AnswerFrom)> texts, string stage)
     {
         using var scope = NewDisposeScope();
         texts = [.. texts.Where(text => text.AnswerFrom < text.Text.Length - 1)]; // a text cut before its answer has no loss
-        var sums = inputs.Trained.Masters.Select(master => zeros_like(master, requires_grad: false)).ToList();
+        var sums = inputs.Trained.Leaves.Select(leaf => zeros_like(leaf, float32, requires_grad: false)).ToList();
         for (var n = 0; n < texts.Count; n++)
         {
             inputs.Cancellation.ThrowIfCancellationRequested();
             using var textScope = NewDisposeScope();
             var loss = new AnswerBatch([texts[n].Text], [texts[n].AnswerFrom], inputs.PadId).MeanNll(inputs.Trained.Updated(inputs.Frozen));
             var (_, gradients) = Differentiate(loss, inputs.Trained);
-            for (var i = 0; i < sums.Count; i++) sums[i].addcmul_(gradients[i], gradients[i], 1.0 / texts.Count);
+            for (var i = 0; i < sums.Count; i++) sums[i].add_(gradients[i].to(float32).square(), alpha: 1.0 / texts.Count);
             inputs.Log.Progress(stage, n + 1, texts.Count);
         }
 

@@ -21,8 +21,10 @@ public sealed class TaskVector(MethodInputs inputs) : LikelihoodObjective(inputs
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach (var (name, taught) in Trained.ByName)
+        foreach (var (name, master) in Trained.ByName)
         {
+            using var parameterScope = NewDisposeScope();
+            var taught = master.Whole();
             var start = Frozen.Weight(name).to(float32);
             Trained.Load(name, start - (taught - start) * (double)Settings.Alpha!);
         }

@@ -129,8 +129,7 @@ public sealed class TrainedParameters : IDisposable
     {
         if (name == WeightNames.Embedding) return -1;
         if (name is WeightNames.FinalNorm or WeightNames.Head) return int.MaxValue;
-        var parts = name.Split('.');
-        return int.Parse(parts[2], System.Globalization.CultureInfo.InvariantCulture);
+        return WeightNames.LayerOf(name);
     }
 
     /// <summary>Releases masters and leaves.</summary>

@@ -15,15 +15,17 @@ public sealed class CausalLM
     private readonly IReadOnlyDictionary<string, Tensor> _weights;
     private readonly IReadOnlyDictionary<string, Tensor>? _replaced;
 
-    /// <summary>A model over borrowed weights.</summary>
-    public CausalLM(ModelConfig config, Weights weights) : this(config, weights.Tensors, null) { }
+    /// <summary>A model over borrowed weights; those of some layers suffice as long as no other layer is run.</summary>
+    public CausalLM(ModelConfig config, Weights weights) : this(config, weights.Tensors, null, weights.Tensors.Values.First().dtype, weights.Tensors.Values.First().device) { }
 
-    private CausalLM(ModelConfig config, IReadOnlyDictionary<string, Tensor> weights, IReadOnlyDictionary<string, Tensor>? replaced)
-    {
-        (Config, _weights, _replaced) = (config, weights, replaced);
-        var any = weights[WeightNames.Embedding];
-        (DType, Device) = (any.dtype, any.device);
-    }
+    /// <summary>The same where there may be no weight at all, because every one that runs is replaced.</summary>
+    public CausalLM(ModelConfig config, Weights weights, ScalarType dtype, Device device) : this(config, weights.Tensors, null, dtype, device) { }
+
+    /// <summary>A model over borrowed weights that are read layer by layer.</summary>
+    public CausalLM(ModelConfig config, StreamedWeights weights) : this(config, weights, null, weights.DType, weights.Device) { }
+
+    private CausalLM(ModelConfig config, IReadOnlyDictionary<string, Tensor> weights, IReadOnlyDictionary<string, Tensor>? replaced, ScalarType dtype, Device device) =>
+        (Config, _weights, _replaced, DType, Device) = (config, weights, replaced, dtype, device);
 
     /// <summary>The architecture.</summary>
     public ModelConfig Config { get; }
@@ -34,20 +36,23 @@ public sealed class CausalLM
     /// <summary>Where the weights are.</summary>
     public Device Device { get; }
 
+    /// <summary>Whether the weights are read layer by layer, so that going through the layers once for many batches saves reading.</summary>
+    public bool IsStreamed => _weights is StreamedWeights;
+
     /// <summary>The same model with some weights replaced by borrowed tensors, which must have the same dtype and shape.</summary>
     public CausalLM With(IReadOnlyDictionary<string, Tensor> replaced)
     {
-        if (_replaced is null) return new CausalLM(Config, _weights, replaced);
+        if (_replaced is null) return new CausalLM(Config, _weights, replaced, DType, Device);
         var all = new Dictionary<string, Tensor>(_replaced);
         foreach (var (name, tensor) in replaced) all[name] = tensor;
-        return new CausalLM(Config, _weights, all);
+        return new CausalLM(Config, _weights, all, DType, Device);
     }
 
     /// <summary>A weight by its Hugging Face name; borrowed.</summary>
     /// <exception cref="KeyNotFoundException">The model has no such tensor, or its layer was not loaded.</exception>
     public Tensor Weight(string name) => _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor : _weights[name];
 
-    private Tensor? Find(string name) => _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor : _weights.GetValueOrDefault(name);
+    private Tensor? Find(string name) => _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor : _weights.TryGetValue(name, out var own) ? own : null;
 
     /// <summary>A causal context for sequences of this length, padded on the right if at all.</summary>
     public AttentionContext Causal(long length) => AttentionContext.Causal(Config, length, DType, Device);

@@ -169,11 +169,18 @@ public sealed class Checkpoint : IDisposable
         return loaded.DetachFromDisposeScope();
     }
 
+    /// <summary>One tensor in its stored dtype on the CPU; the caller's scope owns it.</summary>
+    public Tensor LoadStored(string name)
+    {
+        var (file, entry) = _tensors[name];
+        return TensorBytes.ToTensor(file, entry);
+    }
+
     /// <summary>Checks that all stored values are finite, except tensors that were loaded and so have been checked.</summary>
     /// <exception cref="NumericalFailureException">A tensor holds a NaN or an infinity.</exception>
-    internal void RequireFiniteBeyond(Weights loaded, CancellationToken cancellation)
+    internal void RequireFiniteBeyond(Weights? loaded, CancellationToken cancellation)
     {
-        foreach (var name in WeightNames.Expected(Config).Select(item => item.Name).Where(name => !loaded.Tensors.ContainsKey(name)))
+        foreach (var name in WeightNames.Expected(Config).Select(item => item.Name).Where(name => loaded is null || !loaded.Tensors.ContainsKey(name)))
         {
             cancellation.ThrowIfCancellationRequested();
             Load(name, StoredDType(name) switch { "BF16" => bfloat16, "F16" => float16, _ => float32 }, CPU).Dispose();

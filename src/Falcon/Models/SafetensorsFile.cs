@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
 using Falcon.Runtime;
+using Microsoft.Win32.SafeHandles;
 
 namespace Falcon.Models;
 
@@ -17,6 +18,7 @@ public sealed class SafetensorsFile : IDisposable
     private readonly SafetensorsHeader _header;
     private readonly MemoryMappedFile _mapping;
     private readonly MemoryMappedViewAccessor _view;
+    private readonly SafeFileHandle _handle;
     private readonly long _dataStart;
     private bool _disposed;
 
@@ -27,6 +29,7 @@ public sealed class SafetensorsFile : IDisposable
         _mapping = mapping;
         _view = mapping.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
         _dataStart = dataStart;
+        _handle = File.OpenHandle(path, options: FileOptions.SequentialScan);
     }
 
     /// <summary>The path the file was opened with.</summary>
@@ -79,15 +82,28 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">The range leaves the tensor, or the tensor is not of this file.</exception>
     public unsafe ReadOnlySpan<byte> Bytes(SafetensorsEntry entry, long offset, int length)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        ArgumentOutOfRangeException.ThrowIfNegative(entry.Begin);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(entry.End, Entries.Count == 0 ? 0 : Entries[^1].End);
-        ArgumentOutOfRangeException.ThrowIfNegative(offset);
-        ArgumentOutOfRangeException.ThrowIfNegative(length);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, entry.ByteLength - offset);
+        RequireWithin(entry, offset, length);
         var handle = _view.SafeMemoryMappedViewHandle;
         var start = (byte*)handle.DangerousGetHandle() + _view.PointerOffset;
         return new ReadOnlySpan<byte>(start + _dataStart + entry.Begin + offset, length);
+    }
+
+    /// <summary>
+    /// Reads bytes of a tensor from byte <paramref name="offset"/> on, past the mapping: pages that are only copied from stay with the operating system's file cache and do not count as memory of the process.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range leaves the tensor, or the tensor is not of this file.</exception>
+    /// <exception cref="UnsupportedCheckpointException">The file has become shorter since it was opened.</exception>
+    public void Read(SafetensorsEntry entry, long offset, Span<byte> destination)
+    {
+        RequireWithin(entry, offset, destination.Length);
+        var position = _dataStart + entry.Begin + offset;
+        while (destination.Length > 0)
+        {
+            var count = RandomAccess.Read(_handle, destination, position);
+            if (count == 0) throw new UnsupportedCheckpointException($"{Path}: the file has become shorter since it was opened. Leave the model alone while it is used.");
+            destination = destination[count..];
+            position += count;
+        }
     }
 
     /// <summary>Writes the bytes of a tensor of any size to <paramref name="destination"/>, in pieces, without a whole copy in memory.</summary>
@@ -97,12 +113,23 @@ public sealed class SafetensorsFile : IDisposable
             destination.Write(Bytes(entry, offset, (int)Math.Min(ChunkLength, entry.ByteLength - offset)));
     }
 
+    private void RequireWithin(SafetensorsEntry entry, long offset, int length)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(entry.Begin);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(entry.End, Entries.Count == 0 ? 0 : Entries[^1].End);
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, entry.ByteLength - offset);
+    }
+
     /// <summary>Ends the mapping; spans taken from it must not be used any more.</summary>
     public void Dispose()
     {
         _disposed = true;
         _view.Dispose();
         _mapping.Dispose();
+        _handle.Dispose();
     }
 
     private static long ReadHeaderLength(FileStream stream)

@@ -36,10 +36,10 @@ public static class TensorBytes
     {
         try
         {
-            if (entry.ByteLength <= int.MaxValue) return ToTensor(file.Bytes(entry), entry.DType, entry.Shape);
             using var scope = NewDisposeScope();
+            if (SafetensorsDType.ByteLength(entry.DType, entry.Shape, out var reason) is null) throw new UnsupportedCheckpointException(reason);
             var tensor = Empty(entry.DType, entry.Shape);
-            ForEachBlock(tensor.view(-1), (block, offset) => file.Bytes(entry, offset, block.Length).CopyTo(block));
+            ForEachBlock(tensor.view(-1), (block, offset) => file.Read(entry, offset, block));
             return tensor.MoveToOuterDisposeScope();
         }
         catch (UnsupportedCheckpointException error)
@@ -73,6 +73,9 @@ public static class TensorBytes
         var (name, type) = Array.Find(Types, known => known.Name == dtype);
         return name is not null ? type : throw new UnsupportedCheckpointException($"dtype {dtype} cannot be loaded as a tensor");
     }
+
+    /// <summary>Bytes of one element of a floating type.</summary>
+    public static int ElementSize(ScalarType type) => type == float64 ? 8 : type == float32 ? 4 : 2;
 
     private static Tensor Empty(string dtype, ReadOnlySpan<long> shape)
     {

@@ -18,6 +18,8 @@ public sealed class TokenBatch
     private readonly long[] _ids;
     private readonly bool[] _real;
     private readonly bool[]? _counted;
+    private readonly IReadOnlyList<int>? _countFrom;
+    private readonly int _padId;
 
     /// <summary>Pads sequences to the longest of them.</summary>
     /// <param name="sequences">At least one sequence; none empty.</param>
@@ -28,6 +30,8 @@ public sealed class TokenBatch
     public TokenBatch(IReadOnlyList<int[]> sequences, int padId, PaddingSide side = PaddingSide.Right, IReadOnlyList<int>? countFrom = null)
     {
         if (sequences.Count == 0 || sequences.Any(sequence => sequence.Length == 0)) throw new ArgumentException("A batch needs at least one sequence, and no empty one.", nameof(sequences));
+        Sequences = sequences;
+        (_countFrom, _padId) = (countFrom, padId);
         (Rows, Length, Side) = (sequences.Count, sequences.Max(sequence => sequence.Length), side);
         _ids = new long[Rows * Length];
         _real = new bool[Rows * Length];
@@ -45,7 +49,11 @@ public sealed class TokenBatch
         }
 
         TokenCount = sequences.Sum(sequence => sequence.Length);
+        CountedTokens = _counted?.Count(counted => counted) ?? TokenCount;
     }
+
+    /// <summary>The sequences without padding.</summary>
+    public IReadOnlyList<int[]> Sequences { get; }
 
     /// <summary>Number of sequences (B).</summary>
     public int Rows { get; }
@@ -56,11 +64,31 @@ public sealed class TokenBatch
     /// <summary>Number of real tokens.</summary>
     public int TokenCount { get; }
 
+    /// <summary>Number of tokens that count in a loss.</summary>
+    public int CountedTokens { get; }
+
     /// <summary>Where the padding is.</summary>
     public PaddingSide Side { get; }
 
     /// <summary>Whether any sequence is padded.</summary>
     public bool IsPadded => TokenCount < Rows * Length;
+
+    /// <summary>The batch in parts of sequences of like length, each of at most so many padded tokens (or of one sequence); the batch itself where that is one part.</summary>
+    /// <param name="tokens">Padded tokens of a part; 0 for no limit.</param>
+    public IReadOnlyList<TokenBatch> Split(int tokens)
+    {
+        if (tokens == 0 || Rows * Length <= tokens || Rows == 1) return [this];
+        List<TokenBatch> parts = [];
+        var order = Enumerable.Range(0, Rows).OrderBy(row => Sequences[row].Length).ThenBy(row => row).ToArray();
+        for (var begin = 0; begin < Rows; begin += parts[^1].Rows)
+        {
+            var end = begin + 1;
+            while (end < Rows && (end - begin + 1) * Sequences[order[end]].Length <= tokens) end++;
+            parts.Add(new TokenBatch([.. order[begin..end].Select(row => Sequences[row])], _padId, Side, _countFrom is null ? null : [.. order[begin..end].Select(row => _countFrom[row])]));
+        }
+
+        return parts;
+    }
 
     /// <summary>Token ids [B, T], int64.</summary>
     public Tensor InputIds(Device device) => tensor(_ids, [Rows, Length], int64, device);

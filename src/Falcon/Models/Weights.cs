@@ -32,6 +32,9 @@ public static class WeightNames
     /// <summary>The full name of a layer's tensor, such as <c>model.layers.3.mlp.down_proj.weight</c>.</summary>
     public static string InLayer(int layer, string component) => $"model.layers.{layer}.{component}";
 
+    /// <summary>The layer in the name of a layer's tensor.</summary>
+    internal static int LayerOf(string name) => int.Parse(name.Split('.')[2], System.Globalization.CultureInfo.InvariantCulture);
+
     /// <summary>The seven matrices of a decoder layer, as they are named in a checkpoint.</summary>
     public static IReadOnlyList<string> Matrices { get; } =
     [

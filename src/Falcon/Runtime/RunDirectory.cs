@@ -89,7 +89,10 @@ public sealed class RunDirectory : IDisposable
     /// <param name="bytes">Bytes that will be written.</param>
     /// <param name="purpose">What for, such as <c>the model</c>.</param>
     /// <exception cref="UserInputException">There is less room; the message names path and sizes.</exception>
-    public void RequireFreeSpace(long bytes, string purpose) => RequireFreeSpace(FinalPath, bytes, new DriveInfo(WorkingPath).AvailableFreeSpace, purpose);
+    public void RequireFreeSpace(long bytes, string purpose) => RequireFreeSpace(FinalPath, bytes, FreeSpace, purpose);
+
+    /// <summary>Bytes free on the disk of the directory.</summary>
+    public long FreeSpace => new DriveInfo(WorkingPath).AvailableFreeSpace;
 
     /// <summary>Makes the directory appear at <see cref="FinalPath"/>.</summary>
     /// <exception cref="UserInputException">Something else appeared there in the meantime; the working directory is kept.</exception>

@@ -22,6 +22,9 @@ public sealed record RunRecord(
     /// <summary>Version of this format; a reader refuses a higher one.</summary>
     public const int CurrentVersion = 1;
 
+    /// <summary>Largest resident memory of the process, in bytes, as the operating system counts it; null in records of earlier versions.</summary>
+    public long? PeakBytes { get; init; }
+
     /// <summary>Version of the format of this record.</summary>
     public int Version { get; init; } = CurrentVersion;
 }

@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using Falcon.Configuration;
-using Falcon.Data;
 using Falcon.Methods;
-using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;
 using TorchSharp;
@@ -19,7 +17,7 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
     private const int DriftWindow = 20;
     private const double LargestDrift = 0.5;
 
-    private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed);
+    private readonly StepBatches _batches = new(config, topics, padId);
     private readonly LearningRateSchedule _rates = new(config.Optimizer.LearningRate, config.Steps, config.Optimizer.Decay, config.Optimizer.WarmupSteps);
     private readonly Queue<double> _drifts = new();
 
@@ -30,12 +28,9 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
     {
         using var scope = NewDisposeScope();
         var clock = Stopwatch.StartNew();
-        var scheduled = _schedule.At(step);
-        var topic = topics[scheduled.Topic];
-        var forget = Batch(topic.Forget, scheduled.Forget, config.Loss.ForgetTokens == ForgetTokens.Answer ? topic.ForgetAnswers : null);
-        var retain = Batch(topic.Retain, scheduled.Retain);
+        var (scheduled, forget, retain) = _batches.At(step);
         using var generator = new Generator(new SeededRandom(config.Seed, $"step {step}").NextUInt64(), torch.CPU);
-        var batch = new StepBatch(scheduled, topic, forget, retain, padId, generator);
+        var batch = new StepBatch(scheduled, topics[scheduled.Topic], forget, retain, padId, generator);
         if (optimizer is Sophia { NeedsCurvature: true } sophia) UpdateCurvature(sophia, batch);
 
         var gradients = objective.Gradients(batch);
@@ -104,7 +99,4 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
         if (_drifts.Count == DriftWindow && _drifts.Average() > LargestDrift)
             throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {_drifts.Average():F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
     }
-
-    private TokenBatch Batch(IReadOnlyList<int[]> texts, IReadOnlyList<int> chosen, IReadOnlyList<int>? countFrom = null) => new(
-        [.. chosen.Select(i => texts[i])], padId, config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right, countFrom is null ? null : [.. chosen.Select(i => countFrom[i])]);
 }

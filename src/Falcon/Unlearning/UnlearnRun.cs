@@ -43,40 +43,52 @@ public static class UnlearnRun
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);
-        // Nothing above the target layer is needed but for measuring, and for methods that look at likelihoods.
-        var needsWhole = evaluation.Probes.Count > 0 || !MethodRules.UsesTargetLayer(config.Method);
-        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, needsWhole ? null : target ?? last);
-        checkpoint.RequireFiniteBeyond(weights, context.Cancellation);
-        var frozen = new CausalLM(checkpoint.Config, weights);
         var padId = tokenizer.PadId ?? 0;
+        var batches = new StepBatches(config, topics, padId);
+        var wholeModel = evaluation.Probes.Count > 0 || !MethodRules.UsesTargetLayer(config.Method);
+        var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
+        context.Log.Information(plan.Describe());
+        // Nothing above the target layer is needed but for measuring, and for methods that look at likelihoods.
+        using var source = FrozenModel.Open(checkpoint, compute, plan.Streamed, wholeModel ? null : target ?? last, context.Cancellation);
+        var frozen = source.Model;
         ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
         var before = Measure(frozen);
         if (target is null && config.Layers.Parameters is not [LayerConfig.WholeModel])
         {
-            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, evaluation.Probes.Count > 0 ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
+            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
             context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
         }
 
-        using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters));
-        context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
-        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation));
-        using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters);
-        var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
+        var after = TrainAndWrite(target);
 
-        Train(trainer, trained, optimizer, config, directory, context);
-        objective.Finish();
-        var after = MeasureStored(trained, checkpoint, frozen, Measure);
+        ProbeScores TrainAndWrite(int? target)
+        {
+            using var scratch = plan.StateInFile || plan.CacheBytes > plan.CacheMemory ? new ScratchFile(directory.PathOf("scratch.bin")) : null;
+            var names = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters);
+            var stateFile = plan.StateInFile ? scratch : null;
+            using var trained = new TrainedParameters(names, checkpoint.LoadStored, compute.DType, compute.Device, stateFile);
+            context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
+            using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, context) : null;
+            using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last) });
+            source.Release();
+            using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters, stateFile);
+            Train(new Trainer(config, topics, objective, trained, optimizer, padId), trained, optimizer, config, directory, context);
+            objective.Finish();
+            var measured = MeasureStored(trained, checkpoint, frozen, Measure);
+            CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
+            return measured;
+        }
 
-        CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
         // Not cancelled any more: what is left takes less time than doing it again.
         List<FileHash> files = [.. ContentHash.OfModel(config.Model).Files.Select(file => file with { Name = $"before/{file.Name}" })];
         files.AddRange(ContentHash.OfModel(directory.PathOf("model")).Files.Select(file => file with { Name = $"model/{file.Name}" }));
         files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
-            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target);
+            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { PeakBytes = PeakMemory.Bytes() };
+        context.Log.Information($"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(plan.Predicted)})");
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
         directory.Commit();
@@ -89,6 +101,14 @@ public static class UnlearnRun
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         return measure(frozen.With(Enumerable.Range(0, trained.Names.Count).ToDictionary(i => trained.Names[i], i => trained.Rounded(i, TensorBytes.TypeOf(checkpoint.StoredDType(trained.Names[i]))))));
+    }
+
+    private static ActivationCache Fill(CausalLM frozen, TrainedParameters trained, int target, StepBatches batches, MemoryPlan plan, ScratchFile? scratch, int padId, RunContext context)
+    {
+        const int Ticks = 100;
+        return ActivationCache.Fill(
+            frozen, new CacheParts(trained.LowestLayer, trained.StartsAtDownProjection, target), batches.All(), padId, plan.CacheMemory, scratch,
+            done => context.Log.Progress("activations of the frozen model", (int)(done * Ticks), Ticks), context.Cancellation);
     }
 
     private static void Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, UnlearnConfig config, RunDirectory directory, RunContext context)
@@ -129,11 +149,11 @@ public static class UnlearnRun
         }
     }
 
-    private static Optimizer MakeOptimizer(OptimizerConfig settings, IReadOnlyList<BlockTensor> masters) => settings.Kind switch
+    private static Optimizer MakeOptimizer(OptimizerConfig settings, IReadOnlyList<BlockTensor> masters, ScratchFile? file) => settings.Kind switch
     {
-        OptimizerKind.Sophia => new Sophia(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, curvatureInterval: settings.CurvatureEvery, weightDecay: settings.WeightDecay),
-        OptimizerKind.SophiaOfficial => new SophiaOfficial(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, weightDecay: settings.WeightDecay),
-        _ => new AdamW(masters, settings.LearningRate, settings.Beta1, settings.Beta2, weightDecay: settings.WeightDecay),
+        OptimizerKind.Sophia => new Sophia(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, curvatureInterval: settings.CurvatureEvery, weightDecay: settings.WeightDecay, file: file),
+        OptimizerKind.SophiaOfficial => new SophiaOfficial(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, weightDecay: settings.WeightDecay, file: file),
+        _ => new AdamW(masters, settings.LearningRate, settings.Beta1, settings.Beta2, weightDecay: settings.WeightDecay, file: file),
     };
 
     private static void WriteSettings(RunDirectory directory, UnlearnConfig config, ComputeOptions compute, RunContext context)

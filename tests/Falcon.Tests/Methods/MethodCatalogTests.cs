@@ -126,7 +126,7 @@ public sealed class MethodCatalogTests : IDisposable
         using var bench = new Bench(config);
         using var generator = new Generator(3);
         using (no_grad())
-            foreach (var master in bench.Inputs.Trained.Masters) master.add_(randn(master.shape, generator: generator) * 0.1);
+            for (var i = 0; i < bench.Inputs.Trained.Names.Count; i++) bench.Inputs.Trained.Load(i, bench.Inputs.Trained.Masters[i].Whole() + randn(bench.Inputs.Trained.Leaves[i].shape, generator: generator) * 0.1);
         var batch = bench.Batch(step: 2, generator);
         using var objective = MethodCatalog.Build(bench.Inputs);
         var direction = method == "circuit-breakers" ? [] : Rmu.Direction(bench.Inputs).data<float>().Select(x => (double)x).ToArray();

@@ -82,7 +82,7 @@ public class MethodLossesTests
         using var scope = NewDisposeScope();
         var weight = tensor(new[] { 2f, 2f, 2f, 2f });
         // alpha 10, lambda 4: 11 > 10 * 1 gives 4 * 1/11; 9 is below; 1 > 0 gives 0; at 20 and lambda * 1.5 / 20 gives 0.3.
-        Ssd.Dampen(weight, tensor(new[] { 11f, 9f, 1f, 20f }), tensor(new[] { 1f, 1f, 0f, 1.5f }), 10, 4);
+        weight = Ssd.Dampen(weight, tensor(new[] { 11f, 9f, 1f, 20f }), tensor(new[] { 1f, 1f, 0f, 1.5f }), 10, 4);
 
         var expected = new[] { 2 * 4 / 11f, 2f, 0f, 2 * 0.3f };
         for (var i = 0; i < 4; i++) Assert.Equal(expected[i], weight[i].item<float>(), 1e-6f);

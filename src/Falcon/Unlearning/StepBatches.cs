@@ -1,0 +1,34 @@
+using Falcon.Configuration;
+using Falcon.Data;
+using Falcon.Methods;
+using Falcon.Models;
+
+namespace Falcon.Unlearning;
+
+/// <summary>The texts of every step of a run; pure, so that they can be looked at before the run and after an interruption.</summary>
+public sealed class StepBatches(UnlearnConfig config, IReadOnlyList<TopicTexts> topics, int padId)
+{
+    private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed);
+
+    /// <summary>Step, topic, forget and retain texts.</summary>
+    public (ScheduledBatch Scheduled, TokenBatch Forget, TokenBatch Retain) At(int step)
+    {
+        var scheduled = _schedule.At(step);
+        var topic = topics[scheduled.Topic];
+        return (scheduled, Batch(topic.Forget, scheduled.Forget, config.Loss.ForgetTokens == ForgetTokens.Answer ? topic.ForgetAnswers : null), Batch(topic.Retain, scheduled.Retain, null));
+    }
+
+    /// <summary>All batches of the run in the order of the steps.</summary>
+    public IEnumerable<TokenBatch> All()
+    {
+        for (var step = 0; step < config.Steps; step++)
+        {
+            var (_, forget, retain) = At(step);
+            yield return forget;
+            yield return retain;
+        }
+    }
+
+    private TokenBatch Batch(IReadOnlyList<int[]> texts, IReadOnlyList<int> chosen, IReadOnlyList<int>? countFrom) => new(
+        [.. chosen.Select(i => texts[i])], padId, config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right, countFrom is null ? null : [.. chosen.Select(i => countFrom[i])]);
+}

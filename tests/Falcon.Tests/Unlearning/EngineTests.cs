@@ -1,0 +1,178 @@
+using System.Text.Json;
+using Falcon.Configuration;
+using Falcon.Evaluation;
+using Falcon.LayerSelection;
+using Falcon.Models;
+using Falcon.Runtime;
+using Falcon.Unlearning;
+using static TorchSharp.torch;
+
+namespace Falcon.Tests.Unlearning;
+
+/// <summary>Every way of running gives the result of the plain one: shared prefix, kept activations, a streamed model, state in a file, parts of batches.</summary>
+public sealed class EngineTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    private UnlearnConfig Config(EngineConfig engine, IReadOnlyList<string>? parameters = null) => Presets.Falcon with
+    {
+        Model = Directory.Exists(_folder.At("source")) ? _folder.At("source") : TinyCheckpoint.Write(_folder.At("source")),
+        Data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 4 },
+        Layers = new LayerConfig { Target = 2, Trained = 2, Parameters = parameters ?? ["mlp.down_proj"] },
+        Optimizer = Presets.Falcon.Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
+        Steps = 9,
+        Engine = engine,
+    };
+
+    private Dictionary<string, float[]> Run(string name, EngineConfig engine, RunContext? context = null, IReadOnlyList<string>? parameters = null)
+    {
+        UnlearnRun.Execute(Config(engine, parameters), _folder.At(name), resume: false, context ?? RunContext.Quiet);
+        Assert.False(File.Exists(_folder.At(name, "scratch.bin")));
+        using var scope = NewDisposeScope();
+        using var checkpoint = Checkpoint.Open(_folder.At(name, "model"));
+        return checkpoint.Entries.ToDictionary(entry => entry.Name, entry => checkpoint.LoadStored(entry.Name).to(float32).data<float>().ToArray());
+    }
+
+    public static TheoryData<string, string> Ways()
+    {
+        var data = new TheoryData<string, string>();
+        foreach (var parameters in new[] { "mlp.down_proj", "all" })
+            foreach (var way in new[] { "shared", "cached", "cached in a file", "streamed", "streamed with state in a file", "parts", "cached parts" })
+                data.Add(parameters, way);
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(Ways))]
+    public void Execute_AnyWay_GivesThePlainResult(string parameters, string way)
+    {
+        EngineConfig engine = way switch
+        {
+            "shared" => new() { Cache = CacheUse.Off },
+            "cached" => new() { Cache = CacheUse.On },
+            "cached in a file" => new() { Cache = CacheUse.On, CacheMemory = 5000 },
+            "streamed" => new() { Stream = true },
+            "streamed with state in a file" => new() { Stream = true, StateInFile = true, CacheMemory = 0 },
+            "parts" => new() { Cache = CacheUse.Off, MicroBatchTokens = 80 },
+            _ => new() { Cache = CacheUse.On, MicroBatchTokens = 80 },
+        };
+
+        var expected = Run("plain", new EngineConfig { Path = EnginePath.Plain }, parameters: [parameters]);
+        var actual = Run("other", engine, parameters: [parameters]);
+
+        foreach (var (name, values) in expected)
+            Assert.True(values.Zip(actual[name], (a, b) => Math.Abs(a - b)).Max() <= 1e-4, $"{name}: {values.Zip(actual[name], (a, b) => Math.Abs(a - b)).Max()}");
+        using var scope = NewDisposeScope();
+        using var source = Checkpoint.Open(_folder.At("source"));
+        const string trained = "model.layers.2.mlp.down_proj.weight";
+        Assert.True(source.LoadStored(trained).data<float>().ToArray().Zip(expected[trained], (a, b) => Math.Abs(a - b)).Max() > 1e-3); // there was something to agree on
+    }
+
+    [Fact]
+    public void Execute_Streamed_HasTheSameBitsAsCachedInMemory()
+    {
+        var cached = Run("cached", new EngineConfig { Cache = CacheUse.On });
+        var streamed = Run("streamed", new EngineConfig { Stream = true, StateInFile = true, CacheMemory = 2000 });
+        foreach (var (name, values) in cached) Assert.Equal(values, streamed[name]);
+    }
+
+    [Fact]
+    public void Execute_InterruptedWhileStreamed_ResumesToTheSameBits()
+    {
+        var engine = new EngineConfig { Stream = true, StateInFile = true, CacheMemory = 2000 };
+        var whole = Run("whole", engine);
+        using var stop = new CancellationTokenSource();
+        var log = new StopAtStep(5, stop);
+        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(Config(engine), _folder.At("halves"), resume: false, RunContext.Quiet with { Log = log, Cancellation = stop.Token }));
+        UnlearnRun.Execute(Config(engine), _folder.At("halves"), resume: true, RunContext.Quiet);
+
+        using var scope = NewDisposeScope();
+        using var checkpoint = Checkpoint.Open(_folder.At("halves", "model"));
+        foreach (var (name, values) in whole) Assert.Equal(values, checkpoint.LoadStored(name).to(float32).data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Execute_BFloat16_StaysNearFloat32()
+    {
+        var exact = Run("float32", new EngineConfig());
+        var rounded = Run("bfloat16", new EngineConfig(), RunContext.Quiet with { DType = "bfloat16" });
+        foreach (var name in exact.Keys.Where(name => name.Contains("layers.2.mlp.down", StringComparison.Ordinal)))
+        {
+            // AdamW moves an element by at most the learning rate a step, so a wrong sign everywhere would show as 2 x 9 x 1e-3.
+            var difference = exact[name].Zip(rounded[name], (a, b) => Math.Abs(a - b)).Average();
+            Assert.InRange(difference, 1e-9, 3e-3);
+        }
+    }
+
+    [Fact]
+    public void LayerwisePass_StreamedModel_ScoresAndSamplesTheSameBits()
+    {
+        using var scope = NewDisposeScope();
+        using var checkpoint = Checkpoint.Open(TinyCheckpoint.Write(_folder.At("source"), shards: 3));
+        using var weights = checkpoint.LoadWeights(float32, CPU);
+        using var streamed = new StreamedWeights(checkpoint, float32, CPU);
+        var (resident, other) = (new CausalLM(checkpoint.Config, weights), new CausalLM(checkpoint.Config, streamed));
+        List<ScoredSequence> texts = [.. Enumerable.Range(3, 20).Select(n => new ScoredSequence([.. Enumerable.Range(0, n).Select(i => (i * 37 + n) % 250)], 1))];
+
+        var expected = TokenLikelihoods.Compute(resident, texts, 0, tokensPerBatch: 40);
+        var actual = TokenLikelihoods.Compute(other, texts, 0, tokensPerBatch: 40);
+        Assert.Equal(expected.SelectMany(score => score.LogProbabilities), actual.SelectMany(score => score.LogProbabilities));
+
+        int[][] tokens = [.. texts.Select(text => text.Tokens)];
+        var states = ActivationSampler.LastTokenStates(resident, tokens, 0, TinyCheckpoint.Layers - 1, 0);
+        foreach (var (a, b) in states.Zip(ActivationSampler.LastTokenStates(other, tokens, 0, TinyCheckpoint.Layers - 1, 0))) Assert.True(a.equal(b).all().item<bool>());
+
+        // One greedy continuation goes through the streamed layers token by token.
+        Assert.Equal(Generate(resident), Generate(other));
+        static float[] Generate(CausalLM model)
+        {
+            using var noGrad = no_grad();
+            using var context = model.Causal(5);
+            return model.Logits(tensor(new long[] { 1, 2, 3, 4, 5 }, [1, 5]), context).data<float>().ToArray();
+        }
+    }
+
+    [Fact]
+    public void MemoryPlan_ChoosesTheFastestWayThatFits()
+    {
+        // Shapes of a 7B model: 32 layers, width 4096; three down projections of layers 5 to 7 are trained in bfloat16.
+        var shape = TinyCheckpoint.Config();
+        foreach (var (key, value) in new (string, int)[] { ("hidden_size", 4096), ("intermediate_size", 14336), ("num_hidden_layers", 32), ("num_attention_heads", 32), ("num_key_value_heads", 8), ("vocab_size", 32000) }) shape[key] = value;
+        var folder = _folder.At("shape");
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "config.json"), shape.ToJsonString());
+        var model = ModelConfig.Load(folder);
+        var compute = new ComputeOptions(CPU, bfloat16, "");
+        TokenBatch[] batches = [.. Enumerable.Repeat(new TokenBatch([.. Enumerable.Range(0, 4).Select(i => Enumerable.Repeat(i + 1, 512).ToArray())], 0), 8)];
+        MemoryPlan Plan(long limit) => MemoryPlan.Make(
+            Presets.Falcon with { Layers = new LayerConfig { Target = 7, Trained = 3, Parameters = ["mlp.down_proj"] }, Engine = new EngineConfig { MemoryLimit = limit } },
+            model, compute, 7, wholeModel: false, batches, available: 64L << 30, freeDisk: 100L << 30);
+
+        Assert.True(Plan(16L << 30) is { Streamed: false, StateInFile: false, Cached: true });
+        Assert.True(Plan(8_000_000_000) is { Streamed: true, StateInFile: false });
+        Assert.True(Plan(4_000_000_000) is { Streamed: true, StateInFile: true });
+        Assert.Contains("--memory-limit", Assert.Throws<UserInputException>(() => Plan(1L << 30)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void RunRecord_StatesThePeak()
+    {
+        Run("run", new EngineConfig());
+        using var record = JsonDocument.Parse(File.ReadAllText(_folder.At("run", "run.json")));
+        Assert.True(record.RootElement.GetProperty("peakBytes").GetInt64() > 10_000_000);
+    }
+
+    private sealed class StopAtStep(int step, CancellationTokenSource stop) : IRunLog
+    {
+        public void Information(string message) { }
+
+        public void Warning(string message) { }
+
+        public void Progress(string activity, int done, int total, string? detail = null)
+        {
+            if (activity == "unlearning" && done == step) stop.Cancel();
+        }
+    }
+}
