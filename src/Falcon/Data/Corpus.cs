@@ -6,7 +6,7 @@ namespace Falcon.Data;
 /// Reads forget, retain and evaluation texts. What a file holds is told by its extension and its fields; see the remarks.
 /// </summary>
 /// <remarks>
-/// <para>Files: <c>.jsonl</c> (one object a line), <c>.json</c> (an array of objects or of strings), <c>.csv</c> (RFC 4180, comma, header line),
+/// <para>Files: <c>.jsonl</c> (one object a line), <c>.json</c> (an array of objects or of strings, or one object a line), <c>.csv</c> (RFC 4180, comma, header line),
 /// <c>.parquet</c> and <c>.txt</c>. Text is UTF-8; a byte order mark and CR LF line ends are accepted; blank lines of a <c>.jsonl</c> mean nothing.</para>
 /// <para>A <c>.txt</c> file holds one text a line, unless a blank line stands between two lines that are not blank:
 /// then blank lines separate the texts, and the lines of one text are joined by a line feed.</para>
@@ -38,7 +38,7 @@ public static class Corpus
         var rows = Path.GetExtension(path).ToLowerInvariant() switch
         {
             ".jsonl" => JsonRows.ReadLines(path),
-            ".json" => JsonRows.ReadArray(path),
+            ".json" => JsonRows.ReadArrayOrLines(path),
             ".csv" => CsvRows.Read(path),
             ".parquet" => ParquetRows.Read(path),
             ".txt" => null,

@@ -23,6 +23,24 @@ internal static class JsonRows
         }
     }
 
+    /// <summary>A <c>.json</c> file: an array of records, or, as the Hugging Face hub also names them, one object a line.</summary>
+    public static IEnumerable<CorpusRow> ReadArrayOrLines(string path) => HoldsLines(path) ? ReadLines(path) : ReadArray(path);
+
+    /// <summary>Whether the first line that is not blank is one whole object.</summary>
+    private static bool HoldsLines(string path)
+    {
+        var first = Utf8Lines.Read(path).Select(line => line.Text).FirstOrDefault(text => !string.IsNullOrWhiteSpace(text));
+        if (first is null || !first.AsSpan().TrimStart().StartsWith("{")) return false;
+        try
+        {
+            return JsonElement.Parse(first, Options).ValueKind == JsonValueKind.Object;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
     private static JsonElement ParseLine(string path, string text, int line)
     {
         try

@@ -36,6 +36,13 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
     public static IReadOnlyList<AnswerScores> Compute(
         CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records, Action<int, int>? progress = null, CancellationToken cancellation = default)
     {
+        var sequences = Sequences(tokenizer, template, records);
+        return Of(records, TokenLikelihoods.Compute(model, sequences, tokenizer.PadId ?? 0, progress: done => progress?.Invoke(done, sequences.Count), cancellation: cancellation));
+    }
+
+    /// <summary>The texts behind the scores of records: for each the answer, the paraphrase where there is one, the wrong answers.</summary>
+    internal static IReadOnlyList<ScoredSequence> Sequences(HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records)
+    {
         List<ScoredSequence> sequences = [];
         foreach (var record in records)
         {
@@ -45,7 +52,12 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
             sequences.AddRange(WrongAnswers(record).Select(answer => Sequence(tokenizer, template, prompt, template.Completion(answer))));
         }
 
-        var scores = TokenLikelihoods.Compute(model, sequences, tokenizer.PadId ?? 0, progress: done => progress?.Invoke(done, sequences.Count), cancellation: cancellation);
+        return sequences;
+    }
+
+    /// <summary>The scores of records from those of their <see cref="Sequences"/>.</summary>
+    internal static IReadOnlyList<AnswerScores> Of(IReadOnlyList<CorpusRecord> records, IReadOnlyList<TokenScores> scores)
+    {
         List<AnswerScores> results = [];
         var next = 0;
         foreach (var record in records)

@@ -29,6 +29,18 @@ public sealed record EvaluationResult(
     IReadOnlyList<SuiteMeasurement> Measurements,
     IReadOnlyList<SuiteMeasurement> ReferenceMeasurements)
 {
+    /// <summary>Where <see cref="Template"/> comes from: <c>default</c>, the configuration of the run that made the model, or <c>--set</c>.</summary>
+    public string TemplateSource { get; init; } = "default";
+
+    /// <summary>What makes the numbers doubtful: constant or empty answers, a model like the one before, nothing to forget.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>The model before unlearning; null where it was not given.</summary>
+    public EvaluatedModel? Before { get; init; }
+
+    /// <summary>What was measured on the model before unlearning; empty without one.</summary>
+    public IReadOnlyList<SuiteMeasurement> BeforeMeasurements { get; init; } = [];
+
     /// <summary>Reads a result file.</summary>
     /// <exception cref="UserInputException">There is no such file, or it is not a result of evaluate.</exception>
     public static EvaluationResult Read(string path)
@@ -78,4 +90,8 @@ public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<Fi
 /// <param name="Metrics">The metrics.</param>
 /// <param name="Examples">Values of single examples that comparisons need, such as the truth ratios of the forget set.</param>
 public sealed record SuiteMeasurement(
-    string Suite, string Model, string Task, string Engine, IReadOnlyDictionary<string, MetricValue> Metrics, IReadOnlyDictionary<string, IReadOnlyList<double>> Examples);
+    string Suite, string Model, string Task, string Engine, IReadOnlyDictionary<string, MetricValue> Metrics, IReadOnlyDictionary<string, IReadOnlyList<double>> Examples)
+{
+    /// <summary>What looks wrong in the model's answers.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+}

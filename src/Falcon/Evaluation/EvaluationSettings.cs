@@ -11,7 +11,7 @@ namespace Falcon.Evaluation;
 /// <param name="Out">Result file.</param>
 public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suites, string? Data, string? Reference, string Out)
 {
-    /// <summary>Which forget set of TOFU, such as <c>forget10</c>; null takes the largest that is there.</summary>
+    /// <summary>tofu, privacy, leak: which forget set, such as <c>forget10</c>; null takes the largest that is there.</summary>
     public string? ForgetSplit { get; init; }
 
     /// <summary>ROUGE samples, limit of new tokens, seed of the intervals.</summary>
@@ -20,8 +20,29 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary>Longest window of the perplexity in tokens; null for the model's max_position_embeddings.</summary>
     public int? MaxLength { get; init; }
 
-    /// <summary>How question and answer become text.</summary>
-    public PromptTemplate Template { get; init; } = new();
+    /// <summary>How question and answer become text; null takes the template of the run that made the model (<see cref="RunTemplate"/>), else the default.</summary>
+    public PromptTemplate? Template { get; init; }
+
+    /// <summary>Where the template comes from, for the result; null where <see cref="Template"/> is null.</summary>
+    public string? TemplateSource { get; init; }
+
+    /// <summary>The model before unlearning, as a directory, which is measured too, or as a result file: only to warn where nothing changed or there was nothing to forget. Null for none.</summary>
+    public string? Before { get; init; }
+
+    /// <summary>mmlu: solved questions before each question, the first of the development split; the harness's default is 0, leaderboards use 5.</summary>
+    public int Shots { get; init; }
+
+    /// <summary>mmlu, wmdp: whether full answers are scored beside letters.</summary>
+    public bool FullAnswers { get; init; } = true;
+
+    /// <summary>leak: answers drawn for each question.</summary>
+    public int LeakSamples { get; init; } = 16;
+
+    /// <summary>leak: temperature of the sampling, above 0.</summary>
+    public double LeakTemperature { get; init; } = 1;
+
+    /// <summary>The template in use; <see cref="EvaluateRun.Execute"/> has chosen it when a suite asks.</summary>
+    internal PromptTemplate ChosenTemplate => Template ?? new();
 
     /// <summary><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; init; } = "auto";

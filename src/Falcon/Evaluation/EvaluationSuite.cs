@@ -1,17 +1,16 @@
 using Falcon.Data;
-using Falcon.Models;
 using Falcon.Runtime;
-using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;
-
-/// <summary>A model ready to be measured.</summary>
-internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer);
 
 /// <summary>What a suite measured.</summary>
 /// <param name="Metrics">Metrics by name.</param>
 /// <param name="Examples">Values of single examples that comparisons need.</param>
-internal sealed record SuiteValues(Dictionary<string, MetricValue> Metrics, Dictionary<string, IReadOnlyList<double>> Examples);
+internal sealed record SuiteValues(Dictionary<string, MetricValue> Metrics, Dictionary<string, IReadOnlyList<double>> Examples)
+{
+    /// <summary>What looks wrong in the model's answers, such as the same answer to every question.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+}
 
 /// <summary>A suite whose data files are found.</summary>
 /// <param name="name">Name on the command line.</param>
@@ -30,6 +29,18 @@ internal abstract class EvaluationSuite(string name, IReadOnlyList<string> files
 
     /// <summary>The settings that change this suite's numbers, as text.</summary>
     public abstract string SettingsText { get; }
+
+    /// <summary>Whether a metric tells what is known of the forget set, and so is better the closer it is to a model that never saw it.</summary>
+    public virtual bool IsOfForgetSet(string metric) => false;
+
+    /// <summary>Metrics that need the values of single examples of this model and of a reference (null without one).</summary>
+    /// <param name="measured">The model's values.</param>
+    /// <param name="reference">The reference's.</param>
+    /// <param name="referenceName">What the reference is called in definitions.</param>
+    public virtual IEnumerable<(string Name, MetricValue Value)> Compare(SuiteMeasurement measured, SuiteMeasurement? reference, string referenceName) => [];
+
+    /// <summary>The value of a metric for a model that knows nothing of the forget set, where the metric has such a value; a start model at it had nothing to forget.</summary>
+    public virtual double? Ignorance(string metric) => null;
 
     /// <summary>Measures a model.</summary>
     public abstract SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation);

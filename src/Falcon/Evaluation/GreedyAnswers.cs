@@ -25,15 +25,16 @@ public static class GreedyAnswers
         int maxNewTokens = DefaultMaxNewTokens, Action<int, int>? progress = null, CancellationToken cancellation = default)
     {
         var prompts = questions.Select(question => PromptTokens(tokenizer, template.Prompt(question))).ToList();
-        HashSet<int> stops = [.. model.Config.EosTokenIds];
-        if (tokenizer.EosId is { } end) stops.Add(end);
         var answers = Generation.Continue(
-            model, prompts, new GenerationSettings(maxNewTokens), stops, tokenizer.PadId ?? 0, done => progress?.Invoke(done, prompts.Count), cancellation);
+            model, prompts, new GenerationSettings(maxNewTokens), StopIds(model, tokenizer), tokenizer.PadId ?? 0, done => progress?.Invoke(done, prompts.Count), cancellation);
         return [.. answers.Select(tokens => tokenizer.Decode(tokens, skipSpecialTokens: true).Trim())];
     }
 
+    /// <summary>The tokens that end an answer.</summary>
+    internal static HashSet<int> StopIds(CausalLM model, HfTokenizer tokenizer) => [.. model.Config.EosTokenIds, .. tokenizer.EosId is { } end ? [end] : Array.Empty<int>()];
+
     /// <summary>The prompt as tokens, without an end-of-text token that the tokenizer may put after every text.</summary>
-    private static int[] PromptTokens(HfTokenizer tokenizer, string prompt)
+    internal static int[] PromptTokens(HfTokenizer tokenizer, string prompt)
     {
         var tokens = tokenizer.Encode(prompt);
         var closed = tokens.Length > 1 && tokens[^1] == tokenizer.EosId && !prompt.EndsWith(tokenizer.EosToken!, StringComparison.Ordinal);

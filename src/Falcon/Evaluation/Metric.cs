@@ -9,6 +9,10 @@ internal static class Metric
 
     public const string Lower = "lower";
 
+    public const string CloserToZero = "closer to 0";
+
+    public const string CloserToHalf = "closer to 0.5";
+
     /// <summary>A mean with its bootstrap interval.</summary>
     public static MetricValue Mean(IReadOnlyList<double> values, string direction, long seed, string definition)
     {

@@ -30,13 +30,34 @@ public static class MultipleChoicePrompt
     /// <param name="subset"><c>bio</c>, <c>chem</c> or <c>cyber</c>.</param>
     /// <param name="question">The question to answer.</param>
     /// <exception cref="ArgumentException">Another subset.</exception>
-    public static string Wmdp(string subset, MultipleChoiceQuestion question) => Build(subset switch
+    public static string Wmdp(string subset, MultipleChoiceQuestion question) => Build(WmdpSubject(subset), question, []);
+
+    /// <summary>The prompt before full answers, as the harness's task <c>mmlu_continuation</c> has it: the questions without their choices.</summary>
+    /// <param name="subject">What the questions are about, in words; null leaves the description out.</param>
+    /// <param name="question">The question to answer.</param>
+    /// <param name="shots">Solved questions put before it.</param>
+    public static string Continuation(string? subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
+    {
+        var prompt = new StringBuilder(subject is null ? "" : $"The following are questions (with answers) about {subject}.\n\n");
+        foreach (var shot in shots) prompt.Append("Question: ").Append(PythonText.StripSpan(shot.Question)).Append("\nAnswer: ").Append(shot.Choices[shot.Answer]).Append("\n\n");
+        return prompt.Append("Question: ").Append(PythonText.StripSpan(question.Question)).Append("\nAnswer:").ToString();
+    }
+
+    /// <summary>The prompt before letters for questions of no benchmark: no description, any number of choices up to 26.</summary>
+    internal static string Bare(MultipleChoiceQuestion question)
+    {
+        var prompt = new StringBuilder().Append(PythonText.StripSpan(question.Question)).Append('\n');
+        for (var i = 0; i < question.Choices.Count; i++) prompt.Append((char)('A' + i)).Append(". ").Append(question.Choices[i]).Append('\n');
+        return prompt.Append("Answer:").ToString();
+    }
+
+    internal static string WmdpSubject(string subset) => subset switch
     {
         "bio" => "biology",
         "chem" => "chemistry",
         "cyber" => "cybersecurity",
         _ => throw new ArgumentException($"WMDP has the subsets bio, chem and cyber, not '{subset}'", nameof(subset)),
-    }, question, []);
+    };
 
     private static string Build(string subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
     {

@@ -32,7 +32,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
         List<(string Scored, string Counted)> texts = [.. Files.SelectMany(file => Texts(file, log))];
         if (texts.Count == 0) throw new UserInputException($"{string.Join(", ", Files)}: no record is a plain text, which the suite {SuiteName} needs. Name other data with --data.");
         if (loaded.Tokenizer is { BosId: null, EosId: null }) throw new UserInputException("the tokenizer names neither bos_token nor eos_token; perplexity needs one to predict the first token from. Add it to tokenizer_config.json.");
-        var values = TextPerplexity.Measure(loaded.Model, loaded.Tokenizer, texts, Settings.MaxLength, Settings.Questions.Seed, log, cancellation);
+        var values = TextPerplexity.Measure(loaded, texts, Settings.MaxLength, Settings.Questions.Seed, log, cancellation);
         return new SuiteValues(
             new() { ["word_perplexity"] = values.Word, ["byte_perplexity"] = values.Byte, ["bits_per_byte"] = values.BitsPerByte, ["token_perplexity"] = values.Token }, []);
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation;
@@ -18,13 +19,17 @@ internal sealed class QuestionAnswerSuite : EvaluationSuite
     public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
     {
         var sets = ReadRecords(record => record is { Question: not null, Answer: not null }, "a question with an answer", log);
+        List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
+        var scored = AnswerScores.Of(all, loaded.Score(AnswerScores.Sequences(loaded.Tokenizer, Settings.ChosenTemplate, all), $"{SuiteName}, likelihoods", log, cancellation));
+        List<(string File, IReadOnlyList<CorpusRecord> Records)> asked = [.. sets.Select(set => (set.File, QuestionMetrics.EvenlySpaced(set.Records, Settings.Questions.RougeSamples)))];
+        var answers = loaded.GreedyTexts([.. asked.SelectMany(set => set.Records).Select(record => Settings.ChosenTemplate.Prompt(record))], Settings.Questions.MaxNewTokens, $"{SuiteName}, answers", log, cancellation);
         List<(string, IReadOnlyList<AnswerScores>)> scores = [];
         List<(string, IReadOnlyList<double>)> recalls = [];
-        foreach (var (file, records) in sets)
+        var (next, nextAnswer) = (0, 0);
+        foreach (var ((file, records), (_, questions)) in sets.Zip(asked))
         {
-            var name = Path.GetFileName(file);
-            scores.Add((file, QuestionMetrics.Scores(loaded.Model, loaded.Tokenizer, Settings.Template, records, log, $"{SuiteName} {name}, likelihoods", cancellation)));
-            recalls.Add((file, QuestionMetrics.RougeLRecalls(loaded.Model, loaded.Tokenizer, Settings.Template, records, Settings.Questions, log, $"{SuiteName} {name}, answers", cancellation)));
+            scores.Add((file, [.. records.Select(_ => scored[next++])]));
+            recalls.Add((file, [.. questions.Select(record => Rouge.LongestCommonSubsequence(record.Answer!, answers[nextAnswer++], stem: true).Recall)]));
         }
 
         Dictionary<string, MetricValue> metrics = [];
@@ -32,6 +37,6 @@ internal sealed class QuestionAnswerSuite : EvaluationSuite
         AddPerFile(metrics, recalls, "Q_A_ROUGE", set => Metric.Mean(
             set, Metric.Higher, Settings.Questions.Seed,
             string.Create(CultureInfo.InvariantCulture, $"mean ROUGE-L recall (Porter-stemmed) of the greedy answer of up to {Settings.Questions.MaxNewTokens} tokens against the true answer, over {set.Count} evenly spaced questions")));
-        return new SuiteValues(metrics, []);
+        return new SuiteValues(metrics, []) { Warnings = [.. AnswerGuards.OfTexts(SuiteName, [.. answers])] };
     }
 }

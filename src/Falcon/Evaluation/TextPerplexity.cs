@@ -29,10 +29,14 @@ public static class TextPerplexity
 
     /// <summary>The same where words and bytes are counted on another form of the text (WikiText is scored detokenised and counted as it stands).</summary>
     internal static TextPerplexityValues Measure(
-        CausalLM model, HfTokenizer tokenizer, IReadOnlyList<(string Scored, string Counted)> texts, int? maxLength, long seed, IRunLog? log, CancellationToken cancellation)
+        CausalLM model, HfTokenizer tokenizer, IReadOnlyList<(string Scored, string Counted)> texts, int? maxLength, long seed, IRunLog? log, CancellationToken cancellation) =>
+        Measure(new LoadedModel(model, tokenizer), texts, maxLength, seed, log ?? SilentRunLog.Instance, cancellation);
+
+    internal static TextPerplexityValues Measure(LoadedModel loaded, IReadOnlyList<(string Scored, string Counted)> texts, int? maxLength, long seed, IRunLog log, CancellationToken cancellation)
     {
+        var (model, tokenizer) = loaded;
         if (texts.Count == 0) throw new ArgumentException("a perplexity needs at least one text", nameof(texts));
-        var prefix = tokenizer.BosId ?? tokenizer.EosId ?? throw new ArgumentException("the tokenizer names neither a beginning nor an end of sequence to predict the first token from", nameof(tokenizer));
+        var prefix = tokenizer.BosId ?? tokenizer.EosId ?? throw new ArgumentException("the tokenizer names neither a beginning nor an end of sequence to predict the first token from", nameof(loaded));
         var limit = Math.Min(maxLength ?? int.MaxValue, model.Config.MaxPositions);
         List<ScoredSequence> windows = [];
         var textOfWindow = new List<int>();
@@ -48,7 +52,7 @@ public static class TextPerplexity
             }
         }
 
-        var scores = TokenLikelihoods.Compute(model, windows, tokenizer.PadId ?? 0, progress: done => log?.Progress("perplexity", done, windows.Count), cancellation: cancellation);
+        var scores = loaded.Score(windows, "perplexity", log, cancellation);
         var logLikelihoods = new double[texts.Count];
         for (var window = 0; window < windows.Count; window++) logLikelihoods[textOfWindow[window]] += scores[window].LogProbabilities.Sum();
         PageLikelihood[] pages = [.. texts.Select((text, i) => PageLikelihood.Of(text.Counted, logLikelihoods[i]))];

@@ -18,53 +18,86 @@ internal sealed partial class TofuSuite : EvaluationSuite
     private const string SuiteName = "tofu";
     private const string Needed = "forgetNN_perturbed.jsonl, retain_perturbed.jsonl, real_authors_perturbed.jsonl and world_facts_perturbed.jsonl";
 
-    private TofuSuite(IReadOnlyList<string> files, EvaluationSettings settings) : base(SuiteName, files, settings) { }
+    private readonly IReadOnlyList<(string Set, IReadOnlyList<string> Files)> _sets;
+
+    private TofuSuite(IReadOnlyList<(string Set, IReadOnlyList<string> Files)> sets, EvaluationSettings settings) : base(SuiteName, [.. sets.SelectMany(set => set.Files)], settings) => _sets = sets;
 
     public override string SettingsText => string.Create(CultureInfo.InvariantCulture, $"rouge {Settings.Questions.RougeSamples} of {Settings.Questions.MaxNewTokens} tokens");
 
     /// <summary>Metrics of the forget set: better when closer to a model that never saw it.</summary>
-    public static bool IsOfForgetSet(string metric) => metric.StartsWith("forget_", StringComparison.Ordinal) || metric is "extraction_strength" or "exact_memorization";
+    public override bool IsOfForgetSet(string metric) => metric.StartsWith("forget_", StringComparison.Ordinal) || metric is "extraction_strength" or "exact_memorization";
+
+    public override double? Ignorance(string metric) => metric switch { "forget_Q_A_Prob" or "extraction_strength" => 0.1, "forget_Q_A_ROUGE" => 0.3, _ => null };
 
     public static TofuSuite Open(EvaluationSettings settings)
     {
         var directory = settings.DataOf(SuiteName, Needed);
         if (!Directory.Exists(directory)) throw new UserInputException($"{directory}: the suite {SuiteName} needs a directory with {Needed}.");
-        return new TofuSuite([ForgetFile(directory, settings.ForgetSplit), SetFile(directory, "retain"), SetFile(directory, "real_authors"), SetFile(directory, "world_facts")], settings);
+        return new TofuSuite([("forget", SetFiles(directory, settings.ForgetSplit ?? LargestForgetSet(directory))), .. new[] { ("retain", "retain"), ("ra", "real_authors"), ("wf", "world_facts") }.Select(set => (set.Item1, SetFiles(directory, set.Item2)))], settings);
     }
 
+    /// <summary>All sets in one likelihood pass and one generation pass.</summary>
     public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
     {
+        List<(string Set, IReadOnlyList<CorpusRecord> Records, IReadOnlyList<CorpusRecord> Asked)> sets = [];
+        foreach (var (set, files) in _sets)
+        {
+            List<CorpusRecord> records = [.. files.SelectMany(Read)];
+            sets.Add((set, records, QuestionMetrics.EvenlySpaced(records, Settings.Questions.RougeSamples)));
+        }
+
+        List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
+        var scores = AnswerScores.Of(all, loaded.Score(AnswerScores.Sequences(loaded.Tokenizer, Settings.ChosenTemplate, all), $"{SuiteName}, likelihoods", log, cancellation));
+        var answers = loaded.GreedyTexts([.. sets.SelectMany(set => set.Asked).Select(record => Settings.ChosenTemplate.Prompt(record))], Settings.Questions.MaxNewTokens, $"{SuiteName}, answers", log, cancellation);
+
         Dictionary<string, MetricValue> metrics = [];
-        SetValues[] sets =
-        [
-            MeasureSet("forget", Files[0], ranksOptions: false, loaded, metrics, log, cancellation),
-            MeasureSet("retain", Files[1], ranksOptions: false, loaded, metrics, log, cancellation),
-            MeasureSet("ra", Files[2], ranksOptions: true, loaded, metrics, log, cancellation),
-            MeasureSet("wf", Files[3], ranksOptions: true, loaded, metrics, log, cancellation),
-        ];
-        metrics.Add("model_utility", Utility(sets[1..]));
-        return new SuiteValues(metrics, new() { [ForgetTruthRatios] = sets[0].Ratios });
+        List<string> warnings = [];
+        List<SetValues> values = [];
+        var (scored, answered) = (0, 0);
+        foreach (var (set, records, asked) in sets)
+        {
+            List<string> texts = [.. answers.Skip(answered).Take(asked.Count)];
+            values.Add(MeasureSet(set, [.. scores.Skip(scored).Take(records.Count)], [.. asked.Zip(texts, (record, text) => Rouge.LongestCommonSubsequence(record.Answer!, text, stem: true).Recall)], metrics));
+            warnings.AddRange(AnswerGuards.OfTexts($"{SuiteName} {set}", texts));
+            (scored, answered) = (scored + records.Count, answered + asked.Count);
+        }
+
+        metrics.Add("model_utility", Utility([.. values.Skip(1)]));
+        return new SuiteValues(metrics, new() { [ForgetTruthRatios] = values[0].Ratios }) { Warnings = warnings };
+    }
+
+    private static IReadOnlyList<CorpusRecord> Read(string file)
+    {
+        var records = Corpus.Read(file);
+        return records.FirstOrDefault(record => record.Question is null || record.PerturbedAnswers.Count == 0) is { } incomplete
+            ? throw new UserInputException($"{file}, line {incomplete.Line}: a question with perturbed_answer is needed; take the published perturbed file.")
+            : records;
+    }
+
+    public override IEnumerable<(string Name, MetricValue Value)> Compare(SuiteMeasurement measured, SuiteMeasurement? reference, string referenceName)
+    {
+        if (reference is null) yield break;
+        var test = KolmogorovSmirnov.Test([.. measured.Examples[ForgetTruthRatios]], [.. reference.Examples[ForgetTruthRatios]]);
+        yield return ("forget_quality", new MetricValue(
+            test.PValue, null, null, Metric.Higher, 1, measured.Examples[ForgetTruthRatios].Count, $"p-value of the two-sided two-sample Kolmogorov-Smirnov test between the truth ratios of this model and of {referenceName} on the forget set; a p-value, so without an interval"));
+        yield return ("forget_ks_distance", new MetricValue(
+            test.Statistic, null, null, Metric.Lower, 0, measured.Examples[ForgetTruthRatios].Count, $"largest distance between the distributions of the truth ratios of this model and of {referenceName} (the statistic behind forget_quality)"));
     }
 
     /// <summary>The values of a set's examples that are combined later.</summary>
     private sealed record SetValues(double[] Probabilities, double[] Recalls, double[] Ratios, double[] RatioScores);
 
-    private SetValues MeasureSet(string set, string file, bool ranksOptions, LoadedModel loaded, Dictionary<string, MetricValue> metrics, IRunLog log, CancellationToken cancellation)
+    private SetValues MeasureSet(string set, IReadOnlyList<AnswerScores> scores, double[] recalls, Dictionary<string, MetricValue> metrics)
     {
-        var records = Corpus.Read(file);
-        if (records.FirstOrDefault(record => record.Question is null || record.PerturbedAnswers.Count == 0) is { } incomplete)
-            throw new UserInputException($"{file}, line {incomplete.Line}: a question with perturbed_answer is needed; take the published perturbed file.");
-        var scores = QuestionMetrics.Scores(loaded.Model, loaded.Tokenizer, Settings.Template, records, log, $"{SuiteName} {set}, likelihoods", cancellation);
-        var recalls = QuestionMetrics.RougeLRecalls(loaded.Model, loaded.Tokenizer, Settings.Template, records, Settings.Questions, log, $"{SuiteName} {set}, answers", cancellation);
-
         var isForget = set == "forget";
+        var ranksOptions = set is "ra" or "wf";
         var direction = isForget ? Metric.Lower : Metric.Higher;
         var seed = Settings.Questions.Seed;
         metrics.Add($"{set}_Q_A_Prob", QuestionMetrics.AnswerProbability(scores, seed) with { Direction = direction });
         double[] probabilities = [.. scores.Select(score => ranksOptions ? AnswerProbability.AmongOptions(Loss(score.Answer), Losses(score)) : AnswerScores.Probability(score.Answer))];
         if (ranksOptions)
             metrics.Add($"{set}_Q_A_Prob_normalised", Metric.Mean(probabilities, direction, seed, "mean over questions of p(answer) / (p(answer) + sum of p(wrong answers)), p = exp(mean token log-probability); this one enters model_utility"));
-        metrics.Add($"{set}_Q_A_ROUGE", QuestionMetrics.MeanRougeL(recalls, records.Count, Settings.Questions) with { Direction = direction });
+        metrics.Add($"{set}_Q_A_ROUGE", QuestionMetrics.MeanRougeL(recalls, scores.Count, Settings.Questions) with { Direction = direction });
 
         double[] ratios = [.. scores.Select(score => TruthRatio.Ratio(Definition, Loss(score.Paraphrase ?? score.Answer), Losses(score)))];
         double[] ratioScores = [.. ratios.Select(ratio => isForget ? TruthRatio.ForgetScore(Definition, ratio) : TruthRatio.RetainScore(Definition, ratio))];
@@ -74,19 +107,8 @@ internal sealed partial class TofuSuite : EvaluationSuite
 
         metrics.Add($"{set}_mc_acc", QuestionMetrics.MultipleChoice(scores) with { Direction = direction });
         if (scores.All(score => score.Paraphrase is not null)) metrics.Add($"{set}_para_mc_acc", QuestionMetrics.MultipleChoice(scores, paraphrased: true) with { Direction = direction });
-        if (isForget) AddMemorization(scores, metrics);
+        if (isForget) MemorizationSuite.AddMetrics(metrics, [.. scores.Select(score => score.AnswerHits.SkipLast(1).ToArray())], seed); // the published code leaves out the last token, the end of text
         return new SetValues(probabilities, recalls, ratios, ratioScores);
-    }
-
-    private void AddMemorization(IReadOnlyList<AnswerScores> scores, Dictionary<string, MetricValue> metrics)
-    {
-        // The published code leaves out the last token, the end of text.
-        bool[][] hits = [.. scores.Select(score => score.AnswerHits.SkipLast(1).ToArray())];
-        metrics.Add("extraction_strength", Metric.Mean(
-            [.. hits.Select(hit => Memorization.ExtractionStrength(hit))], Metric.Lower, Settings.Questions.Seed, "mean of 1 - k/n, k the first token of the answer from which on greedy prediction is right to the end"));
-        double[] exact = [.. hits.Select(hit => Memorization.ExactMemorization(hit)).OfType<double>()];
-        if (exact.Length > 0)
-            metrics.Add("exact_memorization", Metric.Mean(exact, Metric.Lower, Settings.Questions.Seed, "mean share of the answer's tokens that are the most likely ones given the true tokens before them"));
     }
 
     /// <summary>Harmonic mean of the nine means; the bootstrap draws each set's questions, and those answered for ROUGE, by themselves.</summary>
@@ -108,18 +130,18 @@ internal sealed partial class TofuSuite : EvaluationSuite
 
     private static double[] Losses(AnswerScores scores) => [.. scores.Wrong.Select(Loss)];
 
-    private static string ForgetFile(string directory, string? split)
+    private static string LargestForgetSet(string directory)
     {
-        if (split is not null) return SetFile(directory, split);
-        var largest = Directory.EnumerateFiles(directory).Where(path => ForgetName().IsMatch(Path.GetFileName(path)))
-            .MaxBy(path => int.Parse(ForgetName().Match(Path.GetFileName(path)).Groups[1].Value, CultureInfo.InvariantCulture));
-        return largest ?? throw new UserInputException($"{directory}: the directory holds no forgetNN_perturbed.jsonl (.json, .parquet); the suite {SuiteName} needs {Needed}.");
+        var names = Directory.EnumerateFileSystemEntries(directory).Select(path => ForgetName().Match(Path.GetFileName(path))).Where(match => match.Success).ToList();
+        return names.Count > 0
+            ? names.MaxBy(match => int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture))!.Groups[1].Value
+            : throw new UserInputException($"{directory}: the directory holds no forgetNN_perturbed.jsonl (.json, .parquet); the suite {SuiteName} needs {Needed}.");
     }
 
-    private static string SetFile(string directory, string set) =>
-        RecordExtensions.Select(extension => Path.Combine(directory, $"{set}_perturbed{extension}")).FirstOrDefault(File.Exists)
-        ?? throw new UserInputException($"{directory}: {set}_perturbed.jsonl (.json, .parquet) is not there; the suite {SuiteName} needs {Needed}.");
+    private static IReadOnlyList<string> SetFiles(string directory, string set) => PublishedFiles.First(directory, [$"{set}_perturbed", $"{set}_perturbed/train"]) is { Count: > 0 } files
+        ? files
+        : throw new UserInputException($"{directory}: {set}_perturbed.jsonl (.json, .parquet, or a folder of that name) is not there; the suite {SuiteName} needs {Needed}.");
 
-    [GeneratedRegex(@"^forget(\d{1,4})_perturbed\.(jsonl|json|csv|parquet)$")]
+    [GeneratedRegex(@"^(forget(\d{1,4}))_perturbed(?:\.(?:jsonl|json|csv|parquet))?$")]
     private static partial Regex ForgetName();
 }

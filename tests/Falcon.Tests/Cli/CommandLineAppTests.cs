@@ -36,7 +36,7 @@ public sealed class CommandLineAppTests : IDisposable
     [InlineData("analyze --model m --forget a --retain r --layers 5-2 --out o", "falcon analyze: --layers is '5-2', it must be a range of layers such as 2-5 (see 'falcon analyze --help')")]
     [InlineData("unlearn --model m --forget a --retain r --set rate --out o", "falcon unlearn: --set is 'rate', it must be key=value (see 'falcon unlearn --help')")]
     [InlineData("unlearn --model m --forget a --retain r --layer first --out o", "falcon unlearn: --layer is 'first', it must be auto or a number from 0 (see 'falcon unlearn --help')")]
-    [InlineData("evaluate --model m --suite tofu,bogus --out o", "falcon evaluate: --suite has 'bogus', known are tofu, mcq, perplexity, qa (see 'falcon evaluate --help')")]
+    [InlineData("evaluate --model m --suite tofu,bogus --out o", "falcon evaluate: --suite has 'bogus', known are tofu, muse, wmdp, mmlu, mcq, memorization, privacy, leak, perplexity, qa (see 'falcon evaluate --help')")]
     public void Run_WrongArguments_ExitCode2AndOneLine(string line, string expected)
     {
         Assert.Equal(2, Run(line.Split(' ')));

@@ -67,7 +67,8 @@ public sealed class CorpusErrorTests : IDisposable
     public void Read_FaultyJsonLines_NamesLineFieldAndRemedy(string text, string expected) => Assert.Equal(expected, Message(Write("a.jsonl", text)));
 
     [Theory]
-    [InlineData("{\"text\":\"a\"}", "a.json: the file must hold a JSON array of records; put the records in [ ], or use .jsonl with one object a line.")]
+    [InlineData("{\"text\":\n\"a\"}", "a.json: the file must hold a JSON array of records; put the records in [ ], or use .jsonl with one object a line.")]
+    [InlineData("{\"text\":\"a\"}\n{\"text\":", "a.json, line 2: not valid JSON at byte 9 of the line; every line must be one complete JSON object.")]
     [InlineData("[\n{\"text\":\"a\"},\n{\"text\" \"b\"}]", "a.json, line 3: not valid JSON at byte 9 of the line; the file must hold one JSON array; were it one object a line, name it .jsonl.")]
     [InlineData("[\n{\"text\":\"a\"}\n", "a.json, line 3: not valid JSON at byte 1 of the line; the file must hold one JSON array; were it one object a line, name it .jsonl.")]
     [InlineData("[\n{\"text\":\"a\",\n\"text\":\"b\"}]", "a.json, line 2: a field occurs twice in one record; remove one of them.")]

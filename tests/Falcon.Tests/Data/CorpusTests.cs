@@ -36,6 +36,13 @@ public sealed class CorpusTests : IDisposable
     }
 
     [Fact]
+    public void Read_JsonNamedFileOfLines_IsReadAsLines()
+    {
+        var records = Read("forget10.json", "{\"question\": \"q\", \"answer\": \"a\"}\n{\"question\": \"r\", \"answer\": \"b\"}\n");
+        Assert.Equal([("q", "a", 1), ("r", "b", 2)], records.Select(record => (record.Question, record.Answer, record.Line)));
+    }
+
+    [Fact]
     public void Read_JsonArrayOfObjectsAndStrings_GivesLineOfEachStart()
     {
         var records = Read("a.json", "[\n  {\"question\": \"q\",\n   \"answer\": \"a\"},\n  \"bare text\",\n  {\"text\": \"t\"}]\n");

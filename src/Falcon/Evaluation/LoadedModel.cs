@@ -1,0 +1,94 @@
+using System.Globalization;
+using Falcon.Models;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+
+namespace Falcon.Evaluation;
+
+/// <summary>A model ready to be measured. Suites ask it through two batched passes, which use what an interrupted run has left in the log of examples.</summary>
+/// <param name="Model">The whole model.</param>
+/// <param name="Tokenizer">Its tokenizer.</param>
+internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
+{
+    private const int AnswersAtATime = 64;
+
+    /// <summary>Where scored examples are kept; null for nowhere.</summary>
+    public ExampleLog? Log { get; init; }
+
+    /// <summary>What the kept examples depend on beside their own tokens.</summary>
+    public string Scope { get; init; } = "";
+
+    /// <summary>The one likelihood pass of a suite (<see cref="TokenLikelihoods"/>).</summary>
+    /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
+    public TokenScores[] Score(IReadOnlyList<ScoredSequence> sequences, string stage, IRunLog log, CancellationToken cancellation, bool distributions = false)
+    {
+        var results = new TokenScores[sequences.Count];
+        var kind = distributions ? "distributions" : "likelihoods";
+        var done = 0;
+        void Take(int[] batch, IEnumerable<TokenScores> scores)
+        {
+            foreach (var (index, score) in batch.Zip(scores)) results[index] = score;
+            log.Progress(stage, done += batch.Length, sequences.Count);
+        }
+
+        List<string> KeysOf(int[] batch) => this.KeysOf(kind, batch, i => [sequences[i].Start, .. sequences[i].Tokens]);
+        List<int[]> missing = [];
+        foreach (var batch in TokenLikelihoods.Batches(sequences))
+            if (Log?.FindAll(KeysOf(batch)) is { } found) Take(batch, found.Select(example => example.Scores()));
+            else missing.Add(batch);
+        TokenLikelihoods.Run(Model, sequences, missing, Tokenizer.PadId ?? 0, distributions, (batch, scores) =>
+        {
+            if (scores.SelectMany(score => score.LogProbabilities.Concat(score.Variances)).FirstOrDefault(value => !double.IsFinite(value), 0.0) is not 0.0 and var wrong)
+                throw new NumericalFailureException(string.Create(CultureInfo.InvariantCulture, $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs --dtype float32. Nothing was written."));
+            Log?.Append(scores.Zip(KeysOf(batch), (score, key) => LoggedExample.Of(key, score, distributions)));
+            Take(batch, scores);
+        }, cancellation);
+        return results;
+    }
+
+    /// <summary>
+    /// The one generation pass of a suite: answers to prompts of like length side by side, with cached keys and values. Sampling draws from a generator of its own in each batch,
+    /// seeded by (seed, batch), so a continued run draws what an undisturbed one would have drawn. A prompt that leaves no room for the answer loses its beginning.
+    /// </summary>
+    /// <returns>The new tokens of each prompt, without the end.</returns>
+    public int[][] Answer(IReadOnlyList<int[]> prompts, GenerationSettings settings, string stage, IRunLog log, CancellationToken cancellation)
+    {
+        var room = Math.Max(1, Model.Config.MaxPositions - settings.MaxNewTokens);
+        var cut = prompts.Count(prompt => prompt.Length > room);
+        if (cut > 0) log.Information($"{stage}: {cut} of {prompts.Count} prompts lose their beginning, because prompt and answer together exceed the model's {Model.Config.MaxPositions} positions");
+        List<int[]> fitting = [.. prompts.Select(prompt => prompt.Length > room ? prompt[^room..] : prompt)];
+        var stops = GreedyAnswers.StopIds(Model, Tokenizer);
+        var results = new int[prompts.Count][];
+        var kind = string.Create(CultureInfo.InvariantCulture, $"answers {settings.MaxNewTokens} {settings.Temperature} {settings.Seed}");
+        var (done, index) = (0, 0);
+        foreach (var batch in Enumerable.Range(0, fitting.Count).OrderBy(i => fitting[i].Length).ThenBy(i => i).Chunk(AnswersAtATime))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var keys = KeysOf(kind, batch, i => fitting[i]);
+            int[][] answers;
+            if (Log?.FindAll(keys) is { } found)
+            {
+                answers = [.. found.Select(example => example.Answer ?? [])];
+            }
+            else
+            {
+                var seeded = settings with { Seed = (long)Seeds.Derive((ulong)settings.Seed, "answers", index), BatchSize = batch.Length };
+                answers = Generation.Continue(Model, [.. batch.Select(i => fitting[i])], seeded, stops, Tokenizer.PadId ?? 0, cancellation: cancellation);
+                Log?.Append(answers.Zip(keys, (answer, key) => new LoggedExample(key) { Answer = answer }));
+            }
+
+            for (var row = 0; row < batch.Length; row++) results[batch[row]] = answers[row];
+            index++;
+            log.Progress(stage, done += batch.Length, fitting.Count);
+        }
+
+        return results;
+    }
+
+    /// <summary>Greedy answers as text, without special tokens and white space at the ends.</summary>
+    public IReadOnlyList<string> GreedyTexts(IReadOnlyList<string> prompts, int maxNewTokens, string stage, IRunLog log, CancellationToken cancellation) =>
+        [.. Answer([.. prompts.Select(prompt => GreedyAnswers.PromptTokens(Tokenizer, prompt))], new GenerationSettings(maxNewTokens), stage, log, cancellation)
+            .Select(tokens => Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim())];
+
+    private List<string> KeysOf(string kind, int[] batch, Func<int, int[]> tokens) => Log is null ? [] : [.. batch.Select(i => ExampleLog.KeyOf(Scope, kind, i, tokens(i)))];
+}
