@@ -28,7 +28,7 @@ public static class EngineTable
 
             How to read it: the step is the median after one warm-up step, each variant in processes of its own that take turns; the offset vector is timed apart and is not part of the step.
             "Predicted" is the ratio of operations (every matrix product and causal attention, forward and backward); a layer pass is the forward pass of one layer over one batch.
-            The peak is what the operating system counted for the process, loading included. The offset vectors are made from a matrix with singular values i^-0.75;
+            The peak is what the operating system counted for the process, loading included. The offset vectors are made from a matrix with singular values 1/i;
             the literal form is a float32 decomposition and up to 1000 rank-one updates, ours is float64, and where singular values lie close the literal form is the less exact one.
 
             """);

@@ -98,24 +98,10 @@ public sealed class OffsetVectors : IDisposable
         var (vector, diagnostics) = config.OffsetVector.Form switch
         {
             OffsetVectorForm.Official => PrincipalOffsetVector.Official(rows, PrincipalOffsetVector.SampleNoise(size, generator, rows.device)),
-            OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Linear(rows, PrincipalOffsetVector.SampleStart(size, generator, rows.device), Directions(rows, null, config.OffsetVector.Variance)),
-            _ => PrincipalOffsetVector.Random(rows, generator, Directions(rows, null, config.OffsetVector.Variance)),
+            OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Orthogonal(rows, PrincipalOffsetVector.SampleStart(size, generator, rows.device), config.OffsetVector.Variance),
+            _ => PrincipalOffsetVector.Random(rows, generator, energyShare: config.OffsetVector.Variance),
         };
         return (vector.MoveToOuterDisposeScope(), diagnostics);
-    }
-
-    /// <summary>The smallest number of leading directions that hold a share of the energy of the hidden states, and at most three quarters of all.</summary>
-    internal static int Directions(Tensor hidden, Tensor? mask, double share)
-    {
-        using var scope = NewDisposeScope();
-        var rows = TokenRows.Select(hidden, mask).to(float64);
-        var gram = rows.shape[0] < rows.shape[1] ? rows.matmul(rows.T) : rows.T.matmul(rows);
-        var energies = linalg.eigvalsh(gram).flip(0).clamp_min(0).cpu().data<double>().ToArray();
-        var total = energies.Sum();
-        double sum = 0;
-        var count = 0;
-        while (count < energies.Length && sum < share * total) sum += energies[count++];
-        return Math.Max(1, Math.Min(count, (int)hidden.shape[^1] * 3 / 4));
     }
 
     /// <summary>Releases the vectors.</summary>
