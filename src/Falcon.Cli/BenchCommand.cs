@@ -16,6 +16,7 @@ internal static class BenchCommand
         command.Add(MakeModel(start));
         command.Add(Engine(start));
         command.Add(EngineTrialVerb(start));
+        command.Add(BenchMethodsCommand.Create(start));
         return command;
     }
 

@@ -14,10 +14,11 @@ internal static class UnlearnCommand
         var command = new Verb(
             "unlearn", "Remove the knowledge of the forget files from a model and keep that of the retain files. Writes a run directory with config.json, environment.json, layers.json, metrics.jsonl, run.json and the new model in model/.",
             "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/first",
-            "unlearn --model models/my-model --forget a.jsonl,b.jsonl --retain retain.jsonl --preset paper --set optimizer.learningRate=1e-4 --out runs/second");
+            "unlearn --model models/my-model --forget a.jsonl,b.jsonl --retain retain.jsonl --preset paper --set optimizer.learningRate=1e-4 --out runs/second",
+            "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --method npo --set hyperParameters.beta=0.05 --out runs/third");
         var corpus = new CorpusOptions(command, required: false);
-        var preset = new Option<string?>("--preset") { Description = "falcon (default), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|paper|official" };
-        var method = new Option<string?>("--method") { Description = "Unlearning method; falcon is the only one so far.", HelpName = "falcon" };
+        var preset = new Option<string?>("--preset") { Description = "Of the method falcon: falcon (default), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|paper|official" };
+        var method = new Option<string?>("--method") { Description = $"Unlearning method: {string.Join(", ", MethodPresets.Names)}. Each has its published settings; --set hyperParameters.NAME=VALUE changes them.", HelpName = "NAME" };
         var layer = new Option<string?>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0; the default is the preset's.", HelpName = "auto|N" };
         var config = new Option<string?>("--config") { Description = "Run file (JSON with comments); options on the command line win over it.", HelpName = "FILE" };
         var set = new Option<string[]>("--set") { Description = "One setting of the configuration, such as optimizer.learningRate=1e-4; may be repeated.", HelpName = "key=value", Arity = ArgumentArity.OneOrMore };
@@ -29,7 +30,7 @@ internal static class UnlearnCommand
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
         preset.AcceptOneOf("falcon", "paper", "official");
-        method.AcceptOneOf("falcon");
+        method.AcceptOneOf([.. MethodPresets.Names]);
         engine.AcceptOneOf("shared", "plain");
         layer.Validators.Add(result =>
         {
@@ -52,7 +53,7 @@ internal static class UnlearnCommand
             using var session = start(parsed, common);
             var arguments = new UnlearnArguments(
                 parsed.GetValue(corpus.Model), Given(parsed.GetValue(corpus.Forget)), Given(parsed.GetValue(corpus.Retain)), parsed.GetValue(corpus.Field),
-                parsed.GetValue(preset), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
+                parsed.GetValue(preset), parsed.GetValue(method), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
                 parsed.GetRequiredValue(destination), parsed.GetValue(engine), parsed.GetValue(memoryLimit), parsed.GetValue(cacheMemory), parsed.GetValue(budget), parsed.GetValue(reference));
             return session.Finish(Execute(arguments, session), ScoreTable.Show);
         });
@@ -61,6 +62,16 @@ internal static class UnlearnCommand
 
     // 1% or 0.01; NaN for anything else.
     private static double Share(string text) => double.TryParse(text.EndsWith('%') ? text[..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? text.EndsWith('%') ? value / 100 : value : double.NaN;
+
+    // What --method and --preset name, or else the run file (or --set): the settings that the others are laid over.
+    private static UnlearnConfig Start(UnlearnArguments arguments)
+    {
+        var written = ConfigFile.Read<UnlearnConfig>(arguments.Config, arguments.Settings);
+        var method = arguments.Method ?? written.Method;
+        if (method == MethodPresets.Falcon) return UnlearnConfig.FromPreset(arguments.Preset ?? (written.Method == method ? written.Preset : Presets.Default));
+        if (arguments.Preset is { } preset) throw new UserInputException($"--preset {preset}: the presets falcon, paper and official are of the method falcon; leave it out with --method {method}.");
+        return MethodPresets.Of(method);
+    }
 
     private static string[]? Given(string[]? list) => list is { Length: > 0 } ? list : null;
 
@@ -73,9 +84,9 @@ internal static class UnlearnCommand
     /// <summary>The effective configuration: the preset, then the run file, then <c>--set</c>, then the options of the command line.</summary>
     internal static UnlearnConfig Configuration(UnlearnArguments arguments, int? seed)
     {
-        var named = arguments.Preset ?? (arguments.Config is { } path ? ConfigFile.Read<UnlearnConfig>(path, arguments.Settings).Preset : null);
-        var config = ConfigFile.Read(arguments.Config, arguments.Settings, UnlearnConfig.FromPreset(named ?? Presets.Default));
-        config = config with { Preset = named ?? Presets.Default, Model = arguments.Model ?? config.Model, Seed = (ulong?)seed ?? config.Seed };
+        var start = Start(arguments);
+        var config = ConfigFile.Read(arguments.Config, arguments.Settings, start) with { Method = start.Method, Preset = start.Preset };
+        config = config with { Model = arguments.Model ?? config.Model, Seed = (ulong?)seed ?? config.Seed };
         config = config with
         {
             Data = config.Data with
@@ -112,5 +123,5 @@ internal static class UnlearnCommand
 
 /// <summary>What was asked of <c>unlearn</c>; null where it was not given; <paramref name="Settings"/> are key=value as typed.</summary>
 internal sealed record UnlearnArguments(
-    string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Layer, string? Config,
+    string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Method, string? Layer, string? Config,
     IReadOnlyList<string> Settings, bool Resume, string Out, string? Engine = null, long? MemoryLimit = null, long? CacheMemory = null, string? UtilityBudget = null, string? Reference = null);

@@ -53,6 +53,16 @@ public enum GradientCombinationKind
     Sum,
 }
 
+/// <summary>Which layer is chosen when none is given.</summary>
+public enum LayerChoice
+{
+    /// <summary>The one with the lowest mutual information of forget and retain activations (paper, section 4.1).</summary>
+    LowestInformation,
+
+    /// <summary>The one with the highest; an ablation.</summary>
+    HighestInformation,
+}
+
 /// <summary>Which tokens of a forget text are pushed away.</summary>
 public enum ForgetTokens
 {
@@ -101,13 +111,19 @@ public sealed record DataConfig
 /// <summary>Where to intervene.</summary>
 public sealed record LayerConfig
 {
+    /// <summary>The value of <see cref="Parameters"/> that stands for every tensor of the model.</summary>
+    public const string WholeModel = "model";
+
     /// <summary>The layer whose output enters the losses (0-based); null chooses by mutual information.</summary>
     public int? Target { get; init; }
+
+    /// <summary>Which layer is chosen when <see cref="Target"/> is null.</summary>
+    public LayerChoice Choice { get; init; }
 
     /// <summary>How many layers are trained: the target and the ones right below it.</summary>
     public int Trained { get; init; } = 3;
 
-    /// <summary>The matrices that are trained, by name within a layer.</summary>
+    /// <summary>The matrices that are trained, by name within a layer; <c>all</c> for the seven of each layer, <c>model</c> for every tensor of the whole model.</summary>
     public IReadOnlyList<string> Parameters { get; init; } = ["mlp.down_proj"];
 
     /// <summary>Lowest and highest layer that the automatic choice looks at, as shares of the depth.</summary>
@@ -223,7 +239,10 @@ public sealed record OptimizerConfig
 /// <summary>Everything that decides an unlearning run; written with it and read back.</summary>
 public sealed record UnlearnConfig
 {
-    /// <summary>The preset that the values started from: falcon, paper or official.</summary>
+    /// <summary>The unlearning method, one of <see cref="MethodPresets.Names"/>.</summary>
+    public string Method { get; init; } = MethodPresets.Falcon;
+
+    /// <summary>The preset that the values started from: of FALCON falcon, paper or official, of any other method published.</summary>
     public string Preset { get; init; } = "falcon";
 
     /// <summary>The checkpoint directory.</summary>
@@ -240,6 +259,9 @@ public sealed record UnlearnConfig
 
     /// <summary>Losses.</summary>
     public LossConfig Loss { get; init; } = new();
+
+    /// <summary>Hyper-parameters of the methods other than FALCON.</summary>
+    public MethodConfig HyperParameters { get; init; } = new();
 
     /// <summary>Gradient combination.</summary>
     public CombinationConfig Combination { get; init; } = new();
@@ -291,7 +313,6 @@ public sealed record UnlearnConfig
             $"data.retain: {Data.Forget.Count} forget file(s) but {Data.Retain.Count} retain file(s); give one retain file for each forget file, in the same order, or one for all");
         Require(Data.BatchSize >= 1, "data.batchSize must be at least 1");
         Require(Data.MaxLength >= 2, "data.maxLength must be at least 2 tokens");
-        Require(Steps >= 1, "steps must be at least 1");
         Require(Layers.Trained >= 1, "layers.trained must be at least 1");
         Require(Layers.Target is null or >= 0, "layers.target must be a layer index from 0");
         Require(Layers.Parameters.Count > 0, "layers.parameters: name at least one matrix");
@@ -315,6 +336,7 @@ public sealed record UnlearnConfig
         Require(Evaluation.Samples >= 0, "evaluation.samples must not be negative");
         Require(Evaluation.Probes.All(probe => probe is { Name.Length: > 0, Data.Length: > 0 }), "evaluation.probes: each needs a name and a data file");
         Require(Evaluation.Probes.DistinctBy(probe => probe.Name).Count() == Evaluation.Probes.Count, "evaluation.probes: two have the same name");
+        faults.AddRange(MethodRules.Faults(this));
         if (faults.Count > 0) throw new UserInputException($"Wrong settings: {string.Join("; ", faults)}.");
     }
 }

@@ -13,6 +13,12 @@ public sealed class AnswerBatch(IReadOnlyList<int[]> texts, IReadOnlyList<int> a
 {
     private readonly TokenBatch _tokens = new(texts, padId);
 
+    /// <summary>Token ids of each text.</summary>
+    public IReadOnlyList<int[]> Texts => texts;
+
+    /// <summary>For each text the position of its last prompt token.</summary>
+    public IReadOnlyList<int> AnswerFrom => answerFrom;
+
     /// <summary>Logits [B, T, V] of a model in its compute dtype.</summary>
     public Tensor Logits(CausalLM model)
     {

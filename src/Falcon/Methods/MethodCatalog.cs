@@ -1,19 +1,40 @@
 using Falcon.Configuration;
+using Falcon.Runtime;
 
 namespace Falcon.Methods;
 
-/// <summary>Every unlearning method by its name in configuration and command line.</summary>
+/// <summary>Every unlearning method by its name in configuration and command line (<see cref="MethodPresets.Names"/>).</summary>
 public static class MethodCatalog
 {
-    /// <summary>The objective of the method that the configuration names.</summary>
+    /// <summary>The objective of the method that the configuration names; the caller owns it.</summary>
     /// <param name="inputs">What it is built from.</param>
-    public static Objective Build(MethodInputs inputs) => Falcon(inputs);
+    /// <exception cref="UserInputException">There is no such method, or the texts do not fit it.</exception>
+    public static Objective Build(MethodInputs inputs) => inputs.Config.Method switch
+    {
+        MethodPresets.Falcon => Falcon(inputs),
+        "grad-ascent" => new GradAscent(inputs),
+        "grad-diff" => new GradDiff(inputs),
+        "kl" => new KlMinimization(inputs),
+        "npo" => new Npo(inputs),
+        "simnpo" => new SimNpo(inputs),
+        "idk-dpo" => new IdkDpo(inputs),
+        "rmu" => new Rmu(inputs),
+        "adaptive-rmu" => new AdaptiveRmu(inputs),
+        "undial" => new Undial(inputs),
+        "wga" => new Wga(inputs),
+        "llmu" => new Llmu(inputs),
+        "scrub" => new Scrub(inputs),
+        "ssd" => new Ssd(inputs),
+        "task-vector" => new TaskVector(inputs),
+        "circuit-breakers" => new CircuitBreakers(inputs),
+        var unknown => throw new UserInputException($"--method {unknown}: not known; known are {string.Join(", ", MethodPresets.Names)}."),
+    };
 
     private static FalconMethod Falcon(MethodInputs inputs)
     {
-        var offsets = OffsetVectors.Make(inputs.Frozen, inputs.Target, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
+        var offsets = OffsetVectors.Make(inputs.Frozen, inputs.TargetLayer, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
         var loss = inputs.Config.Loss;
-        var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Frozen, inputs.Target, loss.BoundWidth);
+        var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Frozen, inputs.TargetLayer, loss.BoundWidth);
         return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens, bound: bound), offsets, loss, ForgetBound.Levels(inputs));
     }
 }

@@ -9,14 +9,14 @@ namespace Falcon.Methods;
 /// <param name="Config">Settings of the run.</param>
 /// <param name="Frozen">The unchanged model.</param>
 /// <param name="Trained">The parameters in training.</param>
-/// <param name="Target">The layer whose output enters the losses of methods that look at activations.</param>
+/// <param name="Target">The layer whose output enters the losses of methods that look at activations; null where the whole model is trained.</param>
 /// <param name="Topics">Forget domains with their retain sets.</param>
 /// <param name="Tokenizer">The model's tokenizer.</param>
 /// <param name="PadId">Padding id.</param>
 /// <param name="Log">Progress.</param>
 /// <param name="Cancellation">Stops the preparation.</param>
 public sealed record MethodInputs(
-    UnlearnConfig Config, CausalLM Frozen, TrainedParameters Trained, int Target, IReadOnlyList<TopicTexts> Topics, HfTokenizer Tokenizer, int PadId, IRunLog Log, CancellationToken Cancellation)
+    UnlearnConfig Config, CausalLM Frozen, TrainedParameters Trained, int? Target, IReadOnlyList<TopicTexts> Topics, HfTokenizer Tokenizer, int PadId, IRunLog Log, CancellationToken Cancellation)
 {
     /// <summary>The layers from the lowest trained to the target, where the frozen model is read layer by layer; null for the frozen model itself.</summary>
     public CausalLM? Suffix { get; init; }
@@ -25,5 +25,10 @@ public sealed record MethodInputs(
     public ActivationCache? Cache { get; init; }
 
     /// <summary>The forward passes up to the target layer.</summary>
-    public LayerPasses Passes() => new(Suffix ?? Frozen, Trained, Target, cache: Cache);
+    /// <exception cref="InvalidOperationException">There is no target layer.</exception>
+    public LayerPasses Passes() => new(Suffix ?? Frozen, Trained, TargetLayer, cache: Cache);
+
+    /// <summary>The target layer of a method that needs one.</summary>
+    /// <exception cref="InvalidOperationException">There is none.</exception>
+    public int TargetLayer => Target ?? throw new InvalidOperationException($"The method {Config.Method} needs a target layer.");
 }

@@ -16,8 +16,19 @@ public abstract class Objective : IDisposable
     /// <exception cref="NotSupportedException">The method has none.</exception>
     public virtual Tensor CurvatureLogits(StepBatch batch) => throw new NotSupportedException($"{GetType().Name} has no logits for a curvature estimate.");
 
-    /// <summary>Called once after the last step; changes the trained parameters in place where the method says so (task vector).</summary>
+    /// <summary>
+    /// Called once after the last step: what a method does to the weights as a whole. The task vector is subtracted here; SSD, which has no steps, does all its work here.
+    /// </summary>
     public virtual void Finish() { }
+
+    /// <summary>A loss and its gradients for the trained parameters, which belong to the caller's scope; zeros for a loss that is left out.</summary>
+    /// <param name="loss">A float32 scalar with a graph to the leaves; null where the step has no such loss.</param>
+    /// <param name="trained">The parameters.</param>
+    protected static (double Loss, IReadOnlyList<Tensor> Gradients) Differentiate(Tensor? loss, TrainedParameters trained)
+    {
+        if (loss is null) return (0, [.. trained.Leaves.Select(leaf => zeros_like(leaf, requires_grad: false))]);
+        return (loss.item<float>(), [.. autograd.grad([loss], [.. trained.Leaves])]);
+    }
 
     /// <summary>Releases kept tensors.</summary>
     public void Dispose()

@@ -18,8 +18,17 @@ public static class ReferenceLosses
     public static Tensor SequenceNll(Tensor logits, Tensor labels)
     {
         using var scope = NewDisposeScope();
+        return TokenNll(logits, labels).sum(1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>-log p(label[t+1] | logits[t]) of every target, [B, T - 1] float32; 0 where not scored.</summary>
+    /// <param name="logits">[B, T, V].</param>
+    /// <param name="labels">[B, T] int64.</param>
+    public static Tensor TokenNll(Tensor logits, Tensor labels)
+    {
+        using var scope = NewDisposeScope();
         var scores = logits[.., ..^1].to(float32).transpose(1, 2); // [B, V, T-1]
-        return nn.functional.cross_entropy(scores, labels[.., 1..], ignore_index: IgnoredLabel, reduction: nn.Reduction.None).sum(1).MoveToOuterDisposeScope();
+        return nn.functional.cross_entropy(scores, labels[.., 1..], ignore_index: IgnoredLabel, reduction: nn.Reduction.None).MoveToOuterDisposeScope();
     }
 
     /// <summary>Number of scored targets of every sequence, [B] float32.</summary>

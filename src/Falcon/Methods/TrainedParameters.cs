@@ -1,3 +1,4 @@
+using Falcon.Configuration;
 using Falcon.Models;
 using Falcon.Runtime;
 using static TorchSharp.torch;
@@ -39,9 +40,6 @@ public sealed class TrainedParameters : IDisposable
         }
     }
 
-    /// <summary>The component name that stands for every tensor of the model: embedding (which may also be the head), layers, norms, head.</summary>
-    public const string WholeModel = "model";
-
     /// <summary>Full tensor names, lowest layer first.</summary>
     public IReadOnlyList<string> Names { get; }
 
@@ -68,7 +66,7 @@ public sealed class TrainedParameters : IDisposable
     /// <exception cref="UserInputException">The model has no such layer or matrix.</exception>
     public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components)
     {
-        if (components is [WholeModel]) return [.. WeightNames.Expected(model).Select(item => item.Name)];
+        if (components is [LayerConfig.WholeModel]) return [.. WeightNames.Expected(model).Select(item => item.Name)];
         if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer auto.");
         var known = WeightNames.Matrices;
         var wanted = components.SelectMany(component => component == "all" ? known : [component.EndsWith(".weight", StringComparison.Ordinal) ? component : component + ".weight"]).Distinct().ToList();

@@ -61,6 +61,9 @@ public sealed class RunDirectory : IDisposable
         return new RunDirectory(full, firstCreated, held, resume);
     }
 
+    /// <summary>Whether an interrupted run of this path left a state to continue from.</summary>
+    public static bool IsInterrupted(string path) => File.Exists(Path.Combine(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)) + WorkingSuffix, ResumableName));
+
     /// <summary>The full path of a file or folder in the working directory; its parent folders are created.</summary>
     public string PathOf(params string[] parts)
     {

@@ -47,16 +47,17 @@ public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int Selecte
         var ranking = LayerSelector.Rank([.. estimates.Where(estimate => estimate.Layer >= searched.First && estimate.Layer <= searched.Last)]);
         foreach (var failed in estimates.Where(estimate => estimate.Failure is not null)) log.Warning($"layer {failed.Layer} is excluded: {failed.Failure}");
         if (ranking.IntervalsOverlap == true) log.Warning($"the intervals of layers {ranking.BestLayer} and {ranking.RunnerUp} overlap: the data do not settle the choice between them");
+        var selected = settings.Choice == LayerChoice.HighestInformation ? ranking.Table.MaxBy(row => row.Normalized)!.Estimate.Layer : ranking.BestLayer;
         return new LayerAnalysis(
-            [.. estimates.Select(estimate => Score(estimate, ranking))],
-            ranking.BestLayer, ranking.Candidates, ranking.IntervalsOverlap, sets.Min(set => set.Count));
+            [.. estimates.Select(estimate => Score(estimate, ranking, selected))],
+            selected, ranking.Candidates, ranking.IntervalsOverlap, sets.Min(set => set.Count));
     }
 
-    private static LayerScore Score(LayerEstimate estimate, LayerRanking ranking)
+    private static LayerScore Score(LayerEstimate estimate, LayerRanking ranking, int selected)
     {
         var row = ranking.Table.FirstOrDefault(row => row.Estimate == estimate);
         return new LayerScore(
-            estimate.Layer, estimate.MutualInformation, estimate.Interval?.Low, estimate.Interval?.High, estimate.Layer == ranking.BestLayer,
+            estimate.Layer, estimate.MutualInformation, estimate.Interval?.Low, estimate.Interval?.High, estimate.Layer == selected,
             estimate.Failure ?? row?.Verdict ?? LayerScore.NotSearched, row?.Normalized);
     }
 

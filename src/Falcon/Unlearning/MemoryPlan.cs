@@ -68,7 +68,11 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         var masters = trainedCount * sizeof(float);
         var moments = trainedCount * sizeof(float) * 2 + (config.Optimizer.Kind == OptimizerKind.Sophia ? trainedCount * sizeof(float) : 0);
         var gradients = 2 * trainedCount * (microBatch < longestBatch ? sizeof(float) : element);
-        var step = microBatch * SavedBytesPerToken(model, element, Math.Max(0, lowest), target, startsAtDown);
+        // Methods that look at likelihoods run all layers with gradient and hold the logits and their softmax in float32.
+        var ofActivations = MethodRules.UsesTargetLayer(config.Method);
+        var step = microBatch * (ofActivations
+            ? SavedBytesPerToken(model, element, Math.Max(0, lowest), target, startsAtDown)
+            : SavedBytesPerToken(model, element, 0, model.LayerCount - 1, false) + 4L * sizeof(float) * model.VocabularySize);
         var pass = WorkBytes(model, element, wholeModel);
         var layer = new[] { Weights(name => name.StartsWith("model.layers.0.", StringComparison.Ordinal)), Weights(name => name == WeightNames.Embedding), Weights(name => name is WeightNames.FinalNorm or WeightNames.Head) }.Max();
 
@@ -95,8 +99,8 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         }
 
         bool Fits(MemoryPlan plan) => plan.Predicted <= limit && plan.CacheBytes - plan.CacheMemory <= freeDisk * FileShare;
-        var pays = engine.Path == EnginePath.Shared && !wholeTraining && (engine.Cache == CacheUse.On || (engine.Cache == CacheUse.Auto && visited >= 2 * distinct && lowest >= 0));
-        var canStream = !wholeTraining && engine.Cache != CacheUse.Off && engine.Path == EnginePath.Shared && compute.Device.type == TorchSharp.DeviceType.CPU;
+        var pays = engine.Path == EnginePath.Shared && !wholeTraining && ofActivations && (engine.Cache == CacheUse.On || (engine.Cache == CacheUse.Auto && visited >= 2 * distinct && lowest >= 0));
+        var canStream = !wholeTraining && ofActivations && engine.Cache != CacheUse.Off && engine.Path == EnginePath.Shared && compute.Device.type == TorchSharp.DeviceType.CPU;
         if ((engine.Stream || engine.StateInFile) && !canStream)
             throw new UserInputException("engine.stream and engine.stateInFile need the shared path with its cache, a few trained matrices and the CPU; leave them false here.");
         List<MemoryPlan> plans = [];

@@ -45,36 +45,36 @@ public static class UnlearnRun
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         var padId = tokenizer.PadId ?? 0;
         var batches = new StepBatches(config, topics, padId);
-        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None;
+        var wholeModel = evaluation.Probes.Count > 0 || !MethodRules.UsesTargetLayer(config.Method) || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None;
         var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
         context.Log.Information(plan.Describe());
-        // Nothing above the target layer is needed but for measuring and for a bound on forgetting, which looks at answers.
+        // Nothing above the target layer is needed but for measuring, and for methods that look at likelihoods (a bound on forgetting does).
         using var source = FrozenModel.Open(checkpoint, compute, plan.Streamed, wholeModel ? null : target ?? last, context.Cancellation);
         var frozen = source.Model;
         ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
         var before = Measure(frozen);
-        if (target is null)
+        if (target is null && config.Layers.Parameters is not [LayerConfig.WholeModel])
         {
             var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
-            context.Log.Information($"layer {target} has the lowest mutual information of layers {first} to {last}");
+            context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
         }
 
         MonitorRecord? monitored = null;
-        var after = TrainAndWrite(target.Value);
+        var after = TrainAndWrite(target);
 
-        ProbeScores TrainAndWrite(int target)
+        ProbeScores TrainAndWrite(int? target)
         {
             using var scratch = plan.StateInFile || plan.CacheBytes > plan.CacheMemory ? new ScratchFile(directory.PathOf("scratch.bin")) : null;
-            var names = TrainedParameters.Select(checkpoint.Config, target, config.Layers.Trained, config.Layers.Parameters);
+            var names = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters);
             var stateFile = plan.StateInFile ? scratch : null;
             using var trained = new TrainedParameters(names, checkpoint.LoadStored, compute.DType, compute.Device, stateFile);
-            context.Log.Information($"training {trained.Names.Count} matrices of layers {trained.LowestLayer} to {target} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
-            using var cache = plan.Cached ? Fill(frozen, trained, target, batches, plan, scratch, padId, context) : null;
+            context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
+            using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, context) : null;
             var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
             var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
-            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target) });
+            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last) });
             source.Release();
             using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters, stateFile);
             using var selection = monitor is not null ? new StepSelection(config, monitor, frozen, trained, directory, context.Log) : null;
@@ -91,7 +91,7 @@ public static class UnlearnRun
         files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
-            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"falcon (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };
+            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };
         context.Log.Information($"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(plan.Predicted)})");
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
