@@ -22,6 +22,8 @@ internal static class UnlearnCommand
         var layer = new Option<string?>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0; the default is the preset's.", HelpName = "auto|N" };
         var config = new Option<string?>("--config") { Description = "Run file (JSON with comments); options on the command line win over it.", HelpName = "FILE" };
         var set = new Option<string[]>("--set") { Description = "One setting of the configuration, such as optimizer.learningRate=1e-4; may be repeated.", HelpName = "key=value", Arity = ArgumentArity.OneOrMore };
+        var budget = new Option<string?>("--utility-budget") { Description = "Largest loss of utility, such as 1% or 0.01: the run keeps the best parameters within it and ends when it is spent.", HelpName = "SHARE" };
+        var reference = new Option<string?>("--reference") { Description = "Directory of a model that never learned the forget set; the run keeps the parameters closest to it.", HelpName = "DIR" };
         var engine = new Option<string?>("--engine") { Description = "Forward passes: shared (what both models have in common runs once) or plain (two whole passes, for comparison).", HelpName = "shared|plain" };
         var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that the run may take, such as 4GB; a model that does not fit is read layer by layer. The default is what the machine has to spare.");
         var cacheMemory = OptionParsing.Bytes("--cache-memory", "Memory for activations that are kept across epochs; the rest of them goes to a file beside the output. The default is a quarter of the limit.");
@@ -40,7 +42,11 @@ internal static class UnlearnCommand
             foreach (var token in result.Tokens)
                 if (token.Value.IndexOf('=', StringComparison.Ordinal) < 1) result.AddError($"--set is '{token.Value}', it must be key=value");
         });
-        foreach (var option in new Option[] { preset, method, layer, config, set, engine, memoryLimit, cacheMemory, resume, destination }) command.Add(option);
+        budget.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string?>() is { } text && Share(text) is not (>= 0 and < 1)) result.AddError($"--utility-budget is '{text}', it must be a share such as 1% or 0.01, below 100%");
+        });
+        foreach (var option in new Option[] { preset, method, layer, config, set, budget, reference, engine, memoryLimit, cacheMemory, resume, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -48,7 +54,7 @@ internal static class UnlearnCommand
             var arguments = new UnlearnArguments(
                 parsed.GetValue(corpus.Model), Given(parsed.GetValue(corpus.Forget)), Given(parsed.GetValue(corpus.Retain)), parsed.GetValue(corpus.Field),
                 parsed.GetValue(preset), parsed.GetValue(method), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
-                parsed.GetRequiredValue(destination), parsed.GetValue(engine), parsed.GetValue(memoryLimit), parsed.GetValue(cacheMemory));
+                parsed.GetRequiredValue(destination), parsed.GetValue(engine), parsed.GetValue(memoryLimit), parsed.GetValue(cacheMemory), parsed.GetValue(budget), parsed.GetValue(reference));
             return session.Finish(Execute(arguments, session), ScoreTable.Show);
         });
         return command;
@@ -63,6 +69,9 @@ internal static class UnlearnCommand
         if (arguments.Preset is { } preset) throw new UserInputException($"--preset {preset}: the presets falcon, paper and official are of the method falcon; leave it out with --method {method}.");
         return MethodPresets.Of(method);
     }
+
+    // 1% or 0.01; NaN for anything else.
+    private static double Share(string text) => double.TryParse(text.EndsWith('%') ? text[..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? text.EndsWith('%') ? value / 100 : value : double.NaN;
 
     private static string[]? Given(string[]? list) => list is { Length: > 0 } ? list : null;
 
@@ -87,6 +96,17 @@ internal static class UnlearnCommand
                 Fields = arguments.Field ?? config.Data.Fields,
             },
         };
+        if (arguments.UtilityBudget is not null || arguments.Reference is not null)
+            config = config with
+            {
+                Monitor = config.Monitor with
+                {
+                    Every = config.Monitor.Every > 0 ? config.Monitor.Every : MonitorConfig.DefaultEvery,
+                    UtilityBudget = arguments.UtilityBudget is { } budget ? Share(budget) : config.Monitor.UtilityBudget,
+                    Reference = arguments.Reference ?? config.Monitor.Reference,
+                    SearchPath = config.Monitor.SearchPath || arguments.Reference is not null,
+                },
+            };
         config = config with
         {
             Engine = config.Engine with
@@ -104,4 +124,4 @@ internal static class UnlearnCommand
 /// <summary>What was asked of <c>unlearn</c>; null where it was not given; <paramref name="Settings"/> are key=value as typed.</summary>
 internal sealed record UnlearnArguments(
     string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Method, string? Layer, string? Config,
-    IReadOnlyList<string> Settings, bool Resume, string Out, string? Engine = null, long? MemoryLimit = null, long? CacheMemory = null);
+    IReadOnlyList<string> Settings, bool Resume, string Out, string? Engine = null, long? MemoryLimit = null, long? CacheMemory = null, string? UtilityBudget = null, string? Reference = null);

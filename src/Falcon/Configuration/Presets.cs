@@ -34,9 +34,9 @@ public static class Presets
         Preset = "falcon",
         Data = new DataConfig { BatchSize = 8 },
         Layers = new LayerConfig { Parameters = ["all"], SearchFrom = 0.25, SearchTo = 0.5 },
-        Loss = new LossConfig { RetainWeight = [5], ForgetTokens = ForgetTokens.Answer, NormPenalty = 0.05 },
+        Loss = new LossConfig { RetainWeight = [5], ForgetTokens = ForgetTokens.Answer, NormPenalty = 0.05, Bound = ForgetBoundKind.AnswerLoss },
         Combination = new CombinationConfig { ConflictWeights = [1, 1], AlignedWeights = [1, 1] },
         Optimizer = new OptimizerConfig { Kind = OptimizerKind.AdamW, LearningRate = 1e-3, Decay = LearningRateDecay.Cosine },
-        Steps = 300,
+        Steps = 120,
     };
 }

@@ -73,6 +73,16 @@ public enum ForgetTokens
     Answer,
 }
 
+/// <summary>Where the forget loss stops pushing a text.</summary>
+public enum ForgetBoundKind
+{
+    /// <summary>Nowhere, as published.</summary>
+    None,
+
+    /// <summary>Where its answer has become as unlikely as one that was never learned; needs the whole model, not only the layers up to the target.</summary>
+    AnswerLoss,
+}
+
 /// <summary>The data of a run.</summary>
 public sealed record DataConfig
 {
@@ -169,6 +179,14 @@ public sealed record LossConfig
     /// <summary>Weight of the squared error of the retain activations relative to their norm; the cosine does not see norms.</summary>
     public double RetainErrorWeight { get; init; }
 
+    /// <summary>Where the forget loss stops pushing a text.</summary>
+    public ForgetBoundKind Bound { get; init; }
+
+    /// <summary>Mean loss of an answer's tokens in nats at which its text is pushed half as much; null takes that of a model that never learned as the monitor estimates it, without a monitor that of token frequencies.</summary>
+    public double? BoundLevel { get; init; }
+
+    /// <summary>Softness of the bound in nats: weight = sigmoid((level - loss) / width).</summary>
+    public double BoundWidth { get; init; } = 0.5;
 }
 
 /// <summary>How gradients are combined.</summary>
@@ -257,6 +275,9 @@ public sealed record UnlearnConfig
     /// <summary>What is measured before and after.</summary>
     public EvaluationConfig Evaluation { get; init; } = new();
 
+    /// <summary>What is measured while training, when the run stops and what it keeps.</summary>
+    public MonitorConfig Monitor { get; init; } = new();
+
     /// <summary>Number of steps; step t works on topic t mod T.</summary>
     public int Steps { get; init; } = 80;
 
@@ -301,6 +322,9 @@ public sealed record UnlearnConfig
         Require(Loss.Temperature > 0, "loss.temperature must be above 0");
         Require(Loss.RetainWeight.Count == 1 || Loss.RetainWeight.Count == Data.Forget.Count,
             $"loss.retainWeight: {Loss.RetainWeight.Count} weights for {Data.Forget.Count} forget file(s); give one, or one each");
+        Require(Loss.BoundWidth > 0, "loss.boundWidth must be above 0");
+        Require(Loss.BoundLevel is null or > 0, "loss.boundLevel must be above 0 nats");
+        faults.AddRange(Monitor.Faults());
         Require(Loss.RetainWeight.All(weight => weight >= 0), "loss.retainWeight must not be negative");
         Require(Combination.ConflictWeights.Count == 2 && Combination.AlignedWeights.Count == 2, "combination: conflictWeights and alignedWeights need two numbers each (forget, retain)");
         Require(Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate), string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0"));

@@ -28,22 +28,24 @@ public static class ContrastiveLoss
     /// as many as there are, or more, takes all of them.
     /// </param>
     /// <param name="generator">Draws the further negatives; required when they are a proper part of the others.</param>
+    /// <param name="weights">A weight for each counted token [M], see <see cref="ForgetBound"/>: the mean is then of weight times loss; null for 1.</param>
     /// <returns>A float32 scalar that carries a gradient to <paramref name="anchor"/>.</returns>
     /// <exception cref="ArgumentException">Shapes disagree, the temperature is not positive, or a generator is missing.</exception>
     /// <exception cref="NumericalFailureException">The mask counts no position.</exception>
     public static Tensor Compute(Tensor anchor, Tensor positive, Tensor frozen, Tensor? mask = null,
-        double temperature = DefaultTemperature, int inBatchNegatives = 0, Generator? generator = null)
+        double temperature = DefaultTemperature, int inBatchNegatives = 0, Generator? generator = null, Tensor? weights = null)
     {
         using var scope = NewDisposeScope();
         var logits = Logits(anchor, positive, frozen, mask, temperature, inBatchNegatives, generator); // [M, C]
-        return nn.functional.log_softmax(logits, dim: 1).select(1, 0).mean().neg().MoveToOuterDisposeScope();
+        var losses = nn.functional.log_softmax(logits, dim: 1).select(1, 0).neg(); // [M]
+        return (weights is null ? losses : losses * weights).mean().MoveToOuterDisposeScope();
     }
 
     /// <summary>
     /// The InfoNCE logits, cosine over temperature: column 0 is the positive, column 1 the token's own frozen state, then the further negatives.
     /// They are a softmax classification with the true class 0, so labels can be sampled from them for a curvature estimate.
     /// </summary>
-    /// <inheritdoc cref="Compute" path="/param"/>
+    /// <inheritdoc cref="Compute" path="/param[not(@name='weights')]"/>
     /// <returns>Float32 logits [M, C]: M counted tokens, C = 2 + further negatives.</returns>
     /// <exception cref="ArgumentException">Shapes disagree, the temperature is not positive, or a generator is missing.</exception>
     /// <exception cref="NumericalFailureException">The mask counts no position.</exception>

@@ -7,13 +7,14 @@ namespace Falcon.Methods;
 /// <param name="objective">The two losses.</param>
 /// <param name="offsets">Principal offset vectors; owned from now on.</param>
 /// <param name="settings">Retain weights.</param>
-public sealed class FalconMethod(FalconObjective objective, OffsetVectors offsets, LossConfig settings) : Objective
+/// <param name="levels">For each topic the answer loss at which a text counts as forgotten; null for no bound.</param>
+public sealed class FalconMethod(FalconObjective objective, OffsetVectors offsets, LossConfig settings, IReadOnlyList<double?>? levels = null) : Objective
 {
     /// <inheritdoc/>
     public override ObjectiveGradients Gradients(StepBatch batch)
     {
         var weight = settings.RetainWeight[settings.RetainWeight.Count == 1 ? 0 : batch.Scheduled.Topic];
-        var gradients = objective.Gradients(batch.Forget, batch.Retain, Offset(batch), weight, batch.Generator);
+        var gradients = objective.Gradients(batch.Forget, batch.Retain, Offset(batch), weight, batch.Generator, levels?[batch.Scheduled.Topic]);
         return gradients with { Drift = weight > 0 ? gradients.RetainLoss / weight : null };
     }
 

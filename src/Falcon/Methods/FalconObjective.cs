@@ -11,7 +11,8 @@ namespace Falcon.Methods;
 /// <param name="Retain">Gradients of the retain loss.</param>
 /// <param name="NormRatio">Mean norm of the updated forget activations over that of the frozen ones; null where the method looks at no activations.</param>
 /// <param name="Drift">How far the retain activations have turned away, mean 1 - cos; null where the method does not measure it.</param>
-public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IReadOnlyList<Tensor> Forget, IReadOnlyList<Tensor> Retain, double? NormRatio = null, double? Drift = null);
+/// <param name="Pushed">Mean weight of the forget tokens under the bound, 1 at the start and 0 when all is forgotten; null without a bound.</param>
+public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IReadOnlyList<Tensor> Forget, IReadOnlyList<Tensor> Retain, double? NormRatio = null, double? Drift = null, double? Pushed = null);
 
 /// <summary>
 /// The two losses of FALCON at the target layer (paper, section 4.2): the contrastive loss moves the forget activations onto the principal offset vector,
@@ -23,7 +24,8 @@ public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IR
 /// <param name="paddingRows">What left padding attends to; matters only where padding counts.</param>
 /// <param name="plainPasses">Run two whole passes instead of sharing the prefix; for comparison.</param>
 /// <param name="microBatchTokens">Padded tokens of a part of a batch, whose gradients are added up; 0 for whole batches.</param>
-public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false, int microBatchTokens = 0)
+/// <param name="bound">Where forgetting ends; null for nowhere.</param>
+public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false, int microBatchTokens = 0, ForgetBound? bound = null)
 {
     /// <summary>One forward and one backward pass for each of the two batches, or for each of their parts. The gradients belong to the caller's scope.</summary>
     /// <param name="forget">Forget texts.</param>
@@ -31,14 +33,21 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     /// <param name="offset">The principal offset vector [H].</param>
     /// <param name="retainWeight">Weight of the retention loss for this topic.</param>
     /// <param name="generator">Draws in-batch negatives; not used when there are none.</param>
-    public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null)
+    /// <param name="level">The answer loss at which a text counts as forgotten; null for no bound.</param>
+    public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null, double? level = null)
     {
         using var scope = NewDisposeScope();
-        var (forgetGradients, forgetLoss, ratio) = Accumulate(forget, part => ForgetLoss(part, offset, generator));
+        double? pushed = null;
+        var (forgetGradients, forgetLoss, ratio) = Accumulate(forget, part =>
+        {
+            var (loss, partRatio, partPushed) = ForgetLoss(part, offset, generator, level);
+            if (partPushed is { } weight) pushed = (pushed ?? 0) + weight * part.CountedTokens / forget.CountedTokens;
+            return (loss, partRatio);
+        });
         var (retainGradients, retainLoss, _) = Accumulate(retain, part => (RetainLoss(part, retainWeight), 0));
         return new ObjectiveGradients(
             forgetLoss, retainLoss,
-            [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio);
+            [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio, Pushed: pushed);
     }
 
     // The losses are means over counted tokens, so that of a batch is the mean of its parts' weighted by their tokens, and so is its gradient (added up in float32).
@@ -78,15 +87,16 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return ContrastiveLoss.Logits(updated, offset, frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator).MoveToOuterDisposeScope();
     }
 
-    private (Tensor Loss, double NormRatio) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator)
+    private (Tensor Loss, double NormRatio, double? Pushed) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator, double? level)
     {
         using var scope = NewDisposeScope();
         var (updated, frozen) = Run(batch);
         var mask = Mask(batch);
-        var loss = ContrastiveLoss.Compute(updated, offset, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator);
+        var weights = bound is not null && level is { } nats ? bound.Weights(updated, batch, mask, nats) : null;
+        var loss = ContrastiveLoss.Compute(updated, offset, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator, weights);
         var ratios = TokenRows.Select(updated, mask).norm(1) / TokenRows.Select(frozen, mask).norm(1).clamp_min(1e-8); // [M]
         if (settings.NormPenalty > 0) loss = loss + settings.NormPenalty * (ratios - 1).square().mean();
-        return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>());
+        return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>(), weights?.mean().item<float>());
     }
 
     private Tensor RetainLoss(TokenBatch batch, double weight)

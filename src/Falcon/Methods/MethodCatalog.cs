@@ -33,6 +33,8 @@ public static class MethodCatalog
     private static FalconMethod Falcon(MethodInputs inputs)
     {
         var offsets = OffsetVectors.Make(inputs.Frozen, inputs.TargetLayer, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
-        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, inputs.Config.Loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens), offsets, inputs.Config.Loss);
+        var loss = inputs.Config.Loss;
+        var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Frozen, inputs.TargetLayer, loss.BoundWidth);
+        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens, bound: bound), offsets, loss, ForgetBound.Levels(inputs));
     }
 }

@@ -22,6 +22,9 @@ public sealed record RunRecord(
     /// <summary>Version of this format; a reader refuses a higher one.</summary>
     public const int CurrentVersion = 1;
 
+    /// <summary>Which parameters were kept and why the run ended; null for a run without a monitor.</summary>
+    public MonitorRecord? Monitor { get; init; }
+
     /// <summary>Largest resident memory of the process, in bytes, as the operating system counts it; null in records of earlier versions.</summary>
     public long? PeakBytes { get; init; }
 

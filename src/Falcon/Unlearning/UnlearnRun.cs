@@ -45,10 +45,10 @@ public static class UnlearnRun
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         var padId = tokenizer.PadId ?? 0;
         var batches = new StepBatches(config, topics, padId);
-        var wholeModel = evaluation.Probes.Count > 0 || !MethodRules.UsesTargetLayer(config.Method);
+        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
         var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
         context.Log.Information(plan.Describe());
-        // Nothing above the target layer is needed but for measuring, and for methods that look at likelihoods.
+        // Nothing above the target layer is needed but for measuring, for a bound on forgetting and for methods that look at likelihoods.
         using var source = FrozenModel.Open(checkpoint, compute, plan.Streamed, wholeModel ? null : target ?? last, context.Cancellation);
         var frozen = source.Model;
         ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
@@ -61,6 +61,7 @@ public static class UnlearnRun
             context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
         }
 
+        MonitorRecord? monitored = null;
         var after = TrainAndWrite(target);
 
         ProbeScores TrainAndWrite(int? target)
@@ -71,10 +72,13 @@ public static class UnlearnRun
             using var trained = new TrainedParameters(names, checkpoint.LoadStored, compute.DType, compute.Device, stateFile);
             context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
             using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, context) : null;
-            using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last) });
+            var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
+            var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
+            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last) });
             source.Release();
             using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters, stateFile);
-            Train(new Trainer(config, topics, objective, trained, optimizer, padId), trained, optimizer, config, directory, context);
+            using var selection = monitor is not null ? new StepSelection(config, monitor, frozen, trained, directory, context.Log) : null;
+            monitored = Train(new Trainer(config, topics, objective, trained, optimizer, padId), trained, optimizer, selection, config, directory, context);
             objective.Finish();
             var measured = MeasureStored(trained, checkpoint, frozen, Measure);
             CheckpointWriter.Write(checkpoint, directory.PathOf("model"), trained.ByName);
@@ -87,7 +91,7 @@ public static class UnlearnRun
         files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
-            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { PeakBytes = PeakMemory.Bytes() };
+            BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };
         context.Log.Information($"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(plan.Predicted)})");
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
@@ -111,29 +115,33 @@ public static class UnlearnRun
             done => context.Log.Progress("activations of the frozen model", (int)(done * Ticks), Ticks), context.Cancellation);
     }
 
-    private static void Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, UnlearnConfig config, RunDirectory directory, RunContext context)
+    private static MonitorRecord? Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, StepSelection? selection, UnlearnConfig config, RunDirectory directory, RunContext context)
     {
-        var start = directory.IsResumed ? TrainingState.Load(directory, trained, optimizer) : 0;
-        if (start > 0) context.Log.Information($"resumed at step {start}");
-        for (var step = start; step < config.Steps; step++)
+        var step = directory.IsResumed ? TrainingState.Load(directory, trained, optimizer, selection?.Best) : 0;
+        if (step > 0) context.Log.Information($"resumed at step {step}");
+        selection?.Begin(step);
+        try
         {
-            if (config.CheckpointEvery > 0 && step > start && step % config.CheckpointEvery == 0) TrainingState.Save(directory, step, trained, optimizer);
-            EndWhenInterrupted(step, trained, optimizer, directory, context);
-            var metrics = Step(trainer, step, directory);
-            directory.AppendLine("metrics.jsonl", metrics);
-            context.Log.Progress("unlearning", step + 1, config.Steps, string.Create(CultureInfo.InvariantCulture,
-                $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s"));
+            for (var start = step; step < config.Steps; step++)
+            {
+                if (config.CheckpointEvery > 0 && step > start && step % config.CheckpointEvery == 0) TrainingState.Save(directory, step, trained, optimizer, selection?.Best);
+                context.Cancellation.ThrowIfCancellationRequested();
+                if (selection?.EndsAfter(step) == true) break;
+                var metrics = Step(trainer, step, directory);
+                directory.AppendLine("metrics.jsonl", metrics);
+                context.Log.Progress("unlearning", step + 1, config.Steps, string.Create(CultureInfo.InvariantCulture,
+                    $"forget {metrics.ForgetLoss:F3}  retain {metrics.RetainLoss:F4}  conflicts {metrics.Conflicts}/{trained.Names.Count}  cosine {metrics.MeanCosine:F2}  {metrics.Tokens / metrics.Seconds:F0} tokens/s"));
+            }
+
+            context.Cancellation.ThrowIfCancellationRequested();
+            return selection?.Finish(step);
         }
-
-        EndWhenInterrupted(config.Steps, trained, optimizer, directory, context);
-    }
-
-    private static void EndWhenInterrupted(int step, TrainedParameters trained, Optimizer optimizer, RunDirectory directory, RunContext context)
-    {
-        if (!context.Cancellation.IsCancellationRequested) return;
-        TrainingState.Save(directory, step, trained, optimizer);
-        context.Log.Information($"the state after {step} steps is kept in {directory.WorkingPath}; the same command with --resume continues it");
-        context.Cancellation.ThrowIfCancellationRequested();
+        catch (OperationCanceledException)
+        {
+            TrainingState.Save(directory, step, trained, optimizer, selection?.Best);
+            context.Log.Information($"the state after {step} steps is kept in {directory.WorkingPath}; the same command with --resume continues it");
+            throw;
+        }
     }
 
     private static StepMetrics Step(Trainer trainer, int step, RunDirectory directory)
