@@ -60,9 +60,6 @@ internal static class UnlearnCommand
         return command;
     }
 
-    // 1% or 0.01; NaN for anything else.
-    private static double Share(string text) => double.TryParse(text.EndsWith('%') ? text[..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? text.EndsWith('%') ? value / 100 : value : double.NaN;
-
     // What --method and --preset name, or else the run file (or --set): the settings that the others are laid over.
     private static UnlearnConfig Start(UnlearnArguments arguments)
     {
@@ -72,6 +69,9 @@ internal static class UnlearnCommand
         if (arguments.Preset is { } preset) throw new UserInputException($"--preset {preset}: the presets falcon, paper and official are of the method falcon; leave it out with --method {method}.");
         return MethodPresets.Of(method);
     }
+
+    // 1% or 0.01; NaN for anything else.
+    private static double Share(string text) => double.TryParse(text.EndsWith('%') ? text[..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? text.EndsWith('%') ? value / 100 : value : double.NaN;
 
     private static string[]? Given(string[]? list) => list is { Length: > 0 } ? list : null;
 

@@ -45,10 +45,10 @@ public static class UnlearnRun
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         var padId = tokenizer.PadId ?? 0;
         var batches = new StepBatches(config, topics, padId);
-        var wholeModel = evaluation.Probes.Count > 0 || !MethodRules.UsesTargetLayer(config.Method) || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None;
+        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
         var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
         context.Log.Information(plan.Describe());
-        // Nothing above the target layer is needed but for measuring, and for methods that look at likelihoods (a bound on forgetting does).
+        // Nothing above the target layer is needed but for measuring, for a bound on forgetting and for methods that look at likelihoods.
         using var source = FrozenModel.Open(checkpoint, compute, plan.Streamed, wholeModel ? null : target ?? last, context.Cancellation);
         var frozen = source.Model;
         ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
