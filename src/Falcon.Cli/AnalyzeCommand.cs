@@ -20,15 +20,16 @@ internal static class AnalyzeCommand
         var layers = OptionParsing.Layers("--layers", "Only these layers, counted from 0.");
         var samples = OptionParsing.Integer("--samples", "Texts a set for the estimate.", least: 2);
         var eta = OptionParsing.Number("--eta", "Weight of the information between forget domains when there are several.", "X");
+        var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that may be taken, such as 4GB; a model that does not fit is read layer by layer. The default is what the machine has to spare.");
         var destination = UnlearnCommand.OutOption();
-        foreach (var option in new Option[] { layers, samples, eta, destination }) command.Add(option);
+        foreach (var option in new Option[] { layers, samples, eta, memoryLimit, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
             var arguments = new AnalyzeArguments(
                 parsed.GetRequiredValue(corpus.Model), parsed.GetRequiredValue(corpus.Forget), parsed.GetRequiredValue(corpus.Retain), parsed.GetValue(corpus.Field),
-                parsed.GetValue(layers), parsed.GetValue(samples), parsed.GetValue(eta), parsed.GetRequiredValue(destination));
+                parsed.GetValue(layers), parsed.GetValue(samples), parsed.GetValue(eta), parsed.GetRequiredValue(destination), parsed.GetValue(memoryLimit));
             return session.Finish(Execute(arguments, session), Show);
         });
         return command;
@@ -47,7 +48,7 @@ internal static class AnalyzeCommand
         config = config with { Samples = arguments.Samples ?? config.Samples, Eta = arguments.Eta ?? config.Eta };
         config.Validate();
         using var directory = RunDirectory.Create(arguments.Out);
-        var analysis = AnalyzeRun.Execute(config, directory, session.Context);
+        var analysis = AnalyzeRun.Execute(config, directory, session.Context with { MemoryLimit = arguments.MemoryLimit });
         File.WriteAllText(directory.PathOf("layers.svg"), SvgChart.Layers("Mutual information of forget and retain activations", analysis.Layers, standalone: true));
         directory.Commit();
         return new AnalyzeResult(analysis.Layers, analysis.SelectedLayer, analysis.Candidates, analysis.IntervalsOverlap, analysis.Samples, directory.FinalPath);
@@ -73,7 +74,7 @@ internal static class AnalyzeCommand
 
 /// <summary>What was asked of <c>analyze</c>; null means the default of the configuration.</summary>
 internal sealed record AnalyzeArguments(
-    string Model, IReadOnlyList<string> Forget, IReadOnlyList<string> Retain, string? Field, LayerRange? Layers, int? Samples, double? Eta, string Out);
+    string Model, IReadOnlyList<string> Forget, IReadOnlyList<string> Retain, string? Field, LayerRange? Layers, int? Samples, double? Eta, string Out, long? MemoryLimit = null);
 
 /// <summary>The result of <c>analyze</c>.</summary>
 internal sealed record AnalyzeResult(IReadOnlyList<LayerScore> Layers, int SelectedLayer, IReadOnlyList<int> Candidates, bool? IntervalsOverlap, int Samples, string Out);

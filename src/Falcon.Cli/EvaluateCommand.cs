@@ -23,6 +23,7 @@ internal static class EvaluateCommand
         var destination = new Option<string>("--out") { Description = "Result file (JSON). What it already holds for the same model, data and settings is used again; an interrupted evaluation continues from FILE.partial.jsonl.", HelpName = "FILE", Required = true };
         var forgetSplit = new Option<string?>("--forget-split") { Description = "tofu, privacy, leak: which forget set; the default is the largest in --data (tofu), else what is there.", HelpName = "forget10" };
         var rougeSamples = new Option<int>("--rouge-samples") { Description = "Evenly spaced questions of a set that are answered for ROUGE-L; 0 answers all.", HelpName = "N", DefaultValueFactory = _ => new QuestionSettings().RougeSamples };
+        var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that may be taken, such as 4GB; a model that does not fit is read layer by layer. The default is what the machine has to spare.");
         var window = new Option<int?>("--window") { Description = "perplexity: longest window in tokens; the default is the model's max_position_embeddings.", HelpName = "N" };
         var shots = new Option<int>("--shots") { Description = "mmlu: solved questions before each question; 0 is the harness's default, leaderboards use 5.", HelpName = "N", DefaultValueFactory = _ => 0 };
         var set = new Option<string[]>("--set") { Description = "Another setting: template.question, template.answer, template.endOfText (default: of the run that made the model), maxNewTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.", HelpName = "key=value", Arity = ArgumentArity.OneOrMore };
@@ -34,7 +35,7 @@ internal static class EvaluateCommand
         });
         rougeSamples.Validators.Add(result => { if (result.GetValueOrDefault<int>() < 0) result.AddError("--rouge-samples must not be negative"); });
         window.Validators.Add(result => { if (result.GetValueOrDefault<int?>() is < 1) result.AddError("--window must be at least 1"); });
-        foreach (var option in new Option[] { model, suite, data, reference, before, destination, forgetSplit, rougeSamples, window, shots, set }) command.Add(option);
+        foreach (var option in new Option[] { model, suite, data, reference, before, destination, forgetSplit, rougeSamples, window, shots, memoryLimit, set }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -58,6 +59,7 @@ internal static class EvaluateCommand
                 TemplateSource = isSet ? "--set" : null,
                 Device = session.Device,
                 DType = session.DType,
+                MemoryLimit = parsed.GetValue(memoryLimit),
             };
             if (session.Threads is { } threads) torch.set_num_threads(threads);
             return session.Finish(EvaluateRun.Execute(settings, session.Log, session.Clock, session.Cancellation), Show);

@@ -129,9 +129,9 @@ public static class EvaluateRun
 
         session.Log.Information($"measuring {model.Path}");
         var tokenizer = HfTokenizer.Load(model.Path);
-        var (weights, network) = Checkpoint.LoadModel(model.Path, session.Compute.DType, session.Compute.Device);
-        using var owned = weights;
-        return [.. session.Suites.Zip(found, (suite, earlier) => earlier ?? Measure(suite, new LoadedModel(network, tokenizer) { Log = session.Examples, Scope = $"{model.Identity}\n{session.TaskOf(suite)}\n{session.Engine}" }, model, session))];
+        using var checkpoint = Checkpoint.Open(model.Path);
+        using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
+        return [.. session.Suites.Zip(found, (suite, earlier) => earlier ?? Measure(suite, new LoadedModel(opened.Model, tokenizer) { Log = session.Examples, Scope = $"{model.Identity}\n{session.TaskOf(suite)}\n{session.Engine}" }, model, session))];
     }
 
     private static SuiteMeasurement Measure(EvaluationSuite suite, LoadedModel loaded, EvaluatedModel model, Session session)

@@ -50,6 +50,9 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</summary>
     public string DType { get; init; } = "auto";
 
+    /// <summary>Bytes of resident memory; a model that does not fit is read layer by layer. Null for what the machine has to spare.</summary>
+    public long? MemoryLimit { get; init; }
+
     /// <summary>The data of one suite.</summary>
     /// <exception cref="UserInputException">Neither a file nor a directory is there; the message names what was looked for.</exception>
     internal string DataOf(string suite, string needed)

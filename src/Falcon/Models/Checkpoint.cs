@@ -32,6 +32,11 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Number of weights.</summary>
     public long ParameterCount => Entries.Sum(entry => entry.Shape.Aggregate(1L, (product, size) => product * size));
 
+    /// <summary>Bytes that the weights take in a dtype; those that are needed up to a layer, or all.</summary>
+    public long NeededBytes(ScalarType dtype, int? throughLayer) => WeightNames.Expected(Config)
+        .Where(item => throughLayer is not { } last || IsNeeded(item.Name, last))
+        .Sum(item => item.Shape.Aggregate(1L, (product, size) => product * size)) * TensorBytes.ElementSize(dtype);
+
     /// <summary>The stored dtype of a tensor, such as <c>BF16</c>.</summary>
     public string StoredDType(string name) => _tensors[name].Entry.DType;
 

@@ -8,6 +8,9 @@ namespace Falcon.Runtime;
 /// <param name="Cancellation">Set by Ctrl-C.</param>
 public sealed record RunContext(IRunLog Log, string Device, string DType, TimeProvider Clock, CancellationToken Cancellation)
 {
+    /// <summary>Bytes of resident memory for verbs that only run a model; null for what the machine has to spare.</summary>
+    public long? MemoryLimit { get; init; }
+
     /// <summary>A silent context that computes in float32 on the CPU; for tests and small programs.</summary>
     public static RunContext Quiet => new(SilentRunLog.Instance, "cpu", "float32", TimeProvider.System, CancellationToken.None);
 }

@@ -34,9 +34,9 @@ public static class AnalyzeRun
         File.WriteAllText(directory.PathOf("config.json"), ConfigFile.Write(config with { FirstLayer = first, LastLayer = last }));
         directory.WriteJson("environment.json", EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)config.Seed, context.Clock, get_num_threads()));
 
-        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device, last);
+        using var opened = OpenedModel.Open(checkpoint, compute, context.MemoryLimit, context.Log, last);
         var settings = new LayerConfig { Samples = config.Samples, Eta = config.Eta, BootstrapRounds = config.BootstrapRounds };
-        var analysis = LayerAnalysis.Measure(new CausalLM(checkpoint.Config, weights), topics, settings, (first, last), (first, last), config.Seed, tokenizer.PadId ?? 0, context.Log, context.Cancellation);
+        var analysis = LayerAnalysis.Measure(opened.Model, topics, settings, (first, last), (first, last), config.Seed, tokenizer.PadId ?? 0, context.Log, context.Cancellation);
         directory.WriteJson("layers.json", analysis);
 
         List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files];

@@ -135,6 +135,16 @@ public sealed class EngineTests : IDisposable
     }
 
     [Fact]
+    public void OpenedModel_StreamsWhatDoesNotFit()
+    {
+        using var checkpoint = Checkpoint.Open(TinyCheckpoint.Write(_folder.At("source")));
+        using var small = OpenedModel.Open(checkpoint, ComputeOptions.Exact, memoryLimit: 1, SilentRunLog.Instance);
+        using var large = OpenedModel.Open(checkpoint, ComputeOptions.Exact, memoryLimit: null, SilentRunLog.Instance);
+        Assert.True(small.Model.IsStreamed);
+        Assert.False(large.Model.IsStreamed);
+    }
+
+    [Fact]
     public void MemoryPlan_ChoosesTheFastestWayThatFits()
     {
         // Shapes of a 7B model: 32 layers, width 4096; three down projections of layers 5 to 7 are trained in bfloat16.
