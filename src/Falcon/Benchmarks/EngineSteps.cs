@@ -28,7 +28,7 @@ internal sealed class EngineSteps : IDisposable
     }
 
     /// <summary>Opens the model as the variant wants it and does what a run does before its first step.</summary>
-    /// <param name="variant"><c>uncached</c>; <c>cached</c>, with all activations in memory; or <c>streamed</c>, where also masters, moments and most activations lie in a file.</param>
+    /// <param name="variant"><c>uncached</c>; <c>cached</c>, with all activations in memory and the rest of the frozen model released; or <c>streamed</c>, where also masters, moments and most activations lie in a file.</param>
     /// <param name="checkpoint">The files, borrowed.</param>
     /// <param name="compute">Dtype and device.</param>
     /// <param name="layer">Target layer.</param>
@@ -40,7 +40,8 @@ internal sealed class EngineSteps : IDisposable
     {
         var streamed = variant == "streamed";
         var state = streamed ? scratch : null;
-        var frozen = FrozenModel.Open(checkpoint, compute, streamed, layer, cancellation);
+        // With caches nothing of the frozen model is needed in a step but the layers that are trained.
+        var frozen = FrozenModel.Open(checkpoint, compute, streamed: variant != "uncached", layer, cancellation);
         var parameters = new TrainedParameters(trained, checkpoint.LoadStored, compute.DType, compute.Device, state);
         var parts = new CacheParts(parameters.LowestLayer, parameters.StartsAtDownProjection, layer);
         var cache = variant == "uncached" ? null : ActivationCache.Fill(frozen.Model, parts, batches, 0, streamed ? StreamedCacheMemory : long.MaxValue, state, cancellation: cancellation);
