@@ -91,6 +91,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
                 ["a step"] = step,
             };
             if (!streamed) parts["a step"] = Math.Max(step, pass);
+            if (streamed && config.Loss.Bound != ForgetBoundKind.None) parts["a layer above"] = layer; // the bound looks at answers in every step
             var training = parts.Values.Sum();
             var passing = streamed ? Program + layer + (512L << 20) + pass + (inFile ? 0 : masters + moments) + leaves : 0;
             var budget = Math.Max(0, Math.Min(engine.CacheMemory ?? limit / 4, limit - Math.Max(training, passing)));

@@ -157,7 +157,7 @@ public sealed class EngineTests : IDisposable
         var compute = new ComputeOptions(CPU, bfloat16, "");
         TokenBatch[] batches = [.. Enumerable.Repeat(new TokenBatch([.. Enumerable.Range(0, 4).Select(i => Enumerable.Repeat(i + 1, 512).ToArray())], 0), 8)];
         MemoryPlan Plan(long limit) => MemoryPlan.Make(
-            Presets.Falcon with { Layers = new LayerConfig { Target = 7, Trained = 3, Parameters = ["mlp.down_proj"] }, Engine = new EngineConfig { MemoryLimit = limit } },
+            Presets.Falcon with { Loss = Presets.Falcon.Loss with { Bound = ForgetBoundKind.None }, Layers = new LayerConfig { Target = 7, Trained = 3, Parameters = ["mlp.down_proj"] }, Engine = new EngineConfig { MemoryLimit = limit } },
             model, compute, 7, wholeModel: false, batches, available: 64L << 30, freeDisk: 100L << 30);
 
         Assert.True(Plan(16L << 30) is { Streamed: false, StateInFile: false, Cached: true });
