@@ -43,7 +43,7 @@ internal sealed class EngineSteps : IDisposable
         // With caches nothing of the frozen model is needed in a step but the layers that are trained.
         var frozen = FrozenModel.Open(checkpoint, compute, streamed: variant != "uncached", layer, cancellation);
         var parameters = new TrainedParameters(trained, checkpoint.LoadStored, compute.DType, compute.Device, state);
-        var parts = new CacheParts(parameters.LowestLayer, parameters.StartsAtDownProjection, layer);
+        var parts = CacheParts.Of(parameters, layer);
         var cache = variant == "uncached" ? null : ActivationCache.Fill(frozen.Model, parts, batches, 0, streamed ? StreamedCacheMemory : long.MaxValue, state, cancellation: cancellation);
         return new EngineSteps(frozen, parameters, cache, layer, state);
     }
@@ -60,7 +60,7 @@ internal sealed class EngineSteps : IDisposable
             var mix = GradientCombination.Mix(f, r, zeroNormThreshold: 0);
             var index = i;
             _optimizer.UpdateParameter(
-                i, (start, count) => f.narrow(0, start, count).to(float32).mul(mix.Forget).add_(r.narrow(0, start, count).to(float32), alpha: mix.Retain),
+                i, (start, count) => GradientCombination.WeightedSum(f.narrow(0, start, count), r.narrow(0, start, count), mix.Forget, mix.Retain),
                 (start, values) => _trained.Refresh(index, start, values));
         }
 

@@ -56,7 +56,11 @@ public sealed class TrainedParameters : IDisposable
     public int LowestLayer => Names.Min(LayerOf);
 
     /// <summary>Whether the lowest layer trains nothing but its down projection, so that all before that matrix is shared with the frozen model.</summary>
-    public bool StartsAtDownProjection => Names.Where(name => LayerOf(name) == LowestLayer).All(name => name.EndsWith(".mlp.down_proj.weight", StringComparison.Ordinal));
+    public bool StartsAtDownProjection => AreDownProjectionsAt(Names, LowestLayer);
+
+    /// <summary>Whether nothing but its down projection is named of a layer.</summary>
+    internal static bool AreDownProjectionsAt(IReadOnlyList<string> names, int layer) =>
+        names.Where(name => LayerOf(name) == layer).All(name => name.EndsWith(".mlp.down_proj.weight", StringComparison.Ordinal));
 
     /// <summary>The names of the matrices of a number of layers up to the target.</summary>
     /// <param name="model">The model, for its layers and names.</param>

@@ -49,7 +49,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         var trainedCount = names.Sum(name => sizes[name]);
         var wholeTraining = names.Contains(WeightNames.Embedding);
         var lowest = names.Min(TrainedParameters.LayerOf);
-        var startsAtDown = names.Where(name => TrainedParameters.LayerOf(name) == lowest).All(name => name.EndsWith(".mlp.down_proj.weight", StringComparison.Ordinal));
+        var startsAtDown = TrainedParameters.AreDownProjectionsAt(names, lowest);
 
         long tokens = 0, visited = 0, longestBatch = 0, distinct = 0;
         HashSet<int[]> seen = new(TokenSequence.Comparer);

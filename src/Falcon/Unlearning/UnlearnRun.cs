@@ -111,7 +111,7 @@ public static class UnlearnRun
     {
         const int Ticks = 100;
         return ActivationCache.Fill(
-            frozen, new CacheParts(trained.LowestLayer, trained.StartsAtDownProjection, target), batches.All(), padId, plan.CacheMemory, scratch,
+            frozen, CacheParts.Of(trained, target), batches.All(), padId, plan.CacheMemory, scratch,
             done => context.Log.Progress("activations of the frozen model", (int)(done * Ticks), Ticks), context.Cancellation);
     }
 
