@@ -94,6 +94,7 @@ public static class UnlearnRun
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };
         context.Log.Information($"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(plan.Predicted)})");
+        ModelCard.Write(directory.PathOf("model"), config, record, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters));
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
         directory.Commit();
