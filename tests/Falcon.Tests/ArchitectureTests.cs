@@ -20,6 +20,7 @@ public class ArchitectureTests
         ["Methods"],
         ["Unlearning"],
         ["Training"],
+        ["Exchange"],
         ["Benchmarks"],
         ["Attacks"],
         ["Reporting"],
