@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using Falcon.Configuration;
 using Falcon.Evaluation;
 using Falcon.Methods;
@@ -56,7 +57,10 @@ public static class UnlearnRun
         var before = Measure(frozen);
         if (target is null && config.Layers.Parameters is not [LayerConfig.WholeModel])
         {
-            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
+            var kept = directory.PathOf("layers.json");
+            var analysis = directory.IsResumed && File.Exists(kept)
+                ? JsonSerializer.Deserialize<LayerAnalysis>(File.ReadAllText(kept), ResultJson.Options)!
+                : LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
             context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
