@@ -138,7 +138,7 @@ public sealed class EngineTests : IDisposable
     public void Execute_InterruptedWithChosenLayer_DoesNotAnalyseAgain()
     {
         using var stop = new CancellationTokenSource();
-        var config = Config(new EngineConfig()) with { Layers = new LayerConfig { Target = null, Trained = 1, SearchFrom = 0.3, Samples = 6 } };
+        var config = Config(new EngineConfig()) with { Layers = new LayerConfig { Target = null, Trained = 1, SearchFrom = 0.3, Samples = 8 } };
         Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("run"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, stop), Cancellation = stop.Token }));
         var chosen = File.ReadAllText(_folder.At("run.partial", "layers.json"));
         var log = new Messages();
