@@ -79,7 +79,7 @@ public static class UnlearnRun
             using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, config, context) : null;
             var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
             var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
-            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last) });
+            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last), FirstRetainBatches = batches.FirstRetain() });
             source.Release();
             using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters, stateFile);
             using var selection = monitor is not null ? new StepSelection(config, monitor, frozen, trained, directory, context.Log) : null;
