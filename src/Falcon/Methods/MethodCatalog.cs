@@ -45,6 +45,7 @@ public static class MethodCatalog
     {
         var share = inputs.Config.Combination.CollapsedShare;
         if (share == 0) return null;
+        if (inputs.FirstRetainBatches.Count == 0) throw new InvalidOperationException("The shared directions need the retain batches of the first steps.");
         using var generator = new Generator(new SeededRandom(inputs.Config.Seed, "retain directions").NextUInt64(), CPU);
         var found = RetainDirections.Find(passes, inputs.Trained, inputs.FirstRetainBatches, share, generator, inputs.Cancellation);
         inputs.Log.Information($"the forget gradient leaves alone {string.Join(", ", found.Counts)} directions of the trained matrices' inputs");
