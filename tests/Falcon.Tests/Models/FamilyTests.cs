@@ -121,9 +121,9 @@ public sealed class FamilyTests : IDisposable
             var values = Unlearned(source, way, engine);
             foreach (var (key, expected) in plain)
             {
-                // AdamW's first step is the learning rate in the direction of the gradient's sign, so an element whose gradient is nothing but rounding may go either way.
-                var differences = expected.Zip(values[key], (a, b) => Math.Abs(a - b)).ToList();
-                Assert.True(differences.Count(difference => difference > 1e-4) <= expected.Length / 200, $"{way}: {key}: {differences.Count(difference => difference > 1e-4)} of {expected.Length}, largest {differences.Max()}");
+                // AdamW's first steps follow the signs of the gradient, also where it is next to nothing; what the passes compute is held more closely by Gradients_OfTheSharedPasses.
+                var difference = expected.Zip(values[key], (a, b) => Math.Abs(a - b)).Average();
+                Assert.True(difference <= 1e-4, $"{way}: {key}: {difference}");
             }
         }
 
@@ -211,16 +211,35 @@ public sealed class FamilyTests : IDisposable
     }
 
     [Theory, MemberData(nameof(Names))]
-    public void Unlearn_EveryMatrixOfTheLayers_GetsAGradient(string name)
+    public void Gradients_OfTheSharedPasses_AreThoseOfWholePasses(string name)
     {
         using var checkpoint = Checkpoint.Open(FamilyCase.Of(name).Write(_folder.At("model")));
         using var weights = checkpoint.LoadWeights(float32, CPU);
         var model = new CausalLM(checkpoint.Config, weights);
-        using var trained = new TrainedParameters(model, TrainedParameters.Select(checkpoint.Config, 2, 2, ["all"]));
+        var batch = new TokenBatch([Ids(9, 1), Ids(19, 2)], 0);
+        foreach (var component in new[] { "mlp.down_proj", "all" })
+        {
+            using var trained = new TrainedParameters(model, TrainedParameters.Select(checkpoint.Config, 2, 2, [component]));
+            using var scope = NewDisposeScope();
+            var passes = new LayerPasses(model, trained, 2);
+            IList<Tensor> Gradients((Tensor Updated, Tensor Frozen) states) => autograd.grad([(states.Updated.pow(2) - states.Frozen.detach() * states.Updated.pow(3)).mean()], [.. trained.Leaves]);
+            foreach (var ((whole, shared), tensor) in Gradients(passes.RunPlainly(batch)).Zip(Gradients(passes.Run(batch))).Zip(trained.Names))
+            {
+                Assert.True(whole.abs().max().item<float>() > 0, tensor);
+                GoldenCases.CloseRelative(whole, shared, 1e-4, tensor);
+            }
+        }
+    }
+
+    [Fact]
+    public void Embed_GemmaInBFloat16_MultipliesByTheRoundedRoot()
+    {
         using var scope = NewDisposeScope();
-        var (updated, frozen) = new LayerPasses(model, trained, 2).Run(new TokenBatch([Ids(9, 1), Ids(19, 2)], 0));
-        var gradients = autograd.grad([(updated - frozen.detach() + updated.pow(2)).sum()], [.. trained.Leaves]);
-        Assert.All(gradients, gradient => Assert.True(gradient.abs().max().item<float>() > 0));
+        var (weights, model) = Checkpoint.LoadModel(FamilyCase.Of("Gemma 2").Write(_folder.At("model")), bfloat16, CPU);
+        using var owned = weights;
+        var row = model.Weight("model.embed_tokens.weight")[5].to(float32);
+        // The root of 32 is 5.6569; the nearest number with 8 significant bits is 5.65625.
+        Assert.True(model.Embed(tensor(new long[] { 5 }, [1, 1]))[0, 0].equal((row * 5.65625f).to(bfloat16)).all().item<bool>());
     }
 
     // The table promises nothing that is not tested here, and leaves nothing out that is.
