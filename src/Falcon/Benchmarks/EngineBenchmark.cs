@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Runtime;
 
@@ -142,7 +141,7 @@ public static class EngineBenchmark
     {
         long element = compute.DType == TorchSharp.torch.ScalarType.Float32 ? 4 : 2, tokens = (long)settings.Batch * settings.Length;
         long Bytes(Func<string, bool> include) => WeightNames.Expected(config).Where(item => include(item.Name)).Sum(item => item.Shape.Aggregate(element, (product, size) => product * size));
-        var gradients = Bytes(name => name == WeightNames.Embedding || (name.StartsWith("model.layers.", StringComparison.Ordinal) && TrainedParameters.LayerOf(name) <= settings.Layer));
+        var gradients = Bytes(name => WeightNames.LayerOf(name) <= settings.Layer);
         long queries = (long)config.HeadCount * config.HeadSize;
         var kept = tokens * config.LayerCount * (element * (4L * config.IntermediateSize + 6L * config.HiddenSize + 5 * queries) + 16L * config.HiddenSize);
         return 2 * Bytes(_ => true) + gradients + kept + tokens * config.VocabularySize * element + (400L << 20);

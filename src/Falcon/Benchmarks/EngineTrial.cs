@@ -123,17 +123,17 @@ public static class EngineTrial
         return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakMemory.Bytes(), seconds, Difference(literal), Difference(exact), falcon.Diagnostics.Directions);
     }
 
-    // The layer's seven products at the size of the step, best of three each, weighted by their operations.
+    // The layer's products at the size of the step, best of three each, weighted by their operations.
     private static EngineTrialRecord Products(EngineTrialSettings settings, ModelConfig model, ComputeOptions compute)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var tokens = (long)settings.Batch * settings.Length;
         double seconds = 0, operations = 0;
-        foreach (var name in WeightNames.Matrices)
+        foreach (var name in model.Architecture.Matrices)
         {
             using var inner = NewDisposeScope();
-            var shape = WeightNames.Expected(model).First(item => item.Name == WeightNames.InLayer(0, name)).Shape;
+            var shape = WeightNames.Expected(model).First(item => item.Name == model.Architecture.InLayer(0, name + ".weight")).Shape;
             var (input, weight) = (randn([tokens, shape[1]], device: compute.Device).to(compute.DType), (randn(shape, device: compute.Device) * 0.02).to(compute.DType));
             var best = double.MaxValue;
             for (var i = 0; i < 4; i++)

@@ -123,7 +123,7 @@ public sealed record LayerConfig
     /// <summary>How many layers are trained: the target and the ones right below it.</summary>
     public int Trained { get; init; } = 3;
 
-    /// <summary>The matrices that are trained, by name within a layer; <c>all</c> for the seven of each layer, <c>model</c> for every tensor of the whole model.</summary>
+    /// <summary>The matrices that are trained, by name within a layer (<c>mlp.down_proj</c> in every family is the one that writes the MLP's output into the residual stream); <c>all</c> for all of each layer, <c>model</c> for every tensor of the whole model.</summary>
     public IReadOnlyList<string> Parameters { get; init; } = ["mlp.down_proj"];
 
     /// <summary>Lowest and highest layer that the automatic choice looks at, as shares of the depth.</summary>

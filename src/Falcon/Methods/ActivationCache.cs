@@ -78,8 +78,7 @@ public sealed class ActivationCache : IDisposable
                         return frozen.Layer(layer, hidden, context).MoveToOuterDisposeScope();
                     }
 
-                    var start = frozen.AttentionBlock(layer, hidden, context);
-                    var input = frozen.DownProjectionInput(layer, start);
+                    var (start, input) = frozen.BeforeDownProjection(layer, hidden, context);
                     cache.Keep(keys[unit], units[unit], [start, input]);
                     return frozen.DownProjection(layer, start, input).MoveToOuterDisposeScope();
                 },

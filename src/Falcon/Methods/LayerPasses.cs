@@ -36,12 +36,8 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     {
         using var noGrad = no_grad();
         Tensor? inner = null;
-        var start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device)), 0, _lowest - 1, context);
-        if (_startsAtDownProjection)
-        {
-            start = frozen.AttentionBlock(_lowest, start, context);
-            inner = frozen.DownProjectionInput(_lowest, start);
-        }
+        var start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device), context.Positions), 0, _lowest - 1, context);
+        if (_startsAtDownProjection) (start, inner) = frozen.BeforeDownProjection(_lowest, start, context);
 
         return (start, inner, Suffix(frozen, start, inner, context));
     }

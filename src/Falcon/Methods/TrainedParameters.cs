@@ -60,24 +60,35 @@ public sealed class TrainedParameters : IDisposable
 
     /// <summary>Whether nothing but its down projection is named of a layer.</summary>
     internal static bool AreDownProjectionsAt(IReadOnlyList<string> names, int layer) =>
-        names.Where(name => LayerOf(name) == layer).All(name => name.EndsWith(".mlp.down_proj.weight", StringComparison.Ordinal));
+        names.Where(name => LayerOf(name) == layer).All(WeightNames.IsDownProjection);
 
     /// <summary>The names of the matrices of a number of layers up to the target.</summary>
     /// <param name="model">The model, for its layers and names.</param>
     /// <param name="target">The highest trained layer.</param>
     /// <param name="layers">How many layers; fewer when the target is too low.</param>
-    /// <param name="components">Names within a layer, such as <c>mlp.down_proj</c>; <c>all</c> means the seven matrices; <c>model</c> alone means every tensor of the whole model, tied embeddings once.</param>
+    /// <param name="components">Names within a layer, such as <c>mlp.down_proj</c>, which in every family means the matrix that writes the MLP's output into the residual stream; <c>all</c> means every matrix of a layer; <c>model</c> alone means every tensor of the whole model, tied embeddings once.</param>
     /// <exception cref="UserInputException">The model has no such layer or matrix.</exception>
     public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components)
     {
         if (components is [LayerConfig.WholeModel]) return [.. WeightNames.Expected(model).Select(item => item.Name)];
         if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer auto.");
-        var known = WeightNames.Matrices;
-        var wanted = components.SelectMany(component => component == "all" ? known : [component.EndsWith(".weight", StringComparison.Ordinal) ? component : component + ".weight"]).Distinct().ToList();
-        foreach (var component in wanted.Where(component => !known.Contains(component)))
-            throw new UserInputException($"layers.parameters: \"{component[..^7]}\" is no matrix of a layer. Use model alone, all, or some of {string.Join(", ", known.Select(name => name[..^7]))}.");
+        var known = model.Architecture.Matrices;
+        var wanted = components.SelectMany(component => component == "all" ? known : [Matrix(model.Architecture, component)]).ToHashSet();
         return [.. Enumerable.Range(0, layers).Select(i => target - i).Where(layer => layer >= 0).Order()
-            .SelectMany(layer => known.Where(wanted.Contains).Select(component => WeightNames.InLayer(layer, component)))];
+            .SelectMany(layer => known.Where(wanted.Contains).Select(component => model.Architecture.InLayer(layer, component + ".weight")))];
+    }
+
+    // Every family's matrices go by their own names, with or without what stands before the last dot; the two that write to the residual stream go by Llama's names as well.
+    private static string Matrix(ArchitectureDescription names, string component)
+    {
+        var name = component.EndsWith(".weight", StringComparison.Ordinal) ? component[..^7] : component;
+        var known = names.Matrices;
+        if (known.Contains(name)) return name;
+        if (name is "mlp.down_proj" or "down_proj") return names.MlpOutput;
+        if (name is "self_attn.o_proj" or "o_proj") return names.AttentionOutput;
+        var matches = known.Where(matrix => matrix.EndsWith("." + name, StringComparison.Ordinal)).ToList();
+        if (matches.Count == 1) return matches[0];
+        throw new UserInputException($"layers.parameters: \"{name}\" is {(matches.Count == 0 ? "no matrix" : "more than one matrix")} of a layer. Use model alone, all, or some of {string.Join(", ", known)}.");
     }
 
     /// <summary>The model with the leaves in place of its own weights, so that gradients flow to them.</summary>
@@ -129,12 +140,7 @@ public sealed class TrainedParameters : IDisposable
     }
 
     /// <summary>The layer of a tensor; the embedding lies below all layers, final norm and head above them.</summary>
-    internal static int LayerOf(string name)
-    {
-        if (name == WeightNames.Embedding) return -1;
-        if (name is WeightNames.FinalNorm or WeightNames.Head) return int.MaxValue;
-        return WeightNames.LayerOf(name);
-    }
+    internal static int LayerOf(string name) => WeightNames.LayerOf(name);
 
     /// <summary>Releases masters and leaves.</summary>
     public void Dispose()

@@ -13,10 +13,11 @@ public enum PaddingRows
 }
 
 /// <summary>
-/// What every layer of one forward pass shares: rotary tables and the attention mask of a batch. Owns its tensors.
+/// What every layer of one forward pass shares: rotary tables, positions and the attention mask of a batch. Owns its tensors.
 /// </summary>
 public sealed class AttentionContext : IDisposable
 {
+    private readonly Dictionary<RopeConfig, (Tensor Cos, Tensor Sin)> _rotations = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<int, Tensor?> _masks = [];
     private readonly Tensor? _padding; // [B, K] bool, true = real token; null when nothing is padded on the left
     private readonly PaddingRows _paddingRows;
@@ -25,24 +26,38 @@ public sealed class AttentionContext : IDisposable
     private readonly ScalarType _dtype;
     private readonly Device _device;
 
-    private AttentionContext(Tensor cos, Tensor sin, Tensor? padding, PaddingRows paddingRows, long queries, long keys)
+    private AttentionContext(ModelConfig config, Tensor positions, IReadOnlyList<long> lengths, ScalarType dtype, Tensor? padding, PaddingRows paddingRows, long keys)
     {
-        (Cos, Sin, _padding, _paddingRows, _queries, _keys, _dtype, _device) = (cos.DetachFromDisposeScope(), sin.DetachFromDisposeScope(), padding?.DetachFromDisposeScope(), paddingRows, queries, keys, cos.dtype, cos.device);
+        (_padding, _paddingRows, _queries, _keys, _dtype, _device) = (padding?.DetachFromDisposeScope(), paddingRows, positions.shape[^1], keys, dtype, positions.device);
+        foreach (var rope in config.Ropes)
+        {
+            if (rope is null || _rotations.ContainsKey(rope)) continue;
+            var (cos, sin) = RotaryEmbedding.Tables(rope, config.HeadSize, positions, dtype, lengths);
+            _rotations.Add(rope, (cos.DetachFromDisposeScope(), sin.DetachFromDisposeScope()));
+        }
+
+        if (config.Architecture.PositionEmbedding is not null) Positions = positions.alias().DetachFromDisposeScope();
     }
 
-    internal Tensor Cos { get; }
+    /// <summary>Positions [T] or [B, T] for a model that has learned an embedding of them; null for others.</summary>
+    internal Tensor? Positions { get; }
 
-    internal Tensor Sin { get; }
+    /// <summary>cos and sin for a layer with this rotation.</summary>
+    internal (Tensor Cos, Tensor Sin) Rotation(RopeConfig rope) => _rotations[rope];
 
     /// <summary>Whether some query may see no key at all, so that its row of the mask is uniform.</summary>
     internal bool HasEmptyRows => _padding is not null && _paddingRows == PaddingRows.Uniform;
 
     /// <summary>A causal pass over sequences of <paramref name="length"/> tokens whose padding, if any, is on the right: no real token sees it, so no mask is needed.</summary>
-    public static AttentionContext Causal(ModelConfig config, long length, ScalarType dtype, Device device)
+    /// <param name="config">The architecture.</param>
+    /// <param name="length">T, padding included.</param>
+    /// <param name="dtype">Compute dtype.</param>
+    /// <param name="device">Where the model is.</param>
+    /// <param name="lengths">Tokens of each text without its padding; null when none is padded. Only rotations that depend on the length look at them.</param>
+    public static AttentionContext Causal(ModelConfig config, long length, ScalarType dtype, Device device, IReadOnlyList<long>? lengths = null)
     {
         using var positions = arange(length, int64, device);
-        var (cos, sin) = RotaryEmbedding.Tables(config.Rope, config.HeadSize, positions, dtype);
-        return new AttentionContext(cos, sin, null, PaddingRows.Uniform, length, length);
+        return new AttentionContext(config, positions, lengths ?? [length], dtype, null, PaddingRows.Uniform, length);
     }
 
     /// <summary>A causal pass over left-padded sequences; positions count from 0 at the first column, padding included.</summary>
@@ -54,8 +69,7 @@ public sealed class AttentionContext : IDisposable
     {
         var length = attentionMask.shape[1];
         using var positions = arange(length, int64, attentionMask.device);
-        var (cos, sin) = RotaryEmbedding.Tables(config.Rope, config.HeadSize, positions, dtype);
-        return new AttentionContext(cos, sin, attentionMask.to(@bool), paddingRows, length, length);
+        return new AttentionContext(config, positions, [length], dtype, attentionMask.to(@bool), paddingRows, length);
     }
 
     /// <summary>A pass over new tokens that see cached keys: positions and the visible keys are given.</summary>
@@ -65,17 +79,18 @@ public sealed class AttentionContext : IDisposable
     /// <param name="dtype">Compute dtype.</param>
     internal static AttentionContext Continued(ModelConfig config, Tensor positions, Tensor visible, ScalarType dtype)
     {
-        var (cos, sin) = RotaryEmbedding.Tables(config.Rope, config.HeadSize, positions, dtype);
-        return new AttentionContext(cos, sin, visible.alias(), PaddingRows.Uniform, positions.shape[1], visible.shape[1]);
+        using var scope = NewDisposeScope();
+        long[] lengths = config.RotationDependsOnLength ? visible.sum(1).cpu().data<long>().ToArray() : [visible.shape[1]];
+        return new AttentionContext(config, positions, lengths, dtype, visible.alias(), PaddingRows.Uniform, visible.shape[1]);
     }
 
-    /// <summary>The additive mask [B or 1, 1, T, K] for a layer with this window, or null when the plain causal kernel gives the same.</summary>
-    internal Tensor? Mask(int? window)
+    /// <summary>The additive mask [B or 1, 1, T, K] for a layer with this window, or null when the plain causal kernel gives the same and <paramref name="always"/> is not set.</summary>
+    internal Tensor? Mask(int? window, bool always = false)
     {
         var effective = window is { } size && size < _keys ? size : 0;
-        if (_masks.TryGetValue(effective, out var mask)) return mask;
-        mask = _padding is null && effective == 0 && _queries == _keys ? null : Build(effective);
-        _masks.Add(effective, mask);
+        if (_masks.TryGetValue(effective, out var mask) && (mask is not null || !always)) return mask;
+        mask = !always && _padding is null && effective == 0 && _queries == _keys ? null : Build(effective);
+        _masks[effective] = mask;
         return mask;
     }
 
@@ -97,8 +112,13 @@ public sealed class AttentionContext : IDisposable
     /// <summary>Releases the tables and masks.</summary>
     public void Dispose()
     {
-        Cos.Dispose();
-        Sin.Dispose();
+        foreach (var (cos, sin) in _rotations.Values)
+        {
+            cos.Dispose();
+            sin.Dispose();
+        }
+
+        Positions?.Dispose();
         _padding?.Dispose();
         foreach (var mask in _masks.Values) mask?.Dispose();
     }

@@ -1,9 +1,11 @@
+using System.Globalization;
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Models;
 
 /// <summary>
-/// A decoder-only transformer (Llama, Mistral, Qwen2, Qwen3): embedding, layers of attention and MLP on a residual stream, final norm, output head.
+/// A decoder-only transformer: embedding, layers of attention and MLP on a residual stream, final norm, output head, built as its family's <see cref="ArchitectureDescription"/> says.
 /// </summary>
 /// <remarks>
 /// The model is a view: it borrows its weights and holds no state, so the frozen model and the model in training are two views of the same tensors
@@ -54,17 +56,32 @@ public sealed class CausalLM
 
     private Tensor? Find(string name) => _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor : _weights.TryGetValue(name, out var own) ? own : null;
 
-    /// <summary>A causal context for sequences of this length, padded on the right if at all.</summary>
-    public AttentionContext Causal(long length) => AttentionContext.Causal(Config, length, DType, Device);
+    /// <summary>A causal context for sequences of this length, padded on the right if at all; their lengths without padding matter only to rotations that depend on the length.</summary>
+    public AttentionContext Causal(long length, IReadOnlyList<long>? lengths = null) => AttentionContext.Causal(Config, length, DType, Device, lengths);
 
     /// <summary>A context for left-padded sequences.</summary>
     public AttentionContext LeftPadded(Tensor attentionMask, PaddingRows paddingRows = PaddingRows.Uniform) => AttentionContext.LeftPadded(Config, attentionMask, DType, paddingRows);
 
     /// <summary>Token ids [B, T] to the residual stream [B, T, H].</summary>
-    public Tensor Embed(Tensor inputIds)
+    /// <param name="inputIds">Token ids, int64.</param>
+    /// <param name="positions">Positions [T] or [B, T] for a model that has learned an embedding of them; null counts from 0.</param>
+    /// <exception cref="UserInputException">The text is longer than the positions that the model has learned.</exception>
+    public Tensor Embed(Tensor inputIds, Tensor? positions = null)
     {
         using var scope = NewDisposeScope();
-        return Weight(WeightNames.Embedding).index_select(0, inputIds.reshape(-1)).view(inputIds.shape[0], inputIds.shape[1], Config.HiddenSize).MoveToOuterDisposeScope();
+        long batch = inputIds.shape[0], length = inputIds.shape[1];
+        var embedded = Weight(Names.EmbeddingWeight).index_select(0, inputIds.reshape(-1)).view(batch, length, Config.HiddenSize);
+        if (Names.ScaledEmbedding) embedded = embedded * tensor(Math.Sqrt(Config.HiddenSize)).to(DType).to(float64).item<double>();
+        if (Names.PositionWeight is { } learned)
+        {
+            positions ??= arange(length, int64, Device);
+            if (length > Config.MaxPositions || (positions.dim() == 2 && positions.max().item<long>() >= Config.MaxPositions))
+                throw new UserInputException(string.Create(CultureInfo.InvariantCulture, $"A text of more than {Config.MaxPositions} tokens was given, and the model has learned no more positions. Shorten the texts or generate fewer tokens."));
+            var rows = Weight(learned).index_select(0, positions.reshape(-1));
+            embedded = embedded + (positions.dim() == 2 ? rows.view(batch, length, Config.HiddenSize) : rows);
+        }
+
+        return embedded.MoveToOuterDisposeScope();
     }
 
     /// <summary>The residual stream [B, T, H] after layers <paramref name="first"/> to <paramref name="last"/>, both included.</summary>
@@ -87,73 +104,147 @@ public sealed class CausalLM
     public Tensor Logits(Tensor inputIds, AttentionContext context, KeyValueCache? cache = null)
     {
         using var scope = NewDisposeScope();
-        return Head(Layers(Embed(inputIds), 0, Config.LayerCount - 1, context, cache)).MoveToOuterDisposeScope();
+        return Head(Layers(Embed(inputIds, context.Positions), 0, Config.LayerCount - 1, context, cache)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Final norm and output head: residual stream [.., H] to logits [.., V].</summary>
     public Tensor Head(Tensor hidden)
     {
         using var scope = NewDisposeScope();
-        var normalised = Norm(hidden, Weight(WeightNames.FinalNorm));
-        var head = Weight(Config.TiedEmbeddings ? WeightNames.Embedding : WeightNames.Head);
-        return nn.functional.linear(normalised, head).MoveToOuterDisposeScope();
+        var normalised = Norm(Names.FinalNorm, hidden);
+        var logits = nn.functional.linear(normalised, Weight(Config.TiedEmbeddings ? Names.EmbeddingWeight : Names.HeadWeight));
+        return (Config.LogitCap is { } cap ? Capped(logits, cap) : logits).MoveToOuterDisposeScope();
     }
 
     /// <summary>One decoder layer on the residual stream [B, T, H].</summary>
     public Tensor Layer(int layer, Tensor hidden, AttentionContext context, KeyValueCache? cache = null)
     {
         using var scope = NewDisposeScope();
-        var middle = AttentionBlock(layer, hidden, context, cache);
-        return DownProjection(layer, middle, DownProjectionInput(layer, middle)).MoveToOuterDisposeScope();
+        var (middle, inner) = BeforeDownProjection(layer, hidden, context, cache);
+        return DownProjection(layer, middle, inner).MoveToOuterDisposeScope();
     }
 
-    /// <summary>First half of a layer: x + attention(norm(x)), [B, T, H].</summary>
+    /// <summary>All of a layer but its last product: the residual stream that the MLP's output is added to [B, T, H], and what the down projection is applied to [B, T, I].</summary>
+    public (Tensor Middle, Tensor Inner) BeforeDownProjection(int layer, Tensor hidden, AttentionContext context, KeyValueCache? cache = null)
+    {
+        using var scope = NewDisposeScope();
+        var middle = AttentionBlock(layer, hidden, context, cache);
+        var inner = DownProjectionInput(layer, Config.ParallelResidual ? hidden : middle);
+        return (middle.MoveToOuterDisposeScope(), inner.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>x + attention(norm(x)), [B, T, H], with a norm of what is added where the family has one.</summary>
     public Tensor AttentionBlock(int layer, Tensor hidden, AttentionContext context, KeyValueCache? cache = null)
     {
         using var scope = NewDisposeScope();
         long batch = hidden.shape[0], length = hidden.shape[1];
-        var normalised = Norm(hidden, In(layer, "input_layernorm.weight"));
-        var query = Heads(Linear(layer, "self_attn.q_proj", normalised), Config.HeadCount); // [B, A, T, D]
-        var key = Heads(Linear(layer, "self_attn.k_proj", normalised), Config.KeyValueHeadCount);
-        var value = Heads(Linear(layer, "self_attn.v_proj", normalised), Config.KeyValueHeadCount);
+        var (query, key, value) = QueryKeyValue(layer, Norm(In(layer, Names.AttentionNorm), hidden)); // each [B, A, T, D]
         if (Config.QueryKeyNorm)
         {
-            query = Norm(query, In(layer, "self_attn.q_norm.weight"));
-            key = Norm(key, In(layer, "self_attn.k_norm.weight"));
+            query = Norm(In(layer, Names.HeadNorms.Query), query);
+            key = Norm(In(layer, Names.HeadNorms.Key), key);
         }
 
-        query = RotaryEmbedding.Rotate(query, context.Cos, context.Sin);
-        key = RotaryEmbedding.Rotate(key, context.Cos, context.Sin);
+        if (Config.Ropes[layer] is { } rope)
+        {
+            var (cos, sin) = context.Rotation(rope);
+            query = RotaryEmbedding.Rotate(query, cos, sin);
+            key = RotaryEmbedding.Rotate(key, cos, sin);
+        }
+
         if (cache is not null) (key, value) = cache.Append(layer, key, value);
         var group = Config.HeadCount / Config.KeyValueHeadCount;
         if (group > 1) (key, value) = (Repeat(key, group), Repeat(value, group));
-        var mask = context.Mask(Config.SlidingWindows[layer]);
-        var attended = context.HasEmptyRows
-            ? PlainAttention(query, key, value, mask!)
-            : nn.functional.scaled_dot_product_attention(query, key, value, mask, 0, mask is null); // scale D^-1/2
-        attended = attended.transpose(1, 2).reshape(batch, length, Config.HeadCount * Config.HeadSize);
-        return (hidden + Linear(layer, "self_attn.o_proj", attended)).MoveToOuterDisposeScope();
+        var attended = Attention(layer, query, key, value, context).transpose(1, 2).reshape(batch, length, Config.HeadCount * Config.HeadSize);
+        var output = Linear(In(layer, Names.AttentionOutput), attended);
+        if (Names.AttentionOutputNorm is { } after) output = Norm(In(layer, after), output);
+        return (hidden + output).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What the down projection of a layer is applied to: silu(gate(norm(x))) * up(norm(x)), [B, T, I], x being the stream after attention.</summary>
-    public Tensor DownProjectionInput(int layer, Tensor middle)
+    /// <summary>What the down projection of a layer is applied to, such as silu(gate(norm(x))) * up(norm(x)), [B, T, I], x being the stream that the MLP reads: after attention, or before it in a model with parallel residuals.</summary>
+    public Tensor DownProjectionInput(int layer, Tensor stream)
     {
         using var scope = NewDisposeScope();
-        var normalised = Norm(middle, In(layer, "post_attention_layernorm.weight"));
-        return (nn.functional.silu(Linear(layer, "mlp.gate_proj", normalised)) * Linear(layer, "mlp.up_proj", normalised)).MoveToOuterDisposeScope();
+        var normalised = Norm(In(layer, Names.MlpNorm), stream);
+        var first = Linear(In(layer, Names.MlpInput[0]), normalised);
+        var inner = Names.Mlp switch
+        {
+            MlpKind.Gated => Activate(first) * Linear(In(layer, Names.MlpInput[1]), normalised),
+            MlpKind.GatedJoined => Activate(first.narrow(-1, 0, Config.IntermediateSize)) * first.narrow(-1, Config.IntermediateSize, Config.IntermediateSize),
+            _ => Activate(first),
+        };
+        return inner.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Second half of a layer: x + down(inner), [B, T, H].</summary>
+    /// <summary>The end of a layer: x + down(inner), [B, T, H], with a norm of what is added where the family has one.</summary>
     public Tensor DownProjection(int layer, Tensor middle, Tensor inner)
     {
         using var scope = NewDisposeScope();
-        return (middle + Linear(layer, "mlp.down_proj", inner)).MoveToOuterDisposeScope();
+        var output = Linear(In(layer, Names.MlpOutput), inner);
+        if (Names.MlpOutputNorm is { } after) output = Norm(In(layer, after), output);
+        return (middle + output).MoveToOuterDisposeScope();
     }
 
-    private Tensor In(int layer, string component) => Weight(WeightNames.InLayer(layer, component));
+    private ArchitectureDescription Names => Config.Architecture;
 
-    private Tensor Linear(int layer, string module, Tensor input) =>
-        nn.functional.linear(input, In(layer, module + ".weight"), Find(WeightNames.InLayer(layer, module + ".bias")));
+    private string In(int layer, string module) => Names.InLayer(layer, module);
+
+    private (Tensor Query, Tensor Key, Tensor Value) QueryKeyValue(int layer, Tensor normalised)
+    {
+        if (Names.Packing == AttentionPacking.Separate)
+            return (
+                Heads(Linear(In(layer, Names.QueryKeyValue[0]), normalised), Config.HeadCount),
+                Heads(Linear(In(layer, Names.QueryKeyValue[1]), normalised), Config.KeyValueHeadCount),
+                Heads(Linear(In(layer, Names.QueryKeyValue[2]), normalised), Config.KeyValueHeadCount));
+        var all = Linear(In(layer, Names.QueryKeyValue[0]), normalised);
+        long queries = Config.HeadCount * Config.HeadSize, keys = Config.KeyValueHeadCount * Config.HeadSize, size = Config.HeadSize;
+        if (Names.Packing == AttentionPacking.Joined)
+            return (Heads(all.narrow(-1, 0, queries), Config.HeadCount), Heads(all.narrow(-1, queries, keys), Config.KeyValueHeadCount), Heads(all.narrow(-1, queries + keys, keys), Config.KeyValueHeadCount));
+        var byHead = all.view(all.shape[0], all.shape[1], Config.HeadCount, 3 * size).transpose(1, 2); // [B, A, T, 3D]
+        return (byHead.narrow(-1, 0, size), byHead.narrow(-1, size, size), byHead.narrow(-1, 2 * size, size));
+    }
+
+    private Tensor Attention(int layer, Tensor query, Tensor key, Tensor value, AttentionContext context)
+    {
+        using var scope = NewDisposeScope();
+        var mask = context.Mask(Config.SlidingWindows[layer], always: Config.ScoreCap is not null);
+        // The fused kernel has no soft cap, and its backward pass recomputes the softmax from a log-sum, which loses the normalisation of rows that see nothing.
+        if (context.HasEmptyRows || Config.ScoreCap is not null) return PlainAttention(layer, query, key, value, mask!).MoveToOuterDisposeScope();
+        var factor = Math.Sqrt(Config.HeadSize) / Config.ScoreDivisor(layer); // the kernel divides by sqrt(D)
+        return nn.functional.scaled_dot_product_attention(factor == 1 ? query : query * factor, key, value, mask, 0, mask is null).MoveToOuterDisposeScope();
+    }
+
+    private Tensor PlainAttention(int layer, Tensor query, Tensor key, Tensor value, Tensor mask)
+    {
+        using var scope = NewDisposeScope();
+        var scores = query.matmul(key.transpose(2, 3)) / Config.ScoreDivisor(layer); // [B, A, T, K]
+        if (Config.ScoreCap is { } cap) scores = Capped(scores, cap);
+        return nn.functional.softmax((scores + mask).to(float32), -1).to(query.dtype).matmul(value).MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Capped(Tensor x, double cap)
+    {
+        using var scope = NewDisposeScope();
+        return ((x / cap).tanh() * cap).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Activate(Tensor x)
+    {
+        if (Config.Activation == ActivationKind.Silu) return nn.functional.silu(x);
+        if (Config.Activation == ActivationKind.Gelu) return nn.functional.gelu(x);
+        using var scope = NewDisposeScope();
+        var wide = x.to(float32);
+        var bent = ((wide + wide.pow(3) * 0.044715) * Math.Sqrt(2 / Math.PI)).tanh();
+        return (wide * 0.5 * (bent + 1)).to(x.dtype).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Linear(string module, Tensor input)
+    {
+        var (weight, bias) = (Weight(module + ".weight"), Find(module + ".bias"));
+        if (!Names.Transposed) return nn.functional.linear(input, weight, bias);
+        using var scope = NewDisposeScope();
+        return nn.functional.linear(input, weight.t(), bias).MoveToOuterDisposeScope();
+    }
 
     private Tensor Heads(Tensor projected, int heads) => projected.view(projected.shape[0], projected.shape[1], heads, Config.HeadSize).transpose(1, 2);
 
@@ -164,20 +255,14 @@ public sealed class CausalLM
         return heads.unsqueeze(2).expand(shape[0], shape[1], group, shape[2], shape[3]).reshape(shape[0], shape[1] * group, shape[2], shape[3]).MoveToOuterDisposeScope();
     }
 
-    // The fused kernel's backward pass recomputes the softmax from a log-sum, which loses the normalisation of rows that see nothing.
-    private Tensor PlainAttention(Tensor query, Tensor key, Tensor value, Tensor mask)
+    private Tensor Norm(string module, Tensor x)
     {
         using var scope = NewDisposeScope();
-        var scores = query.matmul(key.transpose(2, 3)) / Math.Sqrt(Config.HeadSize) + mask; // [B, A, T, K]
-        return nn.functional.softmax(scores.to(float32), -1).to(query.dtype).matmul(value).MoveToOuterDisposeScope();
-    }
-
-    // RMSNorm: mean square in float32, back to the compute dtype, then times the weight.
-    private Tensor Norm(Tensor x, Tensor weight)
-    {
-        using var scope = NewDisposeScope();
+        var weight = Weight(module + ".weight");
+        if (Names.Norm == NormKind.LayerNorm)
+            return nn.functional.layer_norm(x, [x.shape[^1]], weight, Find(module + ".bias"), Config.NormEpsilon).MoveToOuterDisposeScope();
         var wide = x.to(float32);
         var normalised = wide * (wide.pow(2).mean([-1L], true) + Config.NormEpsilon).rsqrt();
-        return (normalised.to(x.dtype) * weight).MoveToOuterDisposeScope();
+        return (Names.Norm == NormKind.RootMeanSquare ? normalised.to(x.dtype) * weight : (normalised * (weight.to(float32) + 1)).to(x.dtype)).MoveToOuterDisposeScope();
     }
 }

@@ -45,7 +45,8 @@ public sealed class Checkpoint : IDisposable
     public static Checkpoint Open(string directory)
     {
         var config = ModelConfig.Load(directory);
-        var checkpoint = new Checkpoint(Models.WeightFiles.Open(directory), config);
+        var files = Models.WeightFiles.Open(directory);
+        var checkpoint = new Checkpoint(files, config with { Architecture = NamedAsIn(files, config.Architecture) });
         try
         {
             checkpoint.Compare();
@@ -58,6 +59,10 @@ public sealed class Checkpoint : IDisposable
         }
     }
 
+    // Some families' files begin their names in more than one way.
+    private static ArchitectureDescription NamedAsIn(WeightFiles files, ArchitectureDescription names) =>
+        names.OtherBases.Select(other => names with { Base = other }).Prepend(names).FirstOrDefault(named => files.TryLocate(named.EmbeddingWeight, out _)) ?? names;
+
     private void Compare()
     {
         var expected = WeightNames.Expected(Config).ToDictionary(item => item.Name, item => item.Shape);
@@ -69,8 +74,7 @@ public sealed class Checkpoint : IDisposable
             else if (found.Entry.DType is not ("F32" or "BF16" or "F16")) faults.Add($"{name} has dtype {found.Entry.DType}, supported are F32, BF16 and F16");
         }
 
-        // A copy of tied embeddings and the buffers of old files carry no knowledge of their own.
-        foreach (var name in _files.Names.Where(name => !expected.ContainsKey(name) && name != WeightNames.Head && !name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal)))
+        foreach (var name in _files.Names.Where(name => !expected.ContainsKey(name) && !Config.Architecture.Allows(name)))
             faults.Add($"unexpected {name}");
         if (faults.Count == 0) return;
         var shown = string.Join("; ", faults.Take(6)) + (faults.Count > 6 ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - 6} more") : "");
@@ -143,14 +147,7 @@ public sealed class Checkpoint : IDisposable
         return (weights, new CausalLM(checkpoint.Config, weights));
     }
 
-    private static bool IsNeeded(string name, int last)
-    {
-        if (name == WeightNames.Embedding) return true;
-        const string prefix = "model.layers.";
-        if (!name.StartsWith(prefix, StringComparison.Ordinal)) return false;
-        var end = name.IndexOf('.', prefix.Length);
-        return int.Parse(name.AsSpan(prefix.Length, end - prefix.Length), CultureInfo.InvariantCulture) <= last;
-    }
+    private static bool IsNeeded(string name, int last) => WeightNames.LayerOf(name) <= last;
 
     /// <summary>Unmaps the files.</summary>
     public void Dispose() => _files.Dispose();

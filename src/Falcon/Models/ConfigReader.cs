@@ -18,7 +18,7 @@ internal sealed class ConfigReader(string path, JsonElement root)
         "num_beams", "num_beam_groups", "num_return_sequences", "no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens", "suppress_tokens",
         "diversity_penalty", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id",
         "remove_invalid_values", "output_scores", "return_dict_in_generate", "add_cross_attention", "cross_attention_hidden_size",
-        "tie_encoder_decoder", "unsloth_fixed", "unsloth_version", "model_name", "tf_legacy_loss",
+        "tie_encoder_decoder", "cache_implementation", "unsloth_fixed", "unsloth_version", "model_name", "tf_legacy_loss",
     ];
 
     private readonly HashSet<string> _read = [];
@@ -68,6 +68,25 @@ internal sealed class ConfigReader(string path, JsonElement root)
         { ValueKind: JsonValueKind.Number } value => value.GetDouble(),
         { } value => throw WrongType(key, value, "a number"),
     };
+
+    /// <summary>A number or null, as written; <paramref name="absent"/> only where the key is not there at all.</summary>
+    public double? DoubleOrNull(string key, double? absent = null) => Find(key) is not null ? Double(key) : IsNull(key) ? null : absent;
+
+    public IReadOnlyList<double> Doubles(string key) => Find(key) switch
+    {
+        null => [],
+        { ValueKind: JsonValueKind.Array } value => [.. value.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Number ? item.GetDouble() : throw WrongType(key, item, "a list of numbers"))],
+        { } value => throw WrongType(key, value, "a list of numbers"),
+    };
+
+    /// <summary>Whether the key is there and its value is null.</summary>
+    public bool IsNull(string key) => root.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Null;
+
+    /// <summary>Passes over keys of a family that change nothing here.</summary>
+    public void Ignore(params ReadOnlySpan<string> keys)
+    {
+        foreach (var key in keys) _read.Add(key);
+    }
 
     public bool Bool(string key, bool missing) => Find(key) switch
     {

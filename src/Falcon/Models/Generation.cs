@@ -48,8 +48,9 @@ public static class Generation
         using var cache = new KeyValueCache(model.Config.LayerCount);
         var batch = new TokenBatch(prompts, padId, PaddingSide.Left);
         var visible = batch.AttentionMask(model.Device); // [B, K]
-        var positions = (visible.to(int64).cumsum(1) - 1).clamp_min(0); // [B, T]
+        var positions = Positions(visible); // [B, T]
         var inputs = batch.InputIds(model.Device);
+        var history = model.Config.RotationDependsOnLength ? inputs : null; // all tokens so far [B, K]
         var next = positions.narrow(1, batch.Length - 1, 1); // [B, 1]
         var results = prompts.Select(_ => new List<int>()).ToArray();
         var alive = Enumerable.Range(0, prompts.Count).ToArray();
@@ -74,21 +75,41 @@ public static class Generation
                 var rows = tensor(kept.ToArray(), int64, model.Device);
                 cache.Select(rows);
                 (visible, next, chosen) = (visible.index_select(0, rows), next.index_select(0, rows), chosen.index_select(0, rows));
+                history = history?.index_select(0, rows);
             }
 
             visible = cat([visible, ones([visible.shape[0], 1], @bool, model.Device)], 1).MoveToOuterDisposeScope();
             positions = next = (next + 1).MoveToOuterDisposeScope();
             inputs = chosen.unsqueeze(1).MoveToOuterDisposeScope();
+            if (history is null) continue;
+            history = cat([history, inputs], 1).MoveToOuterDisposeScope();
+            if (!RotatesAnew(model.Config, visible)) continue;
+            cache.Clear();
+            (inputs, positions) = (history, Positions(visible).MoveToOuterDisposeScope());
         }
 
         return [.. results.Select(tokens => tokens.ToArray())];
+    }
+
+    private static Tensor Positions(Tensor visible)
+    {
+        using var scope = NewDisposeScope();
+        return (visible.to(int64).cumsum(1) - 1).clamp_min(0).MoveToOuterDisposeScope();
+    }
+
+    // Whether the newest token makes some text so long that all its keys are rotated otherwise: then what is cached is void.
+    private static bool RotatesAnew(ModelConfig config, Tensor visible)
+    {
+        using var scope = NewDisposeScope();
+        var lengths = visible.sum(1).cpu().data<long>().ToArray();
+        return config.Ropes.Any(rope => rope is not null && lengths.Any(length => rope.Regime(length) != rope.Regime(length - 1)));
     }
 
     private static Tensor LastLogits(CausalLM model, Tensor inputs, Tensor positions, Tensor visible, KeyValueCache cache)
     {
         using var scope = NewDisposeScope();
         using var context = AttentionContext.Continued(model.Config, positions, visible, model.DType);
-        var hidden = model.Layers(model.Embed(inputs), 0, model.Config.LayerCount - 1, context, cache);
+        var hidden = model.Layers(model.Embed(inputs, context.Positions), 0, model.Config.LayerCount - 1, context, cache);
         return model.Head(hidden.narrow(1, hidden.shape[1] - 1, 1)).squeeze(1).to(float32).MoveToOuterDisposeScope(); // [B, V]
     }
 

@@ -26,6 +26,14 @@ public sealed class KeyValueCache(int layers) : IDisposable
             }
     }
 
+    /// <summary>Forgets everything.</summary>
+    public void Clear()
+    {
+        Dispose();
+        Array.Clear(_keys);
+        Array.Clear(_values);
+    }
+
     private static Tensor Grow(Tensor?[] store, int layer, Tensor added)
     {
         var old = store[layer];

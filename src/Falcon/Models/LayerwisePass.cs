@@ -62,7 +62,7 @@ public sealed class LayerwisePass(CausalLM model)
             for (var batch = begin; batch < end; batch++)
             {
                 contexts.Add(batches[batch].Context(model));
-                hidden.Add(model.Embed(batches[batch].InputIds(model.Device)));
+                hidden.Add(model.Embed(batches[batch].InputIds(model.Device), contexts[^1].Positions));
             }
 
             for (var layer = 0; layer <= last; layer++)

@@ -10,8 +10,11 @@ namespace Falcon.Models;
 /// </remarks>
 public sealed record ModelConfig
 {
-    /// <summary>The family: <c>llama</c>, <c>mistral</c>, <c>qwen2</c> or <c>qwen3</c>.</summary>
+    /// <summary>The family, as <c>model_type</c> names it (docs/families.md).</summary>
     public required string ModelType { get; init; }
+
+    /// <summary>How the decoder is built and what its tensors are called.</summary>
+    public required ArchitectureDescription Architecture { get; init; }
 
     /// <summary>Number of tokens in the vocabulary (V).</summary>
     public required int VocabularySize { get; init; }
@@ -34,7 +37,7 @@ public sealed record ModelConfig
     /// <summary>Width of one head (D); may differ from HiddenSize / HeadCount.</summary>
     public required int HeadSize { get; init; }
 
-    /// <summary>The epsilon under the root of RMSNorm.</summary>
+    /// <summary>The epsilon under the root of a norm.</summary>
     public required double NormEpsilon { get; init; }
 
     /// <summary>Longest sequence the model was made for.</summary>
@@ -49,14 +52,38 @@ public sealed record ModelConfig
     /// <summary>Whether the o projection has a bias.</summary>
     public bool OutputBias { get; init; }
 
-    /// <summary>Whether the three MLP matrices have a bias.</summary>
+    /// <summary>Whether the matrices of the MLP have a bias.</summary>
     public bool MlpBias { get; init; }
 
-    /// <summary>Whether queries and keys are normalised per head before RoPE (Qwen3).</summary>
+    /// <summary>Whether queries and keys are normalised per head before RoPE (Qwen3, Gemma 3).</summary>
     public bool QueryKeyNorm { get; init; }
 
-    /// <summary>Rotary position embedding.</summary>
-    public required RopeConfig Rope { get; init; }
+    /// <summary>The function between the matrices of the MLP.</summary>
+    public ActivationKind Activation { get; init; }
+
+    /// <summary>Whether attention and MLP of a layer read the same residual stream (GPT-NeoX), instead of the MLP reading what attention left.</summary>
+    public bool ParallelResidual { get; init; }
+
+    /// <summary>What attention scores are divided by the root of; null for the head's width.</summary>
+    public double? ScoreScalar { get; init; }
+
+    /// <summary>Whether the scores of layer i are divided by i + 1 too (a switch of GPT-2).</summary>
+    public bool ScoresFallWithDepth { get; init; }
+
+    /// <summary>Soft bound of attention scores s, as cap · tanh(s / cap) (Gemma 2); null for none.</summary>
+    public double? ScoreCap { get; init; }
+
+    /// <summary>Soft bound of logits, likewise; null for none.</summary>
+    public double? LogitCap { get; init; }
+
+    /// <summary>Rotary position embedding of each layer; null where a layer does not rotate.</summary>
+    public required IReadOnlyList<RopeConfig?> Ropes { get; init; }
+
+    /// <summary>Whether some layer's rotation depends on the length of the text, so that cached keys are of no use when a text grows past a bound.</summary>
+    public bool RotationDependsOnLength => Ropes.Any(rope => rope is { DependsOnLength: true });
+
+    /// <summary>What attention scores of a layer are divided by.</summary>
+    internal double ScoreDivisor(int layer) => Math.Sqrt(ScoreScalar ?? HeadSize) * (ScoresFallWithDepth ? layer + 1 : 1);
 
     /// <summary>The sliding attention window of each layer; null where the layer sees everything before it.</summary>
     public required IReadOnlyList<int?> SlidingWindows { get; init; }
@@ -66,8 +93,6 @@ public sealed record ModelConfig
 
     /// <summary>Ids that end a generation, from <c>eos_token_id</c>.</summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
-
-    private static readonly string[] Families = ["llama", "mistral", "qwen2", "qwen3"];
 
     /// <summary>Reads <c>config.json</c> in <paramref name="directory"/>.</summary>
     /// <exception cref="UserInputException">The directory or the file is missing, or it is not JSON.</exception>
@@ -90,75 +115,7 @@ public sealed record ModelConfig
         using (document)
         {
             if (document.RootElement.ValueKind != JsonValueKind.Object) throw new UnsupportedCheckpointException($"{path}: expected a JSON object.");
-            return Read(new ConfigReader(path, document.RootElement));
+            return FamilyConfig.Read(new ConfigReader(path, document.RootElement));
         }
-    }
-
-    private static ModelConfig Read(ConfigReader reader)
-    {
-        var family = reader.String("model_type");
-        if (!Families.Contains(family))
-            throw reader.Unsupported("model_type", family, $"the supported families are {string.Join(", ", Families)}");
-        if (reader.Has("quantization_config")) throw reader.Unsupported("quantization_config", "present", "the weights are quantised; use the unquantised checkpoint");
-        var architecture = reader.Strings("architectures");
-        var expected = family switch { "llama" => "LlamaForCausalLM", "mistral" => "MistralForCausalLM", "qwen2" => "Qwen2ForCausalLM", _ => "Qwen3ForCausalLM" };
-        if (architecture.Count > 0 && !architecture.Contains(expected))
-            throw reader.Unsupported("architectures", string.Join(", ", architecture), $"a {family} model needs {expected}");
-        var activation = reader.String("hidden_act", "silu");
-        if (activation is not ("silu" or "swish")) throw reader.Unsupported("hidden_act", activation, "the supported activation is silu");
-        reader.RequireOneOf("pretraining_tp", 1);
-        reader.RequireOneOf("attention_dropout", 0);
-
-        var hidden = reader.PositiveInt("hidden_size");
-        var heads = reader.PositiveInt("num_attention_heads");
-        var keyValueHeads = reader.PositiveInt("num_key_value_heads", heads);
-        var headSize = reader.PositiveInt("head_dim", family == "qwen3" ? 128 : hidden / heads);
-        if (heads % keyValueHeads != 0) throw reader.Unsupported("num_key_value_heads", $"{keyValueHeads}", $"it must divide num_attention_heads ({heads})");
-        if (headSize % 2 != 0) throw reader.Unsupported("head_dim", $"{headSize}", "rotary embedding needs an even head size");
-        var layers = reader.PositiveInt("num_hidden_layers");
-        var maxPositions = reader.PositiveInt("max_position_embeddings", 2048);
-        var attentionBias = reader.Bool("attention_bias", false);
-        var config = new ModelConfig
-        {
-            ModelType = family,
-            VocabularySize = reader.PositiveInt("vocab_size"),
-            HiddenSize = hidden,
-            IntermediateSize = reader.PositiveInt("intermediate_size"),
-            LayerCount = layers,
-            HeadCount = heads,
-            KeyValueHeadCount = keyValueHeads,
-            HeadSize = headSize,
-            NormEpsilon = reader.Double("rms_norm_eps", 1e-6),
-            MaxPositions = maxPositions,
-            TiedEmbeddings = reader.Bool("tie_word_embeddings", false),
-            QueryKeyValueBias = family == "qwen2" || attentionBias,
-            OutputBias = family != "qwen2" && attentionBias,
-            MlpBias = reader.Bool("mlp_bias", false),
-            QueryKeyNorm = family == "qwen3",
-            Rope = RopeConfig.Read(reader, maxPositions),
-            SlidingWindows = ReadWindows(reader, family, layers),
-            DeclaredDType = reader.StringOrNull("dtype") ?? reader.StringOrNull("torch_dtype"),
-            EosTokenIds = reader.Ints("eos_token_id"),
-        };
-        reader.RefuseUnknownKeys();
-        return config;
-    }
-
-    private static int?[] ReadWindows(ConfigReader reader, string family, int layers)
-    {
-        var window = reader.PositiveIntOrNull("sliding_window");
-        var firstSliding = reader.IntOrNull("max_window_layers") ?? layers;
-        var useWindow = reader.Bool("use_sliding_window", false);
-        var types = reader.Strings("layer_types");
-        foreach (var type in types.Where(type => type is not ("full_attention" or "sliding_attention")))
-            throw reader.Unsupported("layer_types", type, "known are full_attention and sliding_attention");
-        if (types.Count > 0 && types.Count != layers) throw reader.Unsupported("layer_types", $"{types.Count} entries", $"num_hidden_layers is {layers}");
-        return [.. Enumerable.Range(0, layers).Select(layer => family switch
-        {
-            "llama" => null,
-            "mistral" => window,
-            _ when types.Count > 0 => types[layer] == "sliding_attention" ? window : null,
-            _ => useWindow && layer >= firstSliding ? window : null,
-        })];
     }
 }

@@ -5,7 +5,7 @@ namespace Falcon.Models;
 
 /// <summary>What a Hugging Face model directory holds, read without loading a weight into memory.</summary>
 /// <param name="Model">The directory, as a full path.</param>
-/// <param name="Architecture">The family of the model: <c>llama</c>, <c>mistral</c>, <c>qwen2</c> or <c>qwen3</c>.</param>
+/// <param name="Architecture">The family of the model, such as <c>llama</c> (docs/families.md).</param>
 /// <param name="Parameters">Number of stored weights.</param>
 /// <param name="Parts">The same by part of the model: embedding, attention, mlp, norms, output head, other; parts without a weight are left out.</param>
 /// <param name="Layers">Decoder layers.</param>
@@ -40,7 +40,7 @@ public sealed record ModelInspection(
         var tokenizer = File.Exists(Path.Combine(directory, "tokenizer.json")) ? TokenizerSummary.Of(HfTokenizer.Load(directory)) : null;
         var hash = ContentHash.OfModel(directory, cancellation);
         var config = checkpoint.Config;
-        var counts = checkpoint.Entries.Select(entry => (Part: PartOf(entry.Name), entry.DType, Count: entry.Shape.Aggregate(1L, (product, size) => product * size))).ToList();
+        var counts = checkpoint.Entries.Select(entry => (Part: PartOf(entry.Name, config.Architecture), entry.DType, Count: entry.Shape.Aggregate(1L, (product, size) => product * size))).ToList();
         return new ModelInspection(
             checkpoint.Directory, config.ModelType, checkpoint.ParameterCount,
             counts.GroupBy(item => item.Part).OrderBy(part => Array.IndexOf(PartNames, part.Key)).ToDictionary(part => part.Key, part => part.Sum(item => item.Count)),
@@ -50,15 +50,22 @@ public sealed record ModelInspection(
             [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))]);
     }
 
-    private static string PartOf(string name) => name switch
+    private static string PartOf(string name, ArchitectureDescription names)
     {
-        WeightNames.Embedding => "embedding",
-        WeightNames.Head => "output head",
-        _ when name.Contains("norm", StringComparison.Ordinal) => "norms",
-        _ when name.Contains(".self_attn.", StringComparison.Ordinal) && !name.EndsWith("inv_freq", StringComparison.Ordinal) => "attention",
-        _ when name.Contains(".mlp.", StringComparison.Ordinal) => "mlp",
-        _ => "other",
-    };
+        bool Has(params ReadOnlySpan<string> parts)
+        {
+            foreach (var part in parts)
+                if (name.Contains(part, StringComparison.Ordinal)) return true;
+            return false;
+        }
+
+        if (!name.StartsWith(names.Base, StringComparison.Ordinal) && !WeightNames.IsHead(name)) return "other";
+        if (WeightNames.IsEmbedding(name)) return "embedding";
+        if (WeightNames.IsHead(name)) return "output head";
+        if (Has("norm", "ln_1.", "ln_2.", "ln_f.")) return "norms";
+        if (Has("inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias")) return "other";
+        return Has(".self_attn.", ".attn.", ".attention.") ? "attention" : Has(".mlp.") ? "mlp" : "other";
+    }
 }
 
 /// <summary>One stored tensor.</summary>

@@ -14,9 +14,7 @@ namespace Falcon.Models;
 [SuppressMessage("Naming", "CA1710", Justification = "weights are what the field calls them; the dictionary is how they are looked up")]
 public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Device device) : IReadOnlyDictionary<string, Tensor>, IDisposable
 {
-    private const int EmbeddingPart = -1;
-
-    private readonly Dictionary<int, List<string>> _parts = WeightNames.Expected(checkpoint.Config).GroupBy(item => PartOf(item.Name)).ToDictionary(group => group.Key, group => group.Select(item => item.Name).ToList());
+    private readonly Dictionary<int, List<string>> _parts = WeightNames.Expected(checkpoint.Config).GroupBy(item => WeightNames.LayerOf(item.Name)).ToDictionary(group => group.Key, group => group.Select(item => item.Name).ToList());
     private readonly HashSet<string> _names = [.. WeightNames.Expected(checkpoint.Config).Select(item => item.Name)];
     private readonly Dictionary<string, Tensor> _resident = [];
     private int? _part;
@@ -48,7 +46,7 @@ public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Dev
     {
         value = null;
         if (!_names.Contains(key)) return false;
-        var part = PartOf(key);
+        var part = WeightNames.LayerOf(key);
         if (_part != part)
         {
             Release();
@@ -75,6 +73,4 @@ public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Dev
 
     /// <summary>Releases what is in memory.</summary>
     public void Dispose() => Release();
-
-    private static int PartOf(string name) => name == WeightNames.Embedding ? EmbeddingPart : name is WeightNames.FinalNorm or WeightNames.Head ? int.MaxValue : WeightNames.LayerOf(name);
 }

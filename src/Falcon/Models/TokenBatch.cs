@@ -102,7 +102,7 @@ public sealed class TokenBatch
     /// <summary>The attention context that fits the padding side.</summary>
     public AttentionContext Context(CausalLM model, PaddingRows paddingRows = PaddingRows.Uniform)
     {
-        if (Side == PaddingSide.Right || !IsPadded) return model.Causal(Length);
+        if (Side == PaddingSide.Right || !IsPadded) return model.Causal(Length, [.. Sequences.Select(sequence => (long)sequence.Length)]);
         using var mask = AttentionMask(model.Device);
         return model.LeftPadded(mask, paddingRows);
     }

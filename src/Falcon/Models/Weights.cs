@@ -1,3 +1,4 @@
+using System.Globalization;
 using static TorchSharp.torch;
 
 namespace Falcon.Models;
@@ -15,67 +16,81 @@ public sealed class Weights(IReadOnlyDictionary<string, Tensor> tensors) : IDisp
     }
 }
 
-/// <summary>
-/// The names of a layer's tensors, and the names and shapes that a configuration asks for.
-/// </summary>
+/// <summary>The names and shapes that a configuration asks for, and what a name says about its place.</summary>
 public static class WeightNames
 {
-    /// <summary>The embedding matrix [V, H].</summary>
-    public const string Embedding = "model.embed_tokens.weight";
+    /// <summary>The place of embeddings: below every layer.</summary>
+    internal const int BelowLayers = -1;
 
-    /// <summary>The final RMSNorm [H].</summary>
-    public const string FinalNorm = "model.norm.weight";
+    /// <summary>The place of the final norm and the head: above every layer.</summary>
+    internal const int AboveLayers = int.MaxValue;
 
-    /// <summary>The output head [V, H]; absent in a checkpoint with tied embeddings.</summary>
-    public const string Head = "lm_head.weight";
+    private static readonly string[] Embeddings = ["embed_tokens.weight", "embed_in.weight", "wte.weight", "wpe.weight"];
+    private static readonly string[] Heads = ["lm_head.weight", "embed_out.weight"];
+    private static readonly string[] DownProjections = [".mlp.down_proj.", ".mlp.dense_4h_to_h.", ".mlp.c_proj."];
 
-    /// <summary>The full name of a layer's tensor, such as <c>model.layers.3.mlp.down_proj.weight</c>.</summary>
-    public static string InLayer(int layer, string component) => $"model.layers.{layer}.{component}";
+    /// <summary>The layer of a tensor: -1 for embeddings, the largest number for final norm and head.</summary>
+    internal static int LayerOf(string name)
+    {
+        foreach (var part in name.AsSpan().Split('.'))
+            if (int.TryParse(name.AsSpan(part), NumberStyles.None, CultureInfo.InvariantCulture, out var layer)) return layer;
+        return IsEmbedding(name) ? BelowLayers : AboveLayers;
+    }
 
-    /// <summary>The layer in the name of a layer's tensor.</summary>
-    internal static int LayerOf(string name) => int.Parse(name.Split('.')[2], System.Globalization.CultureInfo.InvariantCulture);
+    /// <summary>Whether a tensor is an embedding of tokens or positions.</summary>
+    internal static bool IsEmbedding(string name) => Embeddings.Any(end => name.EndsWith(end, StringComparison.Ordinal));
 
-    /// <summary>The seven matrices of a decoder layer, as they are named in a checkpoint.</summary>
-    public static IReadOnlyList<string> Matrices { get; } =
-    [
-        "self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight",
-        "mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight",
-    ];
+    /// <summary>Whether a tensor is an output head.</summary>
+    internal static bool IsHead(string name) => Heads.Any(end => name.EndsWith(end, StringComparison.Ordinal));
 
-    /// <summary>Every tensor with its shape, in state-dict order.</summary>
+    /// <summary>Whether a tensor is the matrix that writes an MLP's output into the residual stream.</summary>
+    internal static bool IsDownProjection(string name) => name.EndsWith(".weight", StringComparison.Ordinal) && DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal));
+
+    /// <summary>Whether a tensor takes part in a layer after the input of its down projection: that matrix, its bias, and the norm of its output.</summary>
+    internal static bool IsFromDownProjectionOn(string name) =>
+        DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal)) || name.Contains(".post_feedforward_layernorm.", StringComparison.Ordinal);
+
+    /// <summary>Every tensor with its shape: the embeddings, each layer with its matrices before its norms, final norm, head. For Llama, Mistral and Qwen this is the state-dict order.</summary>
     public static IReadOnlyList<(string Name, long[] Shape)> Expected(ModelConfig config)
     {
+        var names = config.Architecture;
         long hidden = config.HiddenSize, inner = config.IntermediateSize, queries = (long)config.HeadCount * config.HeadSize, keys = (long)config.KeyValueHeadCount * config.HeadSize;
-        List<(string, long[])> all = [(Embedding, [config.VocabularySize, hidden])];
-        for (var layer = 0; layer < config.LayerCount; layer++)
-        {
-            void Add(string component, bool present, params long[] shape)
-            {
-                if (present) all.Add((InLayer(layer, component), shape));
-            }
+        List<(string, long[])> all = [(names.EmbeddingWeight, [config.VocabularySize, hidden])];
+        if (names.PositionWeight is { } positions) all.Add((positions, [config.MaxPositions, hidden]));
 
-            Add("self_attn.q_proj.weight", true, queries, hidden);
-            Add("self_attn.q_proj.bias", config.QueryKeyValueBias, queries);
-            Add("self_attn.k_proj.weight", true, keys, hidden);
-            Add("self_attn.k_proj.bias", config.QueryKeyValueBias, keys);
-            Add("self_attn.v_proj.weight", true, keys, hidden);
-            Add("self_attn.v_proj.bias", config.QueryKeyValueBias, keys);
-            Add("self_attn.o_proj.weight", true, hidden, queries);
-            Add("self_attn.o_proj.bias", config.OutputBias, hidden);
-            Add("self_attn.q_norm.weight", config.QueryKeyNorm, config.HeadSize);
-            Add("self_attn.k_norm.weight", config.QueryKeyNorm, config.HeadSize);
-            Add("mlp.gate_proj.weight", true, inner, hidden);
-            Add("mlp.gate_proj.bias", config.MlpBias, inner);
-            Add("mlp.up_proj.weight", true, inner, hidden);
-            Add("mlp.up_proj.bias", config.MlpBias, inner);
-            Add("mlp.down_proj.weight", true, hidden, inner);
-            Add("mlp.down_proj.bias", config.MlpBias, hidden);
-            Add("input_layernorm.weight", true, hidden);
-            Add("post_attention_layernorm.weight", true, hidden);
+        void Norm(string module, long size)
+        {
+            all.Add((module + ".weight", [size]));
+            if (names.Norm == NormKind.LayerNorm) all.Add((module + ".bias", [size]));
         }
 
-        all.Add((FinalNorm, [hidden]));
-        if (!config.TiedEmbeddings) all.Add((Head, [config.VocabularySize, hidden]));
+        for (var layer = 0; layer < config.LayerCount; layer++)
+        {
+            void Matrix(string module, bool bias, long outputs, long inputs)
+            {
+                all.Add((names.InLayer(layer, module + ".weight"), names.Transposed ? [inputs, outputs] : [outputs, inputs]));
+                if (bias) all.Add((names.InLayer(layer, module + ".bias"), [outputs]));
+            }
+
+            if (names.Packing != AttentionPacking.Separate)
+                Matrix(names.QueryKeyValue[0], config.QueryKeyValueBias, queries + 2 * keys, hidden);
+            else
+                for (var i = 0; i < 3; i++) Matrix(names.QueryKeyValue[i], config.QueryKeyValueBias, i == 0 ? queries : keys, hidden);
+            Matrix(names.AttentionOutput, config.OutputBias, hidden, queries);
+            if (config.QueryKeyNorm)
+            {
+                Norm(names.InLayer(layer, names.HeadNorms.Query), config.HeadSize);
+                Norm(names.InLayer(layer, names.HeadNorms.Key), config.HeadSize);
+            }
+
+            foreach (var module in names.MlpInput) Matrix(module, config.MlpBias, names.Mlp == MlpKind.GatedJoined ? 2 * inner : inner, hidden);
+            Matrix(names.MlpOutput, config.MlpBias, hidden, inner);
+            foreach (var module in new[] { names.AttentionNorm, names.AttentionOutputNorm, names.MlpNorm, names.MlpOutputNorm })
+                if (module is not null) Norm(names.InLayer(layer, module), hidden);
+        }
+
+        Norm(names.FinalNorm, hidden);
+        if (!config.TiedEmbeddings) all.Add((names.HeadWeight, [config.VocabularySize, hidden]));
         return all;
     }
 }

@@ -17,7 +17,7 @@ internal static class NextTokenLoss
     {
         using var scope = NewDisposeScope();
         var batch = new TokenBatch([.. texts.Select(text => text.Ids)], padId);
-        using var context = model.Causal(batch.Length - 1);
+        using var context = model.Causal(batch.Length - 1, [.. texts.Select(text => (long)Math.Min(text.Ids.Length, batch.Length - 1))]);
         var ids = batch.InputIds(model.Device);
         var weights = tensor(Weights(texts, batch.Length - 1, promptWeight), [batch.Rows, batch.Length - 1], float32, model.Device);
         var logits = model.Logits(ids.narrow(1, 0, batch.Length - 1), context).to(float32);

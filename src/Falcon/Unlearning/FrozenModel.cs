@@ -47,7 +47,7 @@ internal sealed class FrozenModel : IDisposable
         _suffix?.Dispose();
         var names = WeightNames.Expected(_checkpoint.Config).Select(item => item.Name).Where(name =>
             TrainedParameters.LayerOf(name) is var layer && layer >= trained.LowestLayer && layer <= target
-            && !(layer == trained.LowestLayer && trained.StartsAtDownProjection && !name.EndsWith(".mlp.down_proj.bias", StringComparison.Ordinal)) && !trained.Names.Contains(name));
+            && !(layer == trained.LowestLayer && trained.StartsAtDownProjection && !WeightNames.IsFromDownProjectionOn(name)) && !trained.Names.Contains(name));
         _suffix = new Weights(names.ToDictionary(name => name, name => _checkpoint.Load(name, _compute.DType, _compute.Device)));
         return new CausalLM(_checkpoint.Config, _suffix, _compute.DType, _compute.Device);
     }

@@ -47,7 +47,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         long element = TensorBytes.ElementSize(compute.DType);
         long Weights(Func<string, bool> include) => sizes.Where(item => include(item.Key)).Sum(item => item.Value) * element;
         var trainedCount = names.Sum(name => sizes[name]);
-        var wholeTraining = names.Contains(WeightNames.Embedding);
+        var wholeTraining = names.Any(WeightNames.IsEmbedding);
         var lowest = names.Min(TrainedParameters.LayerOf);
         var startsAtDown = TrainedParameters.AreDownProjectionsAt(names, lowest);
 
@@ -74,12 +74,12 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
             ? SavedBytesPerToken(model, element, Math.Max(0, lowest), target, startsAtDown)
             : SavedBytesPerToken(model, element, 0, model.LayerCount - 1, false) + 4L * sizeof(float) * model.VocabularySize);
         var pass = WorkBytes(model, element, wholeModel);
-        var layer = new[] { Weights(name => name.StartsWith("model.layers.0.", StringComparison.Ordinal)), Weights(name => name == WeightNames.Embedding), Weights(name => name is WeightNames.FinalNorm or WeightNames.Head) }.Max();
+        var layer = new[] { Weights(name => WeightNames.LayerOf(name) == 0), Weights(WeightNames.IsEmbedding), Weights(name => WeightNames.LayerOf(name) == WeightNames.AboveLayers) }.Max();
 
         MemoryPlan Plan(bool streamed, bool inFile, bool cached)
         {
             var weights = !streamed
-                ? Weights(name => wholeModel || wholeTraining || name == WeightNames.Embedding || TrainedParameters.LayerOf(name) <= target)
+                ? Weights(name => wholeModel || wholeTraining || TrainedParameters.LayerOf(name) <= target)
                 : Weights(name => TrainedParameters.LayerOf(name) is var at && at >= lowest && at <= target && !names.Contains(name) && !(startsAtDown && at == lowest));
             Dictionary<string, long> parts = new()
             {

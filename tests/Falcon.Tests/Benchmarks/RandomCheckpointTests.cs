@@ -27,7 +27,7 @@ public class RandomCheckpointTests
             // 0.02, and 0.02 / sqrt(2 layers) where a matrix writes to the residual stream; 49,152 draws know a deviation within 0.3 %.
             Assert.Equal(0.02, Deviation(weights, "model.layers.1.mlp.up_proj.weight"), 0.0003);
             Assert.Equal(0.01, Deviation(weights, "model.layers.1.mlp.down_proj.weight"), 0.00015);
-            Assert.Equal(1, weights.Tensors[WeightNames.FinalNorm].min().item<float>());
+            Assert.Equal(1, weights.Tensors["model.norm.weight"].min().item<float>());
             var ids = HfTokenizer.Load(path).Encode("any text, même celui-ci");
             Assert.All(ids, id => Assert.InRange(id, 0, model.Config.VocabularySize - 1));
             var batch = new TokenBatch([ids], 1);

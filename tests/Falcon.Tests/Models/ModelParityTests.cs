@@ -73,7 +73,7 @@ public class ModelParityTests
         if (!expected.TryGetEntry("inv_freq", out var entry)) return; // only the variants with scaled RoPE store them
         var config = ModelConfig.Read(Path.Combine(directory, $"config{expectedFile["expected".Length..^".safetensors".Length]}.json"));
         using var golden = TensorBytes.ToTensor(expected, entry);
-        var ours = config.Rope.InverseFrequencies(config.HeadSize);
+        var ours = config.Ropes[0]!.InverseFrequencies(config.HeadSize);
         var values = golden.data<float>().ToArray();
         Assert.Equal(values.Length, ours.Length);
         for (var j = 0; j < ours.Length; j++) Assert.Equal(values[j], ours[j], Math.Abs(values[j]) * 1e-6);
