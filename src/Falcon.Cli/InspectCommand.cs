@@ -47,7 +47,7 @@ internal static class InspectCommand
     }
 
     private static string Describe(TokenizerSummary? tokenizer) => tokenizer is null
-        ? "none (no tokenizer.json in the directory)"
+        ? "none (no tokenizer.json or tokenizer.model in the directory)"
         : $"{Count(tokenizer.VocabularySize)} ids, begin {Token(tokenizer.Bos)}{(tokenizer.AddsBos ? " (put before every text)" : "")}, end {Token(tokenizer.Eos)}, padding {tokenizer.PadId?.ToString(CultureInfo.InvariantCulture) ?? "none"}, "
             + (tokenizer.HasChatTemplate ? "with a chat template" : "no chat template");
 

@@ -66,7 +66,7 @@ public sealed record EvaluationResult(
 /// <param name="Files">Hashes of the weight files, <c>config.json</c> and the tokenizer's files.</param>
 public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<FileHash> Files)
 {
-    private static readonly string[] SideFiles = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+    private static readonly string[] SideFiles = ["config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"];
 
     /// <summary>Hashes a model directory.</summary>
     /// <exception cref="UserInputException">There is no such directory, or no weights in it.</exception>

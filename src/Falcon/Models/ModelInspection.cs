@@ -17,7 +17,7 @@ namespace Falcon.Models;
 /// <param name="MaxPositions">Longest sequence the model was made for, in tokens.</param>
 /// <param name="TiedEmbeddings">Whether the output head is the embedding.</param>
 /// <param name="DTypes">Stored number types with how many weights each has.</param>
-/// <param name="Tokenizer">The tokenizer; null where the directory has no tokenizer.json.</param>
+/// <param name="Tokenizer">The tokenizer; null where the directory has neither tokenizer.json nor tokenizer.model.</param>
 /// <param name="Sha256">One hash for all weights (<see cref="ContentHash.OfModel"/>).</param>
 /// <param name="Files">Each weight file with size and hash.</param>
 /// <param name="Tensors">Every tensor in the order of the files.</param>
@@ -37,7 +37,7 @@ public sealed record ModelInspection(
     public static ModelInspection Read(string directory, CancellationToken cancellation = default)
     {
         using var checkpoint = Checkpoint.Open(directory);
-        var tokenizer = File.Exists(Path.Combine(directory, "tokenizer.json")) ? TokenizerSummary.Of(HfTokenizer.Load(directory)) : null;
+        var tokenizer = TokenizerFiles.AreIn(directory) ? TokenizerSummary.Of(HfTokenizer.Load(directory)) : null;
         var hash = ContentHash.OfModel(directory, cancellation);
         var config = checkpoint.Config;
         var counts = checkpoint.Entries.Select(entry => (Part: PartOf(entry.Name, config.Architecture), entry.DType, Count: entry.Shape.Aggregate(1L, (product, size) => product * size))).ToList();

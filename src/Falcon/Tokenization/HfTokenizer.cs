@@ -5,7 +5,7 @@ using Falcon.Runtime;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// The tokenizer of a Hugging Face model directory, read from its <c>tokenizer.json</c>: byte-level or byte-fallback BPE with exactly the ids and
+/// The tokenizer of a Hugging Face model directory, read from its <c>tokenizer.json</c>, or from <c>tokenizer.model</c> (SentencePiece) where that is all there is: byte-level or byte-fallback BPE with exactly the ids and
 /// texts of the Hugging Face library.
 /// </summary>
 /// <remarks>Encoding and decoding may be called from several threads at once. Truncation and padding settings in the file are not applied.</remarks>
@@ -75,7 +75,7 @@ public sealed class HfTokenizer
 
     /// <summary>Reads the tokenizer of a model directory.</summary>
     /// <param name="modelDirectory">The directory with <c>tokenizer.json</c> and, as a rule, <c>tokenizer_config.json</c>.</param>
-    /// <exception cref="UserInputException">There is no such directory, or no tokenizer.json in it.</exception>
+    /// <exception cref="UserInputException">There is no such directory, or neither tokenizer.json nor tokenizer.model in it.</exception>
     /// <exception cref="UnsupportedCheckpointException">A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.</exception>
     public static HfTokenizer Load(string modelDirectory) => new(new TokenizerFiles(modelDirectory));
 

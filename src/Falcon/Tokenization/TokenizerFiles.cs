@@ -6,25 +6,39 @@ namespace Falcon.Tokenization;
 /// <summary>The tokenizer files of a model directory: which are there, and what the side files say about special tokens and the chat template.</summary>
 internal sealed class TokenizerFiles
 {
+    private const string Json = "tokenizer.json";
+    private const string SentencePieceFile = "tokenizer.model";
+
     private readonly string _directory;
     private readonly TokenizerSection _configuration;
     private readonly TokenizerSection _specialTokensMap;
+    private readonly SentencePieceModel? _sentencePiece;
 
     public TokenizerFiles(string modelDirectory)
     {
         _directory = Path.GetFullPath(modelDirectory);
         if (!Directory.Exists(_directory)) throw new UserInputException($"The model directory {_directory} does not exist.");
-        if (!File.Exists(PathOf("tokenizer.json"))) throw NoTokenizer();
-        Tokenizer = Read("tokenizer.json");
         _configuration = Read("tokenizer_config.json");
         _specialTokensMap = Read("special_tokens_map.json");
+        if (File.Exists(PathOf(Json)))
+        {
+            Tokenizer = Read(Json);
+            return;
+        }
+
+        if (!File.Exists(PathOf(SentencePieceFile))) throw new UserInputException($"{_directory}: there is no tokenizer.json and no tokenizer.model. Copy the tokenizer files of the model into this directory.");
+        _sentencePiece = SentencePieceModel.Read(PathOf(SentencePieceFile));
+        Tokenizer = new(SentencePieceConversion.ToTokenizerJson(_sentencePiece, _configuration), PathOf(SentencePieceFile), "");
     }
 
-    /// <summary>The content of tokenizer.json.</summary>
+    /// <summary>Whether a model directory holds a tokenizer: tokenizer.json, or tokenizer.model where that is all there is.</summary>
+    public static bool AreIn(string modelDirectory) => File.Exists(Path.Combine(modelDirectory, Json)) || File.Exists(Path.Combine(modelDirectory, SentencePieceFile));
+
+    /// <summary>The content of tokenizer.json; of a tokenizer.model what the Hugging Face library would write for it.</summary>
     public TokenizerSection Tokenizer { get; }
 
-    /// <summary>The content of a named special token (bos_token, eos_token, …): from tokenizer_config.json, else from special_tokens_map.json.</summary>
-    public string? SpecialToken(string name) => TokenContent(_configuration[name]) ?? TokenContent(_specialTokensMap[name]);
+    /// <summary>The content of a named special token (bos_token, eos_token, …): from tokenizer_config.json, else from special_tokens_map.json, else the usual one of a tokenizer.model.</summary>
+    public string? SpecialToken(string name) => TokenContent(_configuration[name]) ?? TokenContent(_specialTokensMap[name]) ?? (_sentencePiece is null ? null : SentencePieceConversion.UsualToken(_sentencePiece, name));
 
     /// <summary>The text of chat_template.jinja, else the chat_template of tokenizer_config.json (of several, the one named default).</summary>
     public string? ChatTemplate()
@@ -55,10 +69,6 @@ internal sealed class TokenizerFiles
             throw new UnsupportedCheckpointException($"{file}: not valid JSON: {error.Message}", error);
         }
     }
-
-    private UserInputException NoTokenizer() => new(File.Exists(PathOf("tokenizer.model"))
-        ? $"{_directory}: there is a tokenizer.model (SentencePiece), which is not supported yet, but no tokenizer.json. Save the tokenizer once with a recent version of transformers, which writes tokenizer.json, and put that file here."
-        : $"{_directory}: there is no tokenizer.json. Copy the tokenizer files of the model (tokenizer.json, tokenizer_config.json) into this directory.");
 
     private string PathOf(string name) => Path.Combine(_directory, name);
 }

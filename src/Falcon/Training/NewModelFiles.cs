@@ -13,7 +13,7 @@ internal static class NewModelFiles
     private const string EndOfText = "<|endoftext|>";
     private const string Padding = "<|pad|>";
     private const double InitialDeviation = 0.02;
-    private static readonly string[] TokenizerNames = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+    private static readonly string[] TokenizerNames = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model"];
 
     /// <summary>Writes the tokenizer's three files: learned from texts, or copied.</summary>
     public static void WriteTokenizer(NewTokenizerConfig settings, IEnumerable<string> texts, int maxPositions, string directory)

@@ -47,7 +47,7 @@ public sealed class ModelVerbsTests : IDisposable
         File.Delete(Path.Combine(_model, "tokenizer.json"));
         var run = CommandRun.Of("inspect", "--model", _model);
         Assert.Equal(0, run.ExitCode);
-        Assert.Contains("no tokenizer.json", run.Output, StringComparison.Ordinal);
+        Assert.Contains("no tokenizer.json or tokenizer.model", run.Output, StringComparison.Ordinal);
         Assert.Empty(run.Errors);
     }
 

@@ -21,13 +21,13 @@ public sealed class HfTokenizerTests : IDisposable
     }
 
     [Fact]
-    public void Load_SentencePieceOnly_SaysThatItIsNotSupportedYet()
+    public void Load_EmptySentencePieceModel_SaysThatItIsNone()
     {
         Write("tokenizer.model", "");
 
-        var error = Assert.Throws<UserInputException>(() => HfTokenizer.Load(_directory));
+        var error = Assert.Throws<UnsupportedCheckpointException>(() => HfTokenizer.Load(_directory));
 
-        Assert.Contains("not supported yet", error.Message, StringComparison.Ordinal);
+        Assert.Contains("not a readable SentencePiece model", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
