@@ -1,0 +1,42 @@
+using static TorchSharp.torch;
+
+namespace Falcon.Attacks;
+
+/// <summary>
+/// The attacker who changes the model: a strength that takes too much of what the model shall keep (<see cref="AttackScoring.UtilityFloor"/>) is no recovery and is dropped;
+/// of the others the best on the development questions (the first of equals) is scored on the test questions.
+/// </summary>
+internal static class StrengthWithinUtility
+{
+    /// <summary>Tunes and scores.</summary>
+    /// <param name="strengths">What is tried, each with its name and a way to make the changed model; its tensors live while it is scored.</param>
+    /// <param name="scoring">The judge.</param>
+    /// <param name="data">The two halves and the utility questions.</param>
+    public static AttackScores Best(IReadOnlyList<(string Name, Func<ScoringPass> Make)> strengths, AttackScoring scoring, AttackData data)
+    {
+        var before = scoring.Utility();
+        Dictionary<string, double> extras = [];
+        (int Index, double Score) best = (-1, double.NegativeInfinity);
+        for (var i = 0; i < strengths.Count; i++)
+        {
+            using var scope = NewDisposeScope();
+            var (name, make) = strengths[i];
+            var pass = make();
+            if (before is { } level)
+            {
+                var utility = scoring.Utility(pass)!.Value;
+                extras["utility: " + name] = utility;
+                if (utility < AttackScoring.UtilityFloor * level) continue;
+            }
+
+            var score = scoring.RightFirst(data.Development, pass).Average();
+            extras["development: " + name] = score;
+            if (score > best.Score) best = (i, score);
+        }
+
+        var samples = strengths.Count * (data.Development.Count + data.Utility.Count);
+        if (best.Index < 0) return new AttackScores(scoring.RightFirst(data.Test), "unchanged: no strength keeps the utility") { Samples = samples, Extras = extras };
+        using var final = NewDisposeScope();
+        return new AttackScores(scoring.RightFirst(data.Test, strengths[best.Index].Make()), strengths[best.Index].Name) { Samples = samples, Extras = extras };
+    }
+}
