@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using Falcon.Configuration;
 using Falcon.Evaluation;
 using Falcon.Methods;
@@ -56,7 +57,10 @@ public static class UnlearnRun
         var before = Measure(frozen);
         if (target is null && config.Layers.Parameters is not [LayerConfig.WholeModel])
         {
-            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
+            var kept = directory.PathOf("layers.json");
+            var analysis = directory.IsResumed && File.Exists(kept)
+                ? JsonSerializer.Deserialize<LayerAnalysis>(File.ReadAllText(kept), ResultJson.Options)!
+                : LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
             context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
@@ -75,7 +79,7 @@ public static class UnlearnRun
             using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, config, context) : null;
             var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
             var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
-            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last) });
+            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last), FirstRetainBatches = batches.FirstRetain() });
             source.Release();
             using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters, stateFile);
             using var selection = monitor is not null ? new StepSelection(config, monitor, frozen, trained, directory, context.Log) : null;
@@ -89,7 +93,7 @@ public static class UnlearnRun
         // Not cancelled any more: what is left takes less time than doing it again.
         List<FileHash> files = [.. ContentHash.OfModel(config.Model).Files.Select(file => file with { Name = $"before/{file.Name}" })];
         files.AddRange(ContentHash.OfModel(directory.PathOf("model")).Files.Select(file => file with { Name = $"model/{file.Name}" }));
-        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
+        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };

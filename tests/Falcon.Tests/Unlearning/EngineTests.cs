@@ -135,6 +135,21 @@ public sealed class EngineTests : IDisposable
     }
 
     [Fact]
+    public void Execute_InterruptedWithChosenLayer_DoesNotAnalyseAgain()
+    {
+        using var stop = new CancellationTokenSource();
+        var config = Config(new EngineConfig()) with { Layers = new LayerConfig { Target = null, Trained = 1, SearchFrom = 0.3, Samples = 8 } };
+        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("run"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, stop), Cancellation = stop.Token }));
+        var chosen = File.ReadAllText(_folder.At("run.partial", "layers.json"));
+        var log = new Messages();
+        UnlearnRun.Execute(config, _folder.At("run"), resume: true, RunContext.Quiet with { Log = log });
+
+        Assert.Equal(chosen, File.ReadAllText(_folder.At("run", "layers.json")));
+        Assert.DoesNotContain(log.All, message => message.StartsWith("analysis of", StringComparison.Ordinal));
+        Assert.Contains(log.All, message => message.Contains("mutual information of layers", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void Execute_BFloat16_StaysNearFloat32()
     {
         var exact = Run("float32", new EngineConfig());
