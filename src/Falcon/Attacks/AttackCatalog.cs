@@ -6,5 +6,18 @@ internal static class AttackCatalog
     /// <summary>Every attack.</summary>
     public static IReadOnlyList<Attack> All { get; } =
     [
+        // Black box.
+        new Prefilling(),
+        new PrefilledContinuation(),
+        new InContextFacts(),
+        new ConversationalTemplates(),
+        new Paraphrases(),
+        new LeakAtK(),
+
+        // Activations.
+        new LogitLens(fixedDecoder: false),
+        new LogitLens(fixedDecoder: true),
+        new LinearProbes(),
+        new UnlearningDepth(),
     ];
 }

@@ -40,9 +40,9 @@ public static class CheckpointWriter
     }
 
     /// <summary>Bytes that <see cref="Write"/> will need.</summary>
-    public static long ByteLength(Checkpoint source) => ByteLength(source.Directory) + source.WeightFiles.Sum(file => new FileInfo(file).Length);
+    public static long ByteLength(Checkpoint source) => ByteLength(source.Directory) + source.WeightFiles.Sum(file => FileSize.Of(file));
 
-    private static long ByteLength(string folder) => Files(folder).Sum(path => new FileInfo(path).Length) + Folders(folder).Sum(ByteLength);
+    private static long ByteLength(string folder) => Files(folder).Sum(path => FileSize.Of(path)) + Folders(folder).Sum(ByteLength);
 
     private static void WriteTensor(Checkpoint source, string name, BlockTensor tensor, FileStream stream)
     {
