@@ -19,5 +19,21 @@ internal static class AttackCatalog
         new LogitLens(fixedDecoder: true),
         new LinearProbes(),
         new UnlearningDepth(),
+        new Orthogonalization(),
+        new NormClipping(),
+
+        // Weights.
+        new Quantization(),
+        new SetDifferencePruning(),
+
+        // Input optimisation.
+        new UniversalPrefix(enhanced: false),
+        new UniversalPrefix(enhanced: true),
+        new SoftPrompt(),
+
+        // Training.
+        new Relearning(RelearningTexts.Forget),
+        new Relearning(RelearningTexts.Benign),
+        new Relearning(RelearningTexts.OtherFacts),
     ];
 }

@@ -41,7 +41,7 @@ internal sealed record FineTuning(double LearningRate, int Steps, int BatchSize,
             List<ScoredSequence> batch = [.. Enumerable.Range(0, BatchSize).Select(_ => texts[order.Dequeue()])];
             using var scope = NewDisposeScope();
             optimizer.LearningRate = schedule.At(step);
-            optimizer.Step(autograd.grad([AnswerLoss.PerText(adapter.Adapted(), batch, padId).mean()], [.. adapter.Parameters]));
+            optimizer.Step([.. autograd.grad([AnswerLoss.PerText(adapter.Adapted(), batch, padId).mean()], [.. adapter.Parameters])]);
         }
     }
 

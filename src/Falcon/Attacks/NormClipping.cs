@@ -21,7 +21,7 @@ internal sealed class NormClipping : Attack
         double[] medians = [.. Enumerable.Range(0, subject.Loaded.Model.Config.LayerCount).Select(layer => Median(retain.After(layer)))];
         List<(string, Func<ScoringPass>)> strengths = [.. factors.Select(factor =>
             ($"at {StrengthChoice.Text(factor)} of the median", (Func<ScoringPass>)(() => new ScoringPass { AfterLayer = (layer, hidden) => ResidualDirections.ClipNorms(hidden, factor * medians[layer]) })))];
-        return StrengthWithinUtility.Best(strengths, new AttackScoring(subject.Loaded, data, settings), data);
+        return StrengthWithinUtility.Best(strengths, subject.Loaded, data, settings);
     }
 
     private static double Median(Tensor states)

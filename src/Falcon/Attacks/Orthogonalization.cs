@@ -35,7 +35,7 @@ internal sealed class Orthogonalization : Attack
             Add($"from the retain mean, {where}", layer => ResidualDirections.BetweenMeans(retain.After(layer), attacked.After(layer)), chosen);
         }
 
-        return StrengthWithinUtility.Best(strengths, new AttackScoring(subject.Loaded, data, settings), data);
+        return StrengthWithinUtility.Best(strengths, subject.Loaded, data, settings);
 
         void Add(string name, Func<int, Tensor> directions, IReadOnlyList<int> chosen)
         {
@@ -59,7 +59,7 @@ internal sealed class Orthogonalization : Attack
                 strengths.Add(($"{rank} random directions, {where}", () => Removing(byLayer)));
             }
 
-        return StrengthWithinUtility.Best(strengths, new AttackScoring(subject.Loaded, data, settings), data);
+        return StrengthWithinUtility.Best(strengths, subject.Loaded, data, settings);
     }
 
     private static ScoringPass Removing(Dictionary<int, Tensor> byLayer) => new()

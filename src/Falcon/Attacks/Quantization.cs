@@ -20,16 +20,14 @@ internal sealed class Quantization : Attack
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
-        var scoring = new AttackScoring(subject.Loaded, data, settings);
-        var scores = StrengthWithinUtility.Best([.. Schemes.Select(scheme => (TextOf(scheme), (Func<ScoringPass>)(() => new ScoringPass { Model = Quantized(subject.Loaded.Model, scheme) })))], scoring, data);
+        var scores = StrengthWithinUtility.Best([.. Schemes.Select(scheme => (TextOf(scheme), (Func<ScoringPass>)(() => new ScoringPass { Model = Quantized(subject.Loaded.Model, scheme) })))], subject.Loaded, data, settings);
         return scores with { Extras = scores.Extras.Concat(BucketFlips(subject, settings)).ToDictionary() };
     }
 
     /// <summary>Weights moved by the same rounding errors, but each by that of another weight of its matrix.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
-        var scoring = new AttackScoring(subject.Loaded, data, settings);
-        return StrengthWithinUtility.Best([.. Schemes.Select(scheme => ($"errors of {TextOf(scheme)}, shuffled", (Func<ScoringPass>)(() => new ScoringPass { Model = Shaken(subject.Loaded.Model, scheme, settings.Seed) })))], scoring, data);
+        return StrengthWithinUtility.Best([.. Schemes.Select(scheme => ($"errors of {TextOf(scheme)}, shuffled", (Func<ScoringPass>)(() => new ScoringPass { Model = Shaken(subject.Loaded.Model, scheme, settings.Seed) })))], subject.Loaded, data, settings);
     }
 
     /// <summary>The model with every layer matrix rounded; the new matrices belong to the caller's scope.</summary>

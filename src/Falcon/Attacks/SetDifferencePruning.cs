@@ -26,7 +26,7 @@ internal sealed class SetDifferencePruning : Attack
         var utility = SaliencyPruning.Scores(loaded.Model, names, Calibration(loaded, data, [.. data.RetainTexts, .. data.BenignTexts], settings), settings.Cancellation);
         List<(string, Func<ScoringPass>)> strengths = [.. Grid(settings).Select(shares => ($"q {StrengthChoice.Text(shares.Q)}, p {StrengthChoice.Text(shares.P)}", (Func<ScoringPass>)(() =>
             new ScoringPass { Model = Pruned(loaded.Model, names, name => SaliencyPruning.SetDifference(forget[name], utility[name], shares.Q, shares.P)) })))];
-        return StrengthWithinUtility.Best(strengths, new AttackScoring(loaded, data, settings), data);
+        return StrengthWithinUtility.Best(strengths, loaded, data, settings);
     }
 
     /// <summary>The same shares of weights, drawn at random.</summary>
@@ -38,7 +38,7 @@ internal sealed class SetDifferencePruning : Attack
             using var generator = new Generator(Seeds.Derive(settings.Seed, "random weights"), model.Device);
             return new ScoringPass { Model = Pruned(model, LayerMatrices.All(model.Config), name => rand(model.Weight(name).shape, float32, model.Device, generator: generator).lt(shares.Q)) };
         })))];
-        return StrengthWithinUtility.Best(strengths, new AttackScoring(subject.Loaded, data, settings), data);
+        return StrengthWithinUtility.Best(strengths, subject.Loaded, data, settings);
     }
 
     private static CausalLM Pruned(CausalLM model, IReadOnlyList<string> names, Func<string, Tensor> mask)

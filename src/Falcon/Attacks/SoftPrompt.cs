@@ -31,7 +31,7 @@ internal sealed class SoftPrompt : Attack
         using var scope = NewDisposeScope();
         List<(string, Tensor)> strengths = [.. size.Lengths.SelectMany(length => size.Rates.Select(rate =>
             ($"{length} vectors, rate {StrengthChoice.Text(rate)}", Train(loaded.Model, train, Start(loaded.Model, length, settings.Seed), rate, size, at, scoring.PadId, settings))))];
-        var scores = Best(strengths, scoring, data with { Development = order.Count > count ? [.. order.Skip(count)] : order }, at);
+        var scores = Best(strengths, scoring, data with { Development = order.Count > count ? [.. order.Skip(count)] : order }, at, settings.Budget);
         return scores with { Steps = size.Steps * strengths.Count, Samples = data.Development.Count };
     }
 
@@ -45,7 +45,7 @@ internal sealed class SoftPrompt : Attack
         using var generator = new Generator(Seeds.Derive(settings.Seed, "random soft prompt"), loaded.Model.Device);
         List<(string, Tensor)> strengths = [.. size.Lengths.SelectMany(length => size.Rates.Select((_, i) =>
             ($"{length} random vectors, draw {i + 1}", randn([length, loaded.Model.Config.HiddenSize], float32, loaded.Model.Device, generator: generator) * EmbeddingScale(loaded.Model))))];
-        return Best(strengths, scoring, data, at);
+        return Best(strengths, scoring, data, at, settings.Budget);
     }
 
     /// <summary>Embeddings [B, T, H] with vectors [P, H] put in at a position: [B, P + T, H].</summary>
@@ -67,8 +67,8 @@ internal sealed class SoftPrompt : Attack
         return AnswerLoss.PerText(model, hidden.narrow(1, added, batch.Length), texts).mean().MoveToOuterDisposeScope();
     }
 
-    private static AttackScores Best(List<(string, Tensor)> strengths, AttackScoring scoring, AttackData data, int at) =>
-        StrengthChoice.Best(strengths, (vectors, items) => scoring.RightFirst(items, new ScoringPass { Embedded = embedded => Insert(embedded, vectors, at) }), data);
+    private static AttackScores Best(List<(string, Tensor)> strengths, AttackScoring scoring, AttackData data, int at, AttackBudget budget) =>
+        StrengthChoice.Best(strengths, (vectors, items) => scoring.RightFirst(items, new ScoringPass { Embedded = embedded => Insert(embedded, vectors, at) }), data, budget);
 
     private static Tensor Train(CausalLM model, List<ScoredSequence> texts, Tensor start, double rate, Size size, int at, int padId, AttackSettings settings)
     {
@@ -83,7 +83,7 @@ internal sealed class SoftPrompt : Attack
                 foreach (var i in new SeededRandom(settings.Seed, "order of the soft prompt", epoch++).Permutation(texts.Count)) order.Enqueue(i);
             List<ScoredSequence> batch = [.. Enumerable.Range(0, size.BatchSize).Select(_ => texts[order.Dequeue()])];
             using var inner = NewDisposeScope();
-            optimizer.Step(autograd.grad([Loss(model, batch, vectors, at, padId)], [vectors]));
+            optimizer.Step([.. autograd.grad([Loss(model, batch, vectors, at, padId)], [vectors])]);
         }
 
         return vectors.detach().MoveToOuterDisposeScope();

@@ -1,3 +1,4 @@
+using Falcon.Evaluation;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks;
@@ -8,12 +9,18 @@ namespace Falcon.Attacks;
 /// </summary>
 internal static class StrengthWithinUtility
 {
+    private const int QuickDevelopment = 32, QuickUtility = 40;
+
     /// <summary>Tunes and scores.</summary>
     /// <param name="strengths">What is tried, each with its name and a way to make the changed model; its tensors live while it is scored.</param>
-    /// <param name="scoring">The judge.</param>
+    /// <param name="loaded">The model under attack.</param>
     /// <param name="data">The two halves and the utility questions.</param>
-    public static AttackScores Best(IReadOnlyList<(string Name, Func<ScoringPass> Make)> strengths, AttackScoring scoring, AttackData data)
+    /// <param name="settings">A quick attacker tunes on some of the questions.</param>
+    public static AttackScores Best(IReadOnlyList<(string Name, Func<ScoringPass> Make)> strengths, LoadedModel loaded, AttackData data, AttackSettings settings)
     {
+        var quick = settings.Budget == AttackBudget.Quick;
+        data = data with { Development = QuestionMetrics.EvenlySpaced(data.Development, quick ? QuickDevelopment : 0), Utility = QuestionMetrics.EvenlySpaced(data.Utility, quick ? QuickUtility : 0) };
+        var scoring = new AttackScoring(loaded, data, settings);
         var before = scoring.Utility();
         Dictionary<string, double> extras = [];
         (int Index, double Score) best = (-1, double.NegativeInfinity);

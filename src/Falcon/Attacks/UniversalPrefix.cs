@@ -44,7 +44,7 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
             else Greedy(objective, vocabulary, size).Run(Start(vocabulary, size.Length, settings, 0), size.Steps, settings.Seed, After, settings.Cancellation);
         }
 
-        var scores = StrengthChoice.Best(found, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data with { Development = rest });
+        var scores = StrengthChoice.Best(found, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data with { Development = rest }, settings.Budget);
         return scores with
         {
             Steps = size.Steps,
@@ -61,7 +61,7 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         var (train, rest) = Parts(data, size, settings);
         var vocabulary = new PrefixVocabulary(subject.Loaded.Tokenizer, scoring.Prompt(train[0]));
         List<(string, int[])> prefixes = [.. Enumerable.Range(1, 3).Select(i => ($"random prefix {i}", Start(vocabulary, size.Length, settings, i)))];
-        return StrengthChoice.Best(prefixes, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data with { Development = rest });
+        return StrengthChoice.Best(prefixes, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data with { Development = rest }, settings.Budget);
     }
 
     private PrefixObjective Objective(AttackSubject subject, IReadOnlyList<ScoredSequence> items, int padId)
