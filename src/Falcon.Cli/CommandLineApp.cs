@@ -47,6 +47,7 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         root.Add(AnalyzeCommand.Create(Start));
         root.Add(UnlearnCommand.Create(Start));
         root.Add(EvaluateCommand.Create(Start));
+        root.Add(AttackCommand.Create(Start));
         root.Add(TrainCommand.Create(Start));
         root.Add(BenchCommand.Create(Start));
         root.Add(CompareCommand.Create(Start));

@@ -22,6 +22,9 @@ internal abstract class Attack
     /// <summary>An attack of the same form without its knowledge (a random prefix or direction, shuffled labels); null where there is none.</summary>
     public virtual AttackScores? RunRandom(AttackSubject subject, AttackData data, AttackSettings settings) => null;
 
+    /// <summary>Name of the measure of <see cref="Baseline"/>; attacks that are judged alike share it.</summary>
+    public virtual string BaselineName => "multiple-choice";
+
     /// <summary>The model without the attack, judged the same way: multiple choice of the test questions unless the attack is judged otherwise.</summary>
     public virtual AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) =>
         new(new AttackScoring(subject.Loaded, data, settings).RightFirst(data.Test), "none");

@@ -133,7 +133,7 @@ public static class TokenLikelihoods
     }
 
     /// <summary>log p and hit of each target [N] from the residual stream [N, H] before it, and mean and variance of log p where asked for.</summary>
-    private static TokenScores ScoreTargets(CausalLM model, Tensor predicting, Tensor targets, bool distributions)
+    internal static TokenScores ScoreTargets(CausalLM model, Tensor predicting, Tensor targets, bool distributions)
     {
         List<float> logProbabilities = [], means = [], variances = [];
         List<bool> hits = [];

@@ -1,0 +1,52 @@
+using System.Globalization;
+using System.Text;
+using Falcon.Runtime;
+
+namespace Falcon.Attacks;
+
+/// <summary>The result as a Markdown table.</summary>
+public static class AttackTable
+{
+    /// <summary>One row an attack, grouped by tier; shares in percent with their 95 % intervals.</summary>
+    public static string Markdown(AttackResult result)
+    {
+        var page = new StringBuilder("# Recovery attacks\n\n");
+        page.Append(CultureInfo.InvariantCulture, $"{result.Questions.Test} questions are scored; the attacker tunes and trains on {result.Questions.Development} others that share no fact with them (budget {result.Budget.ToString().ToLowerInvariant()}, seed {result.Seed}). Right answers in percent, with 95 % intervals. ");
+        page.Append("Recovered share = (attacked - unlearned) / (original attacked - unlearned); beyond control = (attacked - control attacked) / (original attacked - control attacked).\n\n");
+        page.Append("| tier | attack | unlearned | original | never taught | random | recovered share | beyond control | verdict | seconds |\n|---|---|---|---|---|---|---|---|---|---|\n");
+        page.Append(CultureInfo.InvariantCulture, $"| – | no attack | {Cell(result.Unattacked.Unlearned)} | {Cell(result.Unattacked.Original)} | {Cell(result.Unattacked.Control)} | – | – | – | – | – |\n");
+        foreach (var row in result.Attacks)
+            page.Append(CultureInfo.InvariantCulture, $"| {TierText(row.Tier)} | {row.Name} | {Cell(row.Unlearned)} | {Cell(row.Original)} | {Cell(row.Control)} | {Cell(row.Random)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {row.Budget.Seconds:0.0} |\n");
+        page.Append("\n## What was done\n\n");
+        foreach (var row in result.Attacks) page.Append(CultureInfo.InvariantCulture, $"- **{row.Name}**: {row.Definition} Kept for the unlearned model: {row.Settings["unlearned"]}.\n");
+        return page.ToString();
+    }
+
+    /// <summary>A tier in words.</summary>
+    public static string TierText(AttackTier tier) => tier switch
+    {
+        AttackTier.BlackBox => "black box",
+        AttackTier.InputOptimization => "input optimisation",
+        _ => tier.ToString().ToLowerInvariant(),
+    };
+
+    /// <summary>A verdict in words.</summary>
+    public static string VerdictText(AttackVerdict verdict) => verdict switch
+    {
+        AttackVerdict.Recovers => "recovers",
+        AttackVerdict.DoesNotRecover => "does not recover",
+        _ => "cannot tell",
+    };
+
+    /// <summary>A share in percent with its interval; a dash for none.</summary>
+    public static string Cell(MetricValue? value) => value is null ? "–" : Text(value.Value, value.Low, value.High);
+
+    /// <summary>A recovered share in percent with its interval; words where the gap is too small.</summary>
+    public static string Cell(RecoveredShare? share) => share is null ? "–" : share.Value is { } value ? Text(value, share.Low, share.High) : "no gap";
+
+    private static string Text(double value, double? low, double? high) => low is null || high is null
+        ? string.Create(CultureInfo.InvariantCulture, $"{Percent(value):0.0}")
+        : string.Create(CultureInfo.InvariantCulture, $"{Percent(value):0.0} ({Percent(low.Value):0.0} to {Percent(high.Value):0.0})");
+
+    private static double Percent(double share) => Math.Round(share * 100, 1) + 0.0; // no negative zero
+}

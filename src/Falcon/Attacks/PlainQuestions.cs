@@ -1,0 +1,16 @@
+namespace Falcon.Attacks;
+
+/// <summary>No attack at all: the questions as they stand. What every other row is compared with.</summary>
+internal sealed class PlainQuestions : Attack
+{
+    /// <summary>The only instance that is needed.</summary>
+    public static PlainQuestions Instance { get; } = new();
+
+    public override string Name => "none";
+
+    public override AttackTier Tier => AttackTier.BlackBox;
+
+    public override string Definition => "multiple choice of the questions as they stand";
+
+    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) => Baseline(subject, data, settings);
+}
