@@ -30,7 +30,7 @@ public class ArchitectureTests
     private static readonly string[] WithoutTensors = ["Hub", "Configuration", "Data", "Tokenization", "Reporting"];
 
     // Results that carry tensors to their caller's scope, and views that borrow them; none owns what it holds.
-    private static readonly string[] Borrowing = ["CausalLM", "LayerPasses", "ObjectiveGradients"];
+    private static readonly string[] Borrowing = ["CausalLM", "ScoringPass", "LayerPasses", "ObjectiveGradients"];
 
     private static readonly Dictionary<short, OpCode> OpCodesByValue = typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static).Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value);
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Falcon.Evaluation;
 using Falcon.Runtime;
 using static TorchSharp.torch;
@@ -61,11 +62,11 @@ internal sealed class LinearProbes : Attack
         }
 
         var best = tried.LastIndexOf(tried.Max());
-        return new AttackScores(Judge(best, development, test), string.Create(System.Globalization.CultureInfo.InvariantCulture, $"layer {best}"))
+        return new AttackScores(Judge(best, development, test), string.Create(CultureInfo.InvariantCulture, $"layer {best}"))
         {
             Steps = steps * (states.LayerCount + 1),
             Samples = data.Development.Count + others.Count,
-            Extras = tried.Select((accuracy, layer) => (layer, accuracy)).ToDictionary(one => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"held-out development accuracy at layer {one.layer}"), one => one.accuracy),
+            Extras = tried.Select((accuracy, layer) => (layer, accuracy)).ToDictionary(one => string.Create(CultureInfo.InvariantCulture, $"held-out development accuracy at layer {one.layer}"), one => one.accuracy),
         };
     }
 

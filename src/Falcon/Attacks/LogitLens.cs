@@ -11,6 +11,8 @@ namespace Falcon.Attacks;
 /// </summary>
 internal sealed class LogitLens(bool fixedDecoder) : Attack
 {
+    private const int Ticks = 100;
+
     public override string Name => fixedDecoder ? "fixed-decoder-lens" : "logit-lens";
 
     public override AttackTier Tier => AttackTier.Activations;
@@ -51,15 +53,24 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
     }
 
     /// <summary>For every place, for every item, the mean log-probability of the tokens of each choice, read off at that place.</summary>
-    internal static Dictionary<(int Layer, LayerComponent Component), double[][]> ChoiceScores(LoadedModel loaded, CausalLM decoder, IReadOnlyList<AttackItem> items, AttackData data, AttackSettings settings)
+    private static Dictionary<(int Layer, LayerComponent Component), double[][]> ChoiceScores(LoadedModel loaded, CausalLM decoder, IReadOnlyList<AttackItem> items, AttackData data, AttackSettings settings)
     {
-        var model = loaded.Model;
         var scoring = new AttackScoring(loaded, data, settings);
-        List<ScoredSequence> sequences = [.. items.SelectMany(item => scoring.Sequences(item))];
+        var means = Read(loaded.Model, decoder, [.. items.SelectMany(item => scoring.Sequences(item))], scoring.PadId, settings);
+        return means.ToDictionary(place => place.Key, place =>
+        {
+            var next = 0;
+            return items.Select(item => place.Value[next..(next += item.Choices.Count)]).ToArray();
+        });
+    }
+
+    /// <summary>For every place, the mean log-probability of the scored tokens of each sequence under decoder.Head(vector at the place); float32 log-softmax.</summary>
+    internal static Dictionary<(int Layer, LayerComponent Component), double[]> Read(CausalLM model, CausalLM decoder, IReadOnlyList<ScoredSequence> sequences, int padId, AttackSettings settings)
+    {
         var batches = TokenLikelihoods.Batches(sequences);
-        List<(TokenBatch Tokens, int[] Rows)> inputs = [.. batches.Select(batch => TokenLikelihoods.Inputs(sequences, batch, scoring.PadId))];
+        List<(TokenBatch Tokens, int[] Rows)> inputs = [.. batches.Select(batch => TokenLikelihoods.Inputs(sequences, batch, padId))];
         Dictionary<(int, LayerComponent), double[]> means = [];
-        void Read(int layer, LayerComponent component, int batch, Tensor vectors)
+        void Add(int layer, LayerComponent component, int batch, Tensor vectors)
         {
             if (!means.TryGetValue((layer, component), out var values)) means[(layer, component)] = values = new double[sequences.Count];
             var read = TokenLikelihoods.Score(decoder, [.. batches[batch].Select(i => sequences[i])], inputs[batch].Rows, vectors, distributions: false);
@@ -74,19 +85,15 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
                 using var scope = NewDisposeScope();
                 var middle = model.AttentionBlock(layer, hidden, context);
                 var after = model.Layer(layer, hidden, context); // attention once more, whatever the family adds to it
-                Read(layer, LayerComponent.AttentionOutput, batch, middle - hidden);
-                Read(layer, LayerComponent.AfterAttention, batch, middle);
-                Read(layer, LayerComponent.MlpOutput, batch, after - middle);
-                Read(layer, LayerComponent.BlockOutput, batch, after);
+                Add(layer, LayerComponent.AttentionOutput, batch, middle - hidden);
+                Add(layer, LayerComponent.AfterAttention, batch, middle);
+                Add(layer, LayerComponent.MlpOutput, batch, after - middle);
+                Add(layer, LayerComponent.BlockOutput, batch, after);
                 return after.MoveToOuterDisposeScope();
             },
-            Progress = share => settings.Log.Progress("logit lens", (int)(share * 100), inputs.Count * 100),
+            Progress = share => settings.Log.Progress("logit lens", (int)(share * Ticks), inputs.Count * Ticks),
         }.Run([.. inputs.Select(input => input.Tokens)], model.Config.LayerCount - 1);
-        return means.ToDictionary(place => place.Key, place =>
-        {
-            var next = 0;
-            return items.Select(item => place.Value[next..(next += item.Choices.Count)]).ToArray();
-        });
+        return means;
     }
 
     private static string Words(LayerComponent component) => component switch
