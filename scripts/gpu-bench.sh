@@ -7,7 +7,7 @@
 set -euo pipefail
 results=$(realpath -m "${1:-bench/results}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export OMP_WAIT_POLICY=PASSIVE
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
 
 command -v nvidia-smi >/dev/null || { echo "gpu-bench: nvidia-smi was not found; this needs an NVIDIA driver" >&2; exit 2; }
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader

@@ -27,6 +27,7 @@ internal static class UnlearnCommand
         var engine = new Option<string?>("--engine") { Description = "Forward passes: shared (what both models have in common runs once) or plain (two whole passes, for comparison).", HelpName = "shared|plain" };
         var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that the run may take, such as 4GB; a model that does not fit is read layer by layer. The default is what the machine has to spare.");
         var cacheMemory = OptionParsing.Bytes("--cache-memory", "Memory for activations that are kept across epochs; the rest of them goes to a file beside the output. The default is a quarter of the limit.");
+        var cacheDirectory = new Option<string?>("--cache-dir") { Description = "Keep these activations in this directory for later runs with the same model, texts and layers; by default they go with the run.", HelpName = "DIR" };
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
         preset.AcceptOneOf("falcon", "paper", "official");
@@ -46,7 +47,7 @@ internal static class UnlearnCommand
         {
             if (result.GetValueOrDefault<string?>() is { } text && Share(text) is not (>= 0 and < 1)) result.AddError($"--utility-budget is '{text}', it must be a share such as 1% or 0.01, below 100%");
         });
-        foreach (var option in new Option[] { preset, method, layer, config, set, budget, reference, engine, memoryLimit, cacheMemory, resume, destination }) command.Add(option);
+        foreach (var option in new Option[] { preset, method, layer, config, set, budget, reference, engine, memoryLimit, cacheMemory, cacheDirectory, resume, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -54,7 +55,7 @@ internal static class UnlearnCommand
             var arguments = new UnlearnArguments(
                 parsed.GetValue(corpus.Model), Given(parsed.GetValue(corpus.Forget)), Given(parsed.GetValue(corpus.Retain)), parsed.GetValue(corpus.Field),
                 parsed.GetValue(preset), parsed.GetValue(method), parsed.GetValue(layer), parsed.GetValue(config), parsed.GetValue(set) ?? [], parsed.GetValue(resume),
-                parsed.GetRequiredValue(destination), parsed.GetValue(engine), parsed.GetValue(memoryLimit), parsed.GetValue(cacheMemory), parsed.GetValue(budget), parsed.GetValue(reference));
+                parsed.GetRequiredValue(destination), parsed.GetValue(engine), parsed.GetValue(memoryLimit), parsed.GetValue(cacheMemory), parsed.GetValue(budget), parsed.GetValue(reference), parsed.GetValue(cacheDirectory));
             return session.Finish(Execute(arguments, session), ScoreTable.Show);
         });
         return command;
@@ -114,6 +115,7 @@ internal static class UnlearnCommand
                 Path = arguments.Engine is null ? config.Engine.Path : Enum.Parse<EnginePath>(arguments.Engine, ignoreCase: true),
                 MemoryLimit = arguments.MemoryLimit ?? config.Engine.MemoryLimit,
                 CacheMemory = arguments.CacheMemory ?? config.Engine.CacheMemory,
+                CacheDirectory = arguments.CacheDirectory ?? config.Engine.CacheDirectory,
             },
         };
         if (arguments.Layer is not { } layer) return config;
@@ -124,4 +126,4 @@ internal static class UnlearnCommand
 /// <summary>What was asked of <c>unlearn</c>; null where it was not given; <paramref name="Settings"/> are key=value as typed.</summary>
 internal sealed record UnlearnArguments(
     string? Model, IReadOnlyList<string>? Forget, IReadOnlyList<string>? Retain, string? Field, string? Preset, string? Method, string? Layer, string? Config,
-    IReadOnlyList<string> Settings, bool Resume, string Out, string? Engine = null, long? MemoryLimit = null, long? CacheMemory = null, string? UtilityBudget = null, string? Reference = null);
+    IReadOnlyList<string> Settings, bool Resume, string Out, string? Engine = null, long? MemoryLimit = null, long? CacheMemory = null, string? UtilityBudget = null, string? Reference = null, string? CacheDirectory = null);

@@ -35,6 +35,7 @@ public sealed record EnginePeaks(long? Baseline, long? Engine, long? Streamed);
 /// <param name="PovRatioFalcon">Literal over the projection onto the complement of the directions with 95 % of the energy.</param>
 /// <param name="PovSeconds">Seconds of each form.</param>
 /// <param name="PovDifference">Largest element of literal (float32) minus official (float64) vector.</param>
+/// <param name="PovDifferenceExact">The same with the literal form in float64, which shows what rounding decides in the float32 one.</param>
 /// <param name="PovDirections">Directions of the falcon form.</param>
 /// <param name="PeakBytes">Peak resident memory of the processes.</param>
 /// <param name="GemmFraction">Operations a second of our uncached step over those of the layer's matrix products alone.</param>
@@ -48,7 +49,7 @@ public sealed record EnginePeaks(long? Baseline, long? Engine, long? Streamed);
 /// <param name="Trials">Every measurement.</param>
 public sealed record EngineBenchmarkRecord(
     string Shape, int Layer, EngineNumbers StepSeconds, EngineRatios StepRatio, EngineRatios PredictedRatio, double? PovRatio, double? PovRatioFalcon,
-    IReadOnlyDictionary<string, double>? PovSeconds, double? PovDifference, int? PovDirections, EnginePeaks PeakBytes, double? GemmFraction, double? GemmFlops,
+    IReadOnlyDictionary<string, double>? PovSeconds, double? PovDifference, double? PovDifferenceExact, int? PovDirections, EnginePeaks PeakBytes, double? GemmFraction, double? GemmFlops,
     EngineNumbers LayerUnits, double? LossDifference, IReadOnlyDictionary<string, string> Settings, EnvironmentRecord Environment, string Processor, string Note, IReadOnlyList<EngineTrialRecord> Trials);
 
 /// <summary>How the falcon program is started again for a child process.</summary>
@@ -165,7 +166,7 @@ public static class EngineBenchmark
         };
         return new EngineBenchmarkRecord(
             settings.Shape, settings.Layer, seconds, new EngineRatios(seconds.Baseline / seconds.Uncached, seconds.Baseline / seconds.Cached), new EngineRatios(counts.Ratio.Uncached, counts.Ratio.Cached),
-            pov["literal"] / pov["official"], pov["literal"] / pov["falcon"], pov, vectors.VectorDifference, vectors.FalconDirections,
+            pov["literal"] / pov["official"], pov["literal"] / pov["falcon"], pov, vectors.VectorDifference, vectors.ExactVectorDifference, vectors.FalconDirections,
             new EnginePeaks(Peak("baseline"), Peak("uncached", "cached"), Peak("streamed")), counts.Uncached / seconds.Uncached / products, products,
             new EngineNumbers(counts.Baseline / counts.LayerForward, counts.Uncached / counts.LayerForward, counts.Cached / counts.LayerForward, null), difference, used,
             EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)settings.Seed, context.Clock), Processor(), string.Join("; ", notes), trials);
@@ -195,7 +196,7 @@ public static class EngineBenchmark
                 start.ArgumentList.Add(number.ToString(CultureInfo.InvariantCulture));
             }
 
-            start.Environment["OMP_WAIT_POLICY"] = "PASSIVE";
+            start.Environment["GOMP_SPINCOUNT"] = "10000"; // as the starter sets it
             using var process = Process.Start(start)!;
             using var ending = context.Cancellation.Register(() => process.Kill(entireProcessTree: true));
             var output = process.StandardOutput.ReadToEndAsync();

@@ -15,12 +15,13 @@ namespace Falcon.Benchmarks;
 /// <param name="PrepareSeconds">Seconds before the first step: loading, and filling caches.</param>
 /// <param name="PeakBytes">Largest resident memory of the process, as the operating system counts it.</param>
 /// <param name="VectorSeconds">Seconds of the offset vector: <c>literal</c>, <c>official</c>, <c>falcon</c>.</param>
-/// <param name="VectorDifference">Largest element of literal minus official vector.</param>
+/// <param name="VectorDifference">Largest element of the literal vector minus the official one.</param>
+/// <param name="ExactVectorDifference">The same with the literal form in float64.</param>
 /// <param name="FalconDirections">Directions that hold 95 % of the energy in the matrix of that measurement.</param>
 /// <param name="FlopsPerSecond">Operations a second of the layers' matrix products alone.</param>
 public sealed record EngineTrialRecord(
     string Variant, IReadOnlyList<double> StepSeconds, IReadOnlyList<double> ForgetLosses, IReadOnlyList<double> RetainLosses, double PrepareSeconds, long PeakBytes,
-    IReadOnlyDictionary<string, double>? VectorSeconds = null, double? VectorDifference = null, int? FalconDirections = null, double? FlopsPerSecond = null);
+    IReadOnlyDictionary<string, double>? VectorSeconds = null, double? VectorDifference = null, double? ExactVectorDifference = null, int? FalconDirections = null, double? FlopsPerSecond = null);
 
 /// <summary>What a child process is asked to do.</summary>
 /// <param name="Variant">As in <see cref="EngineTrialRecord"/>.</param>
@@ -117,8 +118,9 @@ public static class EngineTrial
         var official = Timed("official", 3, () => PrincipalOffsetVector.Official(hidden, noise));
         var falcon = Timed("falcon", 3, () => PrincipalOffsetVector.Orthogonal(hidden, start, EnergyShare));
         var literal = Timed("literal", 1, () => FaithfulLoop.LiteralVector(hidden, noise));
-        var difference = (literal - official.Vector).abs().max().item<float>();
-        return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakMemory.Bytes(), seconds, difference, falcon.Diagnostics.Directions);
+        var exact = FaithfulLoop.LiteralVector(hidden, noise, float64);
+        double Difference(Tensor other) => (other - official.Vector).abs().max().to(float64).item<double>();
+        return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakMemory.Bytes(), seconds, Difference(literal), Difference(exact), falcon.Diagnostics.Directions);
     }
 
     // The layer's seven products at the size of the step, best of three each, weighted by their operations.

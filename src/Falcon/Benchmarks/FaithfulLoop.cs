@@ -45,16 +45,19 @@ internal sealed class FaithfulLoop : IDisposable
     }
 
     /// <summary>
-    /// The published offset vector: whole decomposition in float32, at most 1000 rank-one updates one after the other, tanh, six products.
+    /// The published offset vector: whole decomposition, at most 1000 rank-one updates one after the other, tanh, six products.
     /// </summary>
-    public static Tensor LiteralVector(Tensor hidden, Tensor noise)
+    /// <param name="hidden">Hidden states [N, D].</param>
+    /// <param name="noise">Standard normal matrix [D, D].</param>
+    /// <param name="dtype">float32 as published; float64 to see what rounding decides.</param>
+    public static Tensor LiteralVector(Tensor hidden, Tensor noise, ScalarType dtype = ScalarType.Float32)
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var rows = hidden.reshape(-1, hidden.shape[^1]).to(float32);
+        var rows = hidden.reshape(-1, hidden.shape[^1]).to(dtype);
         var (_, values, vectors) = linalg.svd(rows, fullMatrices: false);
         var size = rows.shape[1];
-        var projection = eye(size, dtype: float32, device: rows.device);
+        var projection = eye(size, dtype: dtype, device: rows.device);
         for (var i = 0; i < Math.Min(Directions, values.shape[0]); i++)
         {
             using var inner = NewDisposeScope();
@@ -63,7 +66,7 @@ internal sealed class FaithfulLoop : IDisposable
         }
 
         projection = (projection + noise * 0.01).tanh();
-        var vector = ones(size, device: rows.device) / Math.Sqrt(size);
+        var vector = ones(size, dtype: dtype, device: rows.device) / Math.Sqrt(size);
         for (var i = 0; i < 6; i++)
         {
             vector = vector.matmul(projection).tanh();

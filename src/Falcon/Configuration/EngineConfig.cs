@@ -35,6 +35,9 @@ public sealed record EngineConfig
     /// <summary>Bytes of activations kept in memory, the rest goes to a file beside the output; null for a quarter of the limit.</summary>
     public long? CacheMemory { get; init; }
 
+    /// <summary>Directory where kept activations stay for later runs with the same weights, texts, layers and dtype; null keeps them for the run alone.</summary>
+    public string? CacheDirectory { get; init; }
+
     /// <summary>Bytes of resident memory that the run may take; null for what the machine has to spare. A model that does not fit is streamed layer by layer.</summary>
     public long? MemoryLimit { get; init; }
 

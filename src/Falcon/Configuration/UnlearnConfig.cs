@@ -179,6 +179,12 @@ public sealed record LossConfig
     /// <summary>Weight of the squared error of the retain activations relative to their norm; the cosine does not see norms.</summary>
     public double RetainErrorWeight { get; init; }
 
+    /// <summary>Noise on the frozen retain activations in the retention loss, as a share of their norm; 0 for none. After random noise augmentation (Huu-Tien et al., arXiv 2501.19202).</summary>
+    public double RetainNoise { get; init; }
+
+    /// <summary>Radius of the ball around the trained parameters, as a share of their norm, at whose worst point the forget gradient is taken (sharpness-aware step; Fan et al., arXiv 2502.05374); 0 for none.</summary>
+    public double Sharpness { get; init; }
+
     /// <summary>Where the forget loss stops pushing a text.</summary>
     public ForgetBoundKind Bound { get; init; }
 
@@ -200,6 +206,12 @@ public sealed record CombinationConfig
 
     /// <summary>Weights of the forget gradient and the retain gradient without conflict.</summary>
     public IReadOnlyList<double> AlignedWeights { get; init; } = [0.1, 1.9];
+
+    /// <summary>
+    /// Share of the energy of the retain texts' inputs to each trained matrix whose directions are taken out of the forget gradient before the update (collapse of what both share;
+    /// after Sondej and Yang, arXiv 2509.11816); 0 for none.
+    /// </summary>
+    public double CollapsedShare { get; init; }
 
     /// <summary>A retain gradient whose norm is below this share of the forget gradient's is rounding noise and counts as no conflict.</summary>
     public double ZeroNormThreshold { get; init; } = 1e-4;
@@ -324,6 +336,9 @@ public sealed record UnlearnConfig
             $"loss.retainWeight: {Loss.RetainWeight.Count} weights for {Data.Forget.Count} forget file(s); give one, or one each");
         Require(Loss.BoundWidth > 0, "loss.boundWidth must be above 0");
         Require(Loss.BoundLevel is null or > 0, "loss.boundLevel must be above 0 nats");
+        Require(Loss.RetainNoise is >= 0 and < 1, "loss.retainNoise must be in [0, 1)");
+        Require(Loss.Sharpness is >= 0 and < 1, "loss.sharpness must be in [0, 1)");
+        Require(Combination.CollapsedShare is >= 0 and < 1, "combination.collapsedShare must be in [0, 1)");
         faults.AddRange(Monitor.Faults());
         Require(Loss.RetainWeight.All(weight => weight >= 0), "loss.retainWeight must not be negative");
         Require(Combination.ConflictWeights.Count == 2 && Combination.AlignedWeights.Count == 2, "combination: conflictWeights and alignedWeights need two numbers each (forget, retain)");

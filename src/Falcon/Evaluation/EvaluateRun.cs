@@ -46,7 +46,7 @@ public static class EvaluateRun
         settings = WithTemplate(settings, run);
         var suites = settings.Suites.Distinct().Select(name => Open(name, settings)).ToList();
         var earlier = EarlierMeasurements(settings.Out);
-        var data = suites.SelectMany(suite => suite.Files).Distinct().ToDictionary(file => file, file => new FileHash(file, new FileInfo(file).Length, ContentHash.OfFile(file, cancellation)));
+        var data = suites.SelectMany(suite => suite.Files).Distinct().ToDictionary(file => file, file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, cancellation)));
         var compute = ComputeOptions.Choose(settings.Device, settings.DType, ParameterCount(settings.Model));
         log.Information(compute.Reason);
         log.Information($"prompt template: {settings.TemplateSource}");

@@ -74,7 +74,7 @@ public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<Fi
     {
         var weights = ContentHash.OfModel(directory, cancellation);
         var others = SideFiles.Select(name => (Name: name, File: System.IO.Path.Combine(directory, name))).Where(item => File.Exists(item.File))
-            .Select(item => new FileHash(item.Name, new FileInfo(item.File).Length, ContentHash.OfFile(item.File, cancellation)));
+            .Select(item => new FileHash(item.Name, FileSize.Of(item.File), ContentHash.OfFile(item.File, cancellation)));
         return new EvaluatedModel(directory, weights.Sha256, [.. weights.Files, .. others]);
     }
 

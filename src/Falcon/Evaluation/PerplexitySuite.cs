@@ -15,6 +15,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
     private const string Needed = "plain text: .txt, records with text, or WikiText (wiki.test.raw, test.txt)";
     private static readonly string[] Extensions = [".txt", ".raw", ".tokens", .. RecordExtensions];
     private static readonly string[] WikiTextFiles = ["wiki.test.raw", "wiki.test.tokens", "test.txt"];
+    private static readonly string[] WikiTextFolders = ["wikitext-2-raw-v1", "wikitext-103-raw-v1", "wikitext-2-v1", "wikitext-103-v1"];
 
     private PerplexitySuite(IReadOnlyList<string> files, EvaluationSettings settings) : base(SuiteName, files, settings) { }
 
@@ -24,6 +25,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
     {
         var path = settings.DataOf(SuiteName, Needed);
         var test = WikiTextFiles.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists); // the test split alone, of a directory with several
+        if (test is null && Directory.Exists(path) && PublishedFiles.First(path, WikiTextFolders.Select(folder => $"{folder}/test")) is { Count: > 0 } onHub) return new PerplexitySuite(onHub, settings);
         return new PerplexitySuite(test is null ? FindFiles(path, Extensions, "file with " + Needed) : [test], settings);
     }
 
@@ -40,18 +42,28 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
     private static IEnumerable<(string Scored, string Counted)> Texts(string file, IRunLog log)
     {
         if (!IsWikiText(file)) return Corpus.Read(file).Where(record => record.Text is not null).Select(record => (record.Text!, record.Text!));
-        var isRaw = Path.GetExtension(file).Equals(".raw", StringComparison.OrdinalIgnoreCase);
+        var isRaw = Path.GetExtension(file).Equals(".raw", StringComparison.OrdinalIgnoreCase) || FolderOf(file).Contains("-raw-", StringComparison.Ordinal);
         log.Information($"{file}: pages of WikiText, {(isRaw ? "detokenised as the lm-evaluation-harness does" : "scored as they stand (tokenised form; not comparable with published numbers of the raw form)")}");
-        return WikiTextDetokenizer.Pages(File.ReadAllText(file)).Select(page => (isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page)).Where(text => text.Item1.Length > 0);
+        return WikiTextDetokenizer.Pages(IsParquet(file) ? TextOfRows(file) : File.ReadAllText(file)).Select(page => (isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page)).Where(text => text.Item1.Length > 0);
     }
 
     /// <summary>WikiText opens with a title such as <c> = Robert Boulter = </c>.</summary>
     private static bool IsWikiText(string file) => Path.GetExtension(file).ToLowerInvariant() switch
     {
         ".raw" or ".tokens" => true,
+        ".parquet" => WikiTextFolders.Contains(FolderOf(file)),
         ".txt" => File.ReadLines(file).FirstOrDefault(line => !string.IsNullOrWhiteSpace(line)) is { } first && Title().IsMatch(first),
         _ => false,
     };
+
+    private static bool IsParquet(string file) => Path.GetExtension(file).Equals(".parquet", StringComparison.OrdinalIgnoreCase);
+
+    private static string FolderOf(string file) => Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(file)))!;
+
+    // The hub serves a row a line, with its line feed; a blank line, which the file has as a space, is an empty row.
+    private static string TextOfRows(string file) => string.Concat(ParquetRows.Read(file).Select(row => row.Value.TryGetProperty("text", out var text) && text.GetString() is { } line
+        ? line.Length == 0 ? " \n" : line
+        : throw new UserInputException($"{file}, {row.Place}: the field \"text\" is missing; download the data set again.")));
 
     [GeneratedRegex("^ = [^=].* = $")]
     private static partial Regex Title();

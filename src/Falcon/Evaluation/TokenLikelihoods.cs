@@ -92,7 +92,7 @@ public static class TokenLikelihoods
     private static bool SharesInput(ScoredSequence one, ScoredSequence other) => one.Tokens.AsSpan(0, one.Tokens.Length - 1).SequenceEqual(other.Tokens.AsSpan(0, other.Tokens.Length - 1));
 
     /// <summary>What a batch feeds to the model, and in which row each of its sequences stands.</summary>
-    private static (TokenBatch Tokens, int[] Rows) Inputs(IReadOnlyList<ScoredSequence> sequences, int[] batch, int padId)
+    internal static (TokenBatch Tokens, int[] Rows) Inputs(IReadOnlyList<ScoredSequence> sequences, int[] batch, int padId)
     {
         List<int[]> inputs = []; // the last token is only predicted
         var rows = new int[batch.Length];
@@ -106,7 +106,7 @@ public static class TokenLikelihoods
     }
 
     /// <summary>Scores the sequences of a batch from the residual stream [B, T, H] after the last layer.</summary>
-    private static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int[] rows, Tensor hidden, bool distributions)
+    internal static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int[] rows, Tensor hidden, bool distributions)
     {
         using var scope = NewDisposeScope();
         // Only the positions that predict a scored token go through the head.

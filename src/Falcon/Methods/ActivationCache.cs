@@ -6,13 +6,13 @@ namespace Falcon.Methods;
 
 /// <summary>
 /// What the frozen weights make of every text of a run, computed once: the residual stream before the first trained matrix (with the input of the down projection where only that is
-/// trained in the lowest layer), and the residual stream at the target layer. Kept in memory up to a budget, then in a scratch file.
+/// trained in the lowest layer), and the residual stream at the target layer. Kept in memory up to a budget, then in a file, which an <see cref="ActivationStore"/> keeps for later runs.
 /// </summary>
 /// <remarks>
 /// Kept in the compute dtype: the numbers are those that a pass would compute again, so nothing is rounded twice. With padding on the right a text's activations do not depend on its
 /// neighbours in a batch, and each text is kept by itself; with padding on the left, whose positions count in the published code, a batch is kept as a whole.
 /// The texts are run in one fixed order and grouping, so the same run always keeps the same bits. The key is the tokens themselves; the rest that the values depend on
-/// (weights, dtype, layers) is fixed for the life of the cache, which ends with the run.
+/// (weights, dtype, layers) is fixed for the life of the cache, and is part of the hash by which a store knows its files.
 /// </remarks>
 public sealed class ActivationCache : IDisposable
 {
@@ -20,17 +20,22 @@ public sealed class ActivationCache : IDisposable
 
     private readonly Dictionary<int[], Kept> _kept = new(TokenSequence.Comparer);
     private readonly ScratchFile? _file;
+    private readonly bool _ownsFile;
     private readonly long _memoryBudget;
     private readonly ScalarType _dtype;
     private readonly Device _device;
 
-    private ActivationCache(CausalLM frozen, long memoryBudget, ScratchFile? file) => (_dtype, _device, _memoryBudget, _file) = (frozen.DType, frozen.Device, memoryBudget, file);
+    private ActivationCache(CausalLM frozen, long memoryBudget, ScratchFile? file, bool ownsFile) =>
+        (_dtype, _device, _memoryBudget, _file, _ownsFile) = (frozen.DType, frozen.Device, memoryBudget, file, ownsFile);
 
     /// <summary>Bytes kept in memory.</summary>
     public long MemoryBytes { get; private set; }
 
     /// <summary>Bytes kept in the file.</summary>
     public long FileBytes { get; private set; }
+
+    /// <summary>Whether they were read from a store, where an earlier run had kept them.</summary>
+    public bool WasStored { get; private init; }
 
     /// <summary>Bytes that the activations of a token take.</summary>
     public static long BytesPerToken(ModelConfig model, bool startsAtDownProjection, ScalarType dtype) =>
@@ -44,14 +49,19 @@ public sealed class ActivationCache : IDisposable
     /// <param name="memoryBudget">Bytes that may be kept in memory.</param>
     /// <param name="file">Where the rest goes, borrowed; null keeps all in memory.</param>
     /// <param name="progress">Called with the share of the work that is done.</param>
+    /// <param name="store">Where an earlier run's activations are looked for and these are kept; null for neither. It takes the place of <paramref name="file"/>.</param>
     /// <param name="cancellation">Stops between layers.</param>
+    /// <exception cref="UserInputException">The store's directory cannot be written to.</exception>
     public static ActivationCache Fill(
-        CausalLM frozen, CacheParts parts, IEnumerable<TokenBatch> batches, int padId, long memoryBudget, ScratchFile? file, Action<double>? progress = null, CancellationToken cancellation = default)
+        CausalLM frozen, CacheParts parts, IEnumerable<TokenBatch> batches, int padId, long memoryBudget, ScratchFile? file, Action<double>? progress = null, ActivationStore? store = null,
+        CancellationToken cancellation = default)
     {
-        var cache = new ActivationCache(frozen, memoryBudget, file);
+        var (units, keys) = Units(batches, padId);
+        var key = store?.KeyOf(parts, frozen, units);
+        if (key is not null && store!.Find(key) is { } stored) return Read(stored, frozen, keys, units, memoryBudget);
+        var cache = new ActivationCache(frozen, memoryBudget, key is null ? file : store!.Create(key), ownsFile: key is not null);
         try
         {
-            var (units, keys) = Units(batches, padId);
             var middle = new Tensor[units.Count];
             var inner = new Tensor?[units.Count];
             var pass = new LayerwisePass(frozen)
@@ -75,11 +85,13 @@ public sealed class ActivationCache : IDisposable
                 },
             };
             pass.Run(units, parts.Target, (unit, hidden) => cache.Keep(keys[unit], units[unit], [hidden]));
+            if (key is not null) store!.Commit(key, cache.Entries(keys));
             return cache;
         }
         catch
         {
             cache.Dispose();
+            if (key is not null) store!.Discard(key);
             throw;
         }
     }
@@ -93,6 +105,42 @@ public sealed class ActivationCache : IDisposable
         List<Tensor> parts = batch.Side == PaddingSide.Left && batch.IsPadded ? Tensors(_kept[TokenSequence.Of(batch)], batch.Rows) : Padded(batch);
         var moved = parts.Select(part => part.MoveToOuterDisposeScope()).ToList();
         return (moved[0], moved.Count == 3 ? moved[1] : null, moved[^1]);
+    }
+
+    // The places of all activations in the file, in the order of the texts.
+    private List<StoredActivations> Entries(List<int[][]> keys) =>
+        [.. keys.SelectMany(unit => unit).Select(key => new StoredActivations(_kept[key].Length, [.. _kept[key].Parts.Select(part => part.Place)], [.. _kept[key].Parts.Select(part => part.Width)]))];
+
+    private static ActivationCache Read((ScratchFile File, IReadOnlyList<StoredActivations> Entries) stored, CausalLM frozen, List<int[][]> keys, List<TokenBatch> units, long memoryBudget)
+    {
+        var cache = new ActivationCache(frozen, memoryBudget, stored.File, ownsFile: true) { WasStored = true };
+        var next = 0;
+        for (var unit = 0; unit < units.Count; unit++)
+            foreach (var key in keys[unit])
+            {
+                var entry = stored.Entries[next++];
+                var rows = units[unit].Side == PaddingSide.Left && units[unit].IsPadded ? units[unit].Rows : 1;
+                cache._kept.Add(key, new Kept(entry.Length, [.. entry.Places.Zip(entry.Widths, (place, width) => cache.Fetch(rows, entry.Length, place, width))]));
+            }
+
+        return cache;
+    }
+
+    // In memory as long as there is room.
+    private Part Fetch(long rows, long length, long place, long width)
+    {
+        var bytes = rows * length * width * TensorBytes.ElementSize(_dtype);
+        if (MemoryBytes + bytes > _memoryBudget)
+        {
+            FileBytes += bytes;
+            return new Part(null, place, width);
+        }
+
+        using var scope = NewDisposeScope();
+        MemoryBytes += bytes;
+        var read = empty([rows, length, width], _dtype);
+        _file!.Read(place, read.bytes);
+        return new Part(read.to(_device).DetachFromDisposeScope(), place, width);
     }
 
     private List<Tensor> Padded(TokenBatch batch)
@@ -181,23 +229,25 @@ public sealed class ActivationCache : IDisposable
     {
         using var scope = NewDisposeScope();
         var (bytes, width) = (values.numel() * values.ElementSize, values.shape[2]);
-        if (_file is null || MemoryBytes + bytes <= _memoryBudget)
+        var fits = _file is null || MemoryBytes + bytes <= _memoryBudget;
+        long place = 0;
+        if (_ownsFile || !fits)
         {
-            MemoryBytes += bytes;
-            return new Part(values.clone().DetachFromDisposeScope(), 0, width);
+            place = _file!.Reserve(bytes);
+            _file.Write(place, values.cpu().contiguous().bytes);
         }
 
-        FileBytes += bytes;
-        var place = _file.Reserve(bytes);
-        _file.Write(place, values.cpu().contiguous().bytes);
-        return new Part(null, place, width);
+        if (fits) MemoryBytes += bytes;
+        else FileBytes += bytes;
+        return new Part(fits ? values.clone().DetachFromDisposeScope() : null, place, width);
     }
 
-    /// <summary>Releases what is in memory.</summary>
+    /// <summary>Releases what is in memory, and closes the file of a store.</summary>
     public void Dispose()
     {
         foreach (var part in _kept.Values.SelectMany(kept => kept.Parts)) part.Dispose();
         _kept.Clear();
+        if (_ownsFile) _file?.Dispose();
     }
 
     private sealed record Part(Tensor? InMemory, long Place, long Width) : IDisposable

@@ -8,13 +8,15 @@ namespace Falcon.Methods;
 /// <param name="offsets">Principal offset vectors; owned from now on.</param>
 /// <param name="settings">Retain weights.</param>
 /// <param name="levels">For each topic the answer loss at which a text counts as forgotten; null for no bound.</param>
-public sealed class FalconMethod(FalconObjective objective, OffsetVectors offsets, LossConfig settings, IReadOnlyList<double?>? levels = null) : Objective
+/// <param name="shared">What the forget gradients leave alone, owned from now on; null for nothing.</param>
+public sealed class FalconMethod(FalconObjective objective, OffsetVectors offsets, LossConfig settings, IReadOnlyList<double?>? levels = null, RetainDirections? shared = null) : Objective
 {
     /// <inheritdoc/>
     public override ObjectiveGradients Gradients(StepBatch batch)
     {
         var weight = settings.RetainWeight[settings.RetainWeight.Count == 1 ? 0 : batch.Scheduled.Topic];
         var gradients = objective.Gradients(batch.Forget, batch.Retain, Offset(batch), weight, batch.Generator, levels?[batch.Scheduled.Topic]);
+        if (shared is not null) gradients = gradients with { Forget = shared.Remove(gradients.Forget) };
         return gradients with { Drift = weight > 0 ? gradients.RetainLoss / weight : null };
     }
 
@@ -24,7 +26,12 @@ public sealed class FalconMethod(FalconObjective objective, OffsetVectors offset
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) offsets.Dispose();
+        if (disposing)
+        {
+            offsets.Dispose();
+            shared?.Dispose();
+        }
+
         base.Dispose(disposing);
     }
 

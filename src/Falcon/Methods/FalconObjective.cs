@@ -32,7 +32,7 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     /// <param name="retain">Retain texts.</param>
     /// <param name="offset">The principal offset vector [H].</param>
     /// <param name="retainWeight">Weight of the retention loss for this topic.</param>
-    /// <param name="generator">Draws in-batch negatives; not used when there are none.</param>
+    /// <param name="generator">Draws in-batch negatives and noise; not used when there are none.</param>
     /// <param name="level">The answer loss at which a text counts as forgotten; null for no bound.</param>
     public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null, double? level = null)
     {
@@ -44,10 +44,37 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
             if (partPushed is { } weight) pushed = (pushed ?? 0) + weight * part.CountedTokens / forget.CountedTokens;
             return (loss, partRatio);
         });
-        var (retainGradients, retainLoss, _) = Accumulate(retain, part => (RetainLoss(part, retainWeight), 0));
+        if (settings.Sharpness > 0) forgetGradients = AtTheWorstPoint(forgetGradients, forget, offset, generator, level);
+        var (retainGradients, retainLoss, _) = Accumulate(retain, part => (RetainLoss(part, retainWeight, generator), 0));
         return new ObjectiveGradients(
             forgetLoss, retainLoss,
             [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio, Pushed: pushed);
+    }
+
+    // Sharpness-aware: the gradient at theta + rho |theta| g / |g|, the point of the ball where the forget loss is highest to first order, thus where a relearner goes first.
+    private List<Tensor> AtTheWorstPoint(IReadOnlyList<Tensor> gradients, TokenBatch forget, Tensor offset, Generator? generator, double? level)
+    {
+        using var scope = NewDisposeScope();
+        double Norm(IEnumerable<Tensor> tensors) => Math.Sqrt(tensors.Sum(tensor => tensor.detach().to(float32).square().sum().item<float>()));
+        var norm = Norm(gradients);
+        if (norm == 0) return [.. gradients.Select(gradient => gradient.clone().MoveToOuterDisposeScope())];
+        var step = settings.Sharpness * Norm(trained.Leaves) / norm;
+        var saved = trained.Leaves.Select(leaf => leaf.detach().clone()).ToList();
+        try
+        {
+            using (no_grad())
+                for (var i = 0; i < saved.Count; i++) trained.Leaves[i].add_(gradients[i].to(trained.Leaves[i].dtype), alpha: step);
+            return [.. Accumulate(forget, part =>
+            {
+                var (loss, ratio, _) = ForgetLoss(part, offset, generator, level);
+                return (loss, ratio);
+            }).Gradients.Select(gradient => gradient.MoveToOuterDisposeScope())];
+        }
+        finally
+        {
+            using (no_grad())
+                for (var i = 0; i < saved.Count; i++) trained.Leaves[i].copy_(saved[i]); // the very bits
+        }
     }
 
     // The losses are means over counted tokens, so that of a batch is the mean of its parts' weighted by their tokens, and so is its gradient (added up in float32).
@@ -99,10 +126,11 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>(), weights?.mean().item<float>());
     }
 
-    private Tensor RetainLoss(TokenBatch batch, double weight)
+    private Tensor RetainLoss(TokenBatch batch, double weight, Generator? generator)
     {
         using var scope = NewDisposeScope();
         var (updated, frozen) = Run(batch);
+        if (settings.RetainNoise > 0) frozen = WithNoise(frozen, generator ?? throw new ArgumentNullException(nameof(generator), "Noise needs a generator."));
         var mask = Mask(batch);
         var loss = RetentionLoss.Compute(updated, frozen, mask, weight, official: settings.CountPadding);
         if (settings.RetainErrorWeight > 0)
@@ -113,6 +141,16 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         }
 
         return loss.MoveToOuterDisposeScope();
+    }
+
+    // Gaussian noise whose expected norm is the given share of the token's own. Drawn on the processor, so that a seed gives the same numbers everywhere.
+    private Tensor WithNoise(Tensor frozen, Generator generator)
+    {
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        var exact = frozen.to(float32);
+        var noise = randn(frozen.shape, dtype: float32, generator: generator).to(frozen.device);
+        return (exact + noise * exact.norm(-1, keepdim: true) * (settings.RetainNoise / Math.Sqrt(frozen.shape[^1]))).MoveToOuterDisposeScope();
     }
 
     private (Tensor Updated, Tensor Frozen) Run(TokenBatch batch) => plainPasses ? passes.RunPlainly(batch, paddingRows) : passes.Run(batch, paddingRows);

@@ -1,5 +1,6 @@
 using Falcon.Configuration;
 using Falcon.Runtime;
+using static TorchSharp.torch;
 
 namespace Falcon.Methods;
 
@@ -35,6 +36,18 @@ public static class MethodCatalog
         var offsets = OffsetVectors.Make(inputs.Frozen, inputs.TargetLayer, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
         var loss = inputs.Config.Loss;
         var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Frozen, inputs.TargetLayer, loss.BoundWidth);
-        return new FalconMethod(new FalconObjective(inputs.Passes(), inputs.Trained, loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens, bound: bound), offsets, loss, ForgetBound.Levels(inputs));
+        var passes = inputs.Passes();
+        var objective = new FalconObjective(passes, inputs.Trained, loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens, bound: bound);
+        return new FalconMethod(objective, offsets, loss, ForgetBound.Levels(inputs), Shared(inputs, passes));
+    }
+
+    private static RetainDirections? Shared(MethodInputs inputs, LayerPasses passes)
+    {
+        var share = inputs.Config.Combination.CollapsedShare;
+        if (share == 0) return null;
+        using var generator = new Generator(new SeededRandom(inputs.Config.Seed, "retain directions").NextUInt64(), CPU);
+        var found = RetainDirections.Find(passes, inputs.Trained, inputs.FirstRetainBatches, share, generator, inputs.Cancellation);
+        inputs.Log.Information($"the forget gradient leaves alone {string.Join(", ", found.Counts)} directions of the trained matrices' inputs");
+        return found;
     }
 }

@@ -24,6 +24,9 @@ public sealed record MethodInputs(
     /// <summary>What the frozen model makes of the texts of the run; null computes it in every step.</summary>
     public ActivationCache? Cache { get; init; }
 
+    /// <summary>The retain batches of the first steps of the run, for what is measured before it starts.</summary>
+    public IReadOnlyList<TokenBatch> FirstRetainBatches { get; init; } = [];
+
     /// <summary>The forward passes up to the target layer.</summary>
     /// <exception cref="InvalidOperationException">There is no target layer.</exception>
     public LayerPasses Passes() => new(Suffix ?? Frozen, Trained, TargetLayer, cache: Cache);

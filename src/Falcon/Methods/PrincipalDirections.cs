@@ -81,12 +81,29 @@ internal static class PrincipalDirections
     {
         var x = rows.to(float64);
         var wide = x.shape[0] < x.shape[1];
-        var (eigenvalues, eigenvectors) = linalg.eigh(wide ? x.matmul(x.T) : x.T.matmul(x)); // ascending
+        var (eigenvalues, eigenvectors) = linalg.eigh(LowerGram(wide ? x.T : x)); // ascending
         var kept = Math.Min(count, eigenvalues.shape[0]);
         var values = eigenvalues.flip(0)[..(int)kept].clamp_min(0).sqrt();
         var vectors = eigenvectors.flip(1).T[..(int)kept]; // rows
         if (!wide) return (values, vectors);
         var directions = vectors.matmul(x) / values.clamp_min(double.Epsilon).unsqueeze(1); // v_i = X^T u_i / s_i
         return (values, directions);
+    }
+
+    // X^T X as far as the decomposition reads it: the blocks on and below the diagonal.
+    private static Tensor LowerGram(Tensor x)
+    {
+        const long Blocks = 8;
+        var size = x.shape[1];
+        if (size < 64 * Blocks) return x.T.matmul(x);
+        var gram = zeros([size, size], dtype: x.dtype, device: x.device);
+        for (var block = 0; block < Blocks; block++)
+        {
+            using var scope = NewDisposeScope();
+            var (from, to) = (size * block / Blocks, size * (block + 1) / Blocks);
+            gram.narrow(0, from, to - from).narrow(1, 0, to).copy_(x.narrow(1, from, to - from).T.matmul(x.narrow(1, 0, to)));
+        }
+
+        return gram;
     }
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
@@ -10,24 +9,21 @@ namespace Falcon.Models;
 /// </summary>
 public sealed class Checkpoint : IDisposable
 {
-    private static readonly string[] PickleFiles = ["pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"];
+    private readonly WeightFiles _files;
 
-    private readonly List<SafetensorsFile> _files = [];
-    private readonly Dictionary<string, (SafetensorsFile File, SafetensorsEntry Entry)> _tensors = [];
-
-    private Checkpoint(string directory, ModelConfig config) => (Directory, Config) = (directory, config);
+    private Checkpoint(WeightFiles files, ModelConfig config) => (_files, Config) = (files, config);
 
     /// <summary>The model directory, as a full path.</summary>
-    public string Directory { get; }
+    public string Directory => _files.Directory;
 
     /// <summary>The architecture.</summary>
     public ModelConfig Config { get; }
 
     /// <summary>The weight files in the order of their names.</summary>
-    public IReadOnlyList<string> WeightFiles => [.. _files.Select(file => file.Path)];
+    public IReadOnlyList<string> WeightFiles => [.. _files.Files.Select(file => file.Path)];
 
     /// <summary>Every tensor of the files with its dtype and shape.</summary>
-    public IReadOnlyList<SafetensorsEntry> Entries => [.. _files.SelectMany(file => file.Entries)];
+    public IReadOnlyList<SafetensorsEntry> Entries => [.. _files.Files.SelectMany(file => file.Entries)];
 
     /// <summary>Number of weights.</summary>
     public long ParameterCount => Entries.Sum(entry => entry.Shape.Aggregate(1L, (product, size) => product * size));
@@ -38,10 +34,10 @@ public sealed class Checkpoint : IDisposable
         .Sum(item => item.Shape.Aggregate(1L, (product, size) => product * size)) * TensorBytes.ElementSize(dtype);
 
     /// <summary>The stored dtype of a tensor, such as <c>BF16</c>.</summary>
-    public string StoredDType(string name) => _tensors[name].Entry.DType;
+    public string StoredDType(string name) => _files.Locate(name).Entry.DType;
 
     /// <summary>The file and the entry of a tensor.</summary>
-    internal (SafetensorsFile File, SafetensorsEntry Entry) Locate(string name) => _tensors[name];
+    internal (SafetensorsFile File, SafetensorsEntry Entry) Locate(string name) => _files.Locate(name);
 
     /// <summary>Opens a model directory and compares names and shapes with its configuration, both ways.</summary>
     /// <exception cref="UserInputException">A directory or file is missing.</exception>
@@ -49,10 +45,9 @@ public sealed class Checkpoint : IDisposable
     public static Checkpoint Open(string directory)
     {
         var config = ModelConfig.Load(directory);
-        var checkpoint = new Checkpoint(Path.GetFullPath(directory), config);
+        var checkpoint = new Checkpoint(Models.WeightFiles.Open(directory), config);
         try
         {
-            checkpoint.OpenFiles();
             checkpoint.Compare();
             return checkpoint;
         }
@@ -63,80 +58,19 @@ public sealed class Checkpoint : IDisposable
         }
     }
 
-    private void OpenFiles()
-    {
-        var single = Path.Combine(Directory, "model.safetensors");
-        var index = Path.Combine(Directory, "model.safetensors.index.json");
-        if (File.Exists(single))
-        {
-            AddFile(single);
-        }
-        else if (File.Exists(index))
-        {
-            var map = ReadIndex(index);
-            foreach (var shard in map.Values.Distinct().Order(StringComparer.Ordinal))
-            {
-                var path = Path.Combine(Directory, shard);
-                if (!File.Exists(path)) throw new UserInputException($"{path}: not found, although {Path.GetFileName(index)} names it. Copy the missing shard into the directory.");
-                AddFile(path);
-            }
-
-            foreach (var (name, shard) in map)
-                if (!_tensors.TryGetValue(name, out var found) || Path.GetFileName(found.File.Path) != shard)
-                    throw new UnsupportedCheckpointException($"{index}: weight_map says that {shard} holds \"{name}\", but it does not.");
-        }
-        else
-        {
-            var other = PickleFiles.FirstOrDefault(name => File.Exists(Path.Combine(Directory, name)));
-            throw new UserInputException(other is null
-                ? $"{Directory}: neither model.safetensors nor model.safetensors.index.json is there. Give a directory that holds the weights in safetensors form."
-                : $"{Path.Combine(Directory, other)}: weights in pickle form are not read, because loading them can run code. Convert the checkpoint to safetensors first.");
-        }
-    }
-
-    private void AddFile(string path)
-    {
-        var file = SafetensorsFile.Open(path);
-        _files.Add(file);
-        foreach (var entry in file.Entries)
-            if (!_tensors.TryAdd(entry.Name, (file, entry)))
-                throw new UnsupportedCheckpointException($"{path}: the tensor \"{entry.Name}\" also stands in {_tensors[entry.Name].File.Path}.");
-    }
-
-    private static Dictionary<string, string> ReadIndex(string path)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            var map = new Dictionary<string, string>();
-            foreach (var item in document.RootElement.GetProperty("weight_map").EnumerateObject())
-            {
-                var shard = item.Value.GetString() ?? "";
-                if (shard.Length == 0 || shard != Path.GetFileName(shard)) throw new UnsupportedCheckpointException($"{path}: \"{shard}\" is not a plain file name.");
-                if (!map.TryAdd(item.Name, shard)) throw new UnsupportedCheckpointException($"{path}: weight_map names \"{item.Name}\" twice.");
-            }
-
-            return map;
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
-        {
-            throw new UnsupportedCheckpointException($"{path}: no valid shard index (an object with \"weight_map\"). Restore the file from the original checkpoint.", e);
-        }
-    }
-
     private void Compare()
     {
         var expected = WeightNames.Expected(Config).ToDictionary(item => item.Name, item => item.Shape);
         List<string> faults = [];
         foreach (var (name, shape) in expected)
         {
-            if (!_tensors.TryGetValue(name, out var found)) faults.Add($"missing {name}");
+            if (!_files.TryLocate(name, out var found)) faults.Add($"missing {name}");
             else if (!found.Entry.Shape.SequenceEqual(shape)) faults.Add($"{name} has shape {Text(found.Entry.Shape)}, config.json asks for {Text(shape)}");
             else if (found.Entry.DType is not ("F32" or "BF16" or "F16")) faults.Add($"{name} has dtype {found.Entry.DType}, supported are F32, BF16 and F16");
         }
 
         // A copy of tied embeddings and the buffers of old files carry no knowledge of their own.
-        foreach (var name in _tensors.Keys.Where(name => !expected.ContainsKey(name) && name != WeightNames.Head && !name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal)))
+        foreach (var name in _files.Names.Where(name => !expected.ContainsKey(name) && name != WeightNames.Head && !name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal)))
             faults.Add($"unexpected {name}");
         if (faults.Count == 0) return;
         var shown = string.Join("; ", faults.Take(6)) + (faults.Count > 6 ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - 6} more") : "");
@@ -165,7 +99,7 @@ public sealed class Checkpoint : IDisposable
     /// <exception cref="NumericalFailureException">It holds a NaN or an infinity, as stored or in the asked dtype.</exception>
     public Tensor Load(string name, ScalarType dtype, Device device)
     {
-        var (file, entry) = _tensors[name];
+        var (file, entry) = _files.Locate(name);
         using var scope = NewDisposeScope();
         var loaded = TensorBytes.ToTensor(file, entry).to(dtype, device);
         // A sum shows any value that is not finite in one pass without a copy; only where it could have overflowed by itself are the values counted.
@@ -177,7 +111,7 @@ public sealed class Checkpoint : IDisposable
     /// <summary>One tensor in its stored dtype on the CPU; the caller's scope owns it.</summary>
     public Tensor LoadStored(string name)
     {
-        var (file, entry) = _tensors[name];
+        var (file, entry) = _files.Locate(name);
         return TensorBytes.ToTensor(file, entry);
     }
 
@@ -219,8 +153,5 @@ public sealed class Checkpoint : IDisposable
     }
 
     /// <summary>Unmaps the files.</summary>
-    public void Dispose()
-    {
-        foreach (var file in _files) file.Dispose();
-    }
+    public void Dispose() => _files.Dispose();
 }

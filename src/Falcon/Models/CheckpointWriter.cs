@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace Falcon.Models;
 
 /// <summary>
-/// Writes a changed checkpoint: every file of the source directory is copied, and the bytes of the trained tensors are written over their places.
+/// Writes a changed checkpoint: its weight files and every file of the source directory that holds no weights are copied, and the bytes of the trained tensors are written over their places.
 /// Names, dtypes, sharding, headers and all other bytes stay as they were, and untrained weights never pass through memory.
 /// </summary>
 public static class CheckpointWriter
 {
-    private static readonly string[] OtherWeights = ["*.bin", "*.pth", "*.pt", "*.gguf", "*.h5", "*.msgpack", "*.onnx"];
+    private static readonly string[] OtherWeights = ["*.safetensors", "*.bin", "*.pth", "*.pt", "*.gguf", "*.h5", "*.msgpack", "*.onnx"];
 
     /// <summary>Copies <paramref name="source"/> to a new directory with some tensors changed.</summary>
     /// <param name="source">The checkpoint that was trained.</param>
@@ -22,7 +22,8 @@ public static class CheckpointWriter
         if (System.IO.Directory.Exists(directory)) throw new UserInputException($"{directory}: exists already. Choose another output directory.");
         try
         {
-            CopyFolder(source.Directory, directory);
+            CopyOtherFiles(source.Directory, directory);
+            foreach (var file in source.WeightFiles) Copy(file, directory);
             foreach (var group in changed.GroupBy(item => source.Locate(item.Key).File.Path))
             {
                 using var stream = new FileStream(Path.Combine(directory, Path.GetFileName(group.Key)), FileMode.Open, FileAccess.Write);
@@ -39,9 +40,9 @@ public static class CheckpointWriter
     }
 
     /// <summary>Bytes that <see cref="Write"/> will need.</summary>
-    public static long ByteLength(Checkpoint source) => ByteLength(source.Directory);
+    public static long ByteLength(Checkpoint source) => ByteLength(source.Directory) + source.WeightFiles.Sum(file => FileSize.Of(file));
 
-    private static long ByteLength(string folder) => Files(folder).Sum(path => new FileInfo(path).Length) + Folders(folder).Sum(ByteLength);
+    private static long ByteLength(string folder) => Files(folder).Sum(path => FileSize.Of(path)) + Folders(folder).Sum(ByteLength);
 
     private static void WriteTensor(Checkpoint source, string name, BlockTensor tensor, FileStream stream)
     {
@@ -57,17 +58,19 @@ public static class CheckpointWriter
         }
     }
 
-    private static void CopyFolder(string from, string to)
+    /// <summary>Copies all files of a model directory and its folders but weights of any form; the directory may exist. Weights that no index names, such as a second copy in another form, would still hold what was removed.</summary>
+    internal static void CopyOtherFiles(string from, string to)
     {
         System.IO.Directory.CreateDirectory(to);
-        foreach (var path in Files(from))
-        {
-            var copy = Path.Combine(to, Path.GetFileName(path));
-            File.Copy(path, copy);
-            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
-        }
+        foreach (var path in Files(from)) Copy(path, to);
+        foreach (var folder in Folders(from)) CopyOtherFiles(folder, Path.Combine(to, Path.GetFileName(folder)));
+    }
 
-        foreach (var folder in Folders(from)) CopyFolder(folder, Path.Combine(to, Path.GetFileName(folder)));
+    private static void Copy(string path, string directory)
+    {
+        var copy = Path.Combine(directory, Path.GetFileName(path));
+        File.Copy(path, copy);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
     }
 
     private static IEnumerable<string> Files(string folder) => System.IO.Directory.EnumerateFiles(folder).Except(OtherWeights.SelectMany(pattern => System.IO.Directory.EnumerateFiles(folder, pattern)));

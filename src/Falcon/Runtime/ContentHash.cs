@@ -36,7 +36,7 @@ public static class ContentHash
         if (!Directory.Exists(directory)) throw new UserInputException($"{directory}: there is no such directory; --model takes a Hugging Face model directory.");
         var names = Directory.EnumerateFiles(directory, "*.safetensors").Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal).ToList();
         if (names.Count == 0) throw new UserInputException($"{directory}: it holds no *.safetensors file; --model takes a Hugging Face model directory.");
-        var files = names.ConvertAll(name => new FileHash(name, new FileInfo(Path.Combine(directory, name)).Length, OfFile(Path.Combine(directory, name), cancellation)));
+        var files = names.ConvertAll(name => new FileHash(name, FileSize.Of(Path.Combine(directory, name)), OfFile(Path.Combine(directory, name), cancellation)));
         return new ModelHash(files is [var only] ? only.Sha256 : OfLines(files), files);
     }
 

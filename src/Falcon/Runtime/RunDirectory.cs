@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 
 namespace Falcon.Runtime;
@@ -129,12 +128,8 @@ public sealed class RunDirectory : IDisposable
     internal static void RequireFreeSpace(string path, long bytes, long available, string purpose)
     {
         if (available < bytes)
-            throw new UserInputException($"{path}: {purpose} needs {Size(bytes)} and the disk has {Size(available)} free; free some space or choose another --out.");
+            throw new UserInputException($"{path}: {purpose} needs {PeakMemory.Text(bytes)} and the disk has {PeakMemory.Text(available)} free; free some space or choose another --out.");
     }
-
-    private static string Size(long bytes) => bytes >= 1 << 30
-        ? string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 30):0.0} GiB")
-        : string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1 << 20):0.0} MiB");
 
     private static void CreateWorking(string path, string working, string? firstCreated)
     {

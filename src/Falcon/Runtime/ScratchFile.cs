@@ -3,8 +3,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Falcon.Runtime;
 
 /// <summary>
-/// A file for what does not fit in memory while a run works: space is handed out from its end, read and written at any place, and the file goes with the object.
-/// Its pages belong to the operating system's file cache, not to the process.
+/// A file for what does not fit in memory while a run works: space is handed out from its end, read and written at any place, and the file goes with the object
+/// unless it is to be kept. Its pages belong to the operating system's file cache, not to the process.
 /// </summary>
 public sealed class ScratchFile : IDisposable
 {
@@ -13,19 +13,27 @@ public sealed class ScratchFile : IDisposable
     private long _length;
 
     /// <summary>Creates the file; its folder must exist.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="kept">Whether it stays when the object goes.</param>
     /// <exception cref="UserInputException">The file cannot be created.</exception>
-    public ScratchFile(string path)
+    public ScratchFile(string path, bool kept = false)
     {
         _path = path;
         try
         {
-            _handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read, FileOptions.DeleteOnClose | FileOptions.RandomAccess);
+            _handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete, (kept ? 0 : FileOptions.DeleteOnClose) | FileOptions.RandomAccess);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new UserInputException($"{path}: the scratch file cannot be created ({e.Message.TrimEnd('.')}); choose an --out on a disk that can be written to.", e);
         }
     }
+
+    private ScratchFile(string path, SafeFileHandle handle) => (_path, _handle, _length) = (path, handle, RandomAccess.GetLength(handle));
+
+    /// <summary>Opens a kept file for reading.</summary>
+    /// <exception cref="IOException">It cannot be read.</exception>
+    public static ScratchFile OpenKept(string path) => new(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess));
 
     /// <summary>Bytes handed out so far.</summary>
     public long Length => _length;
@@ -65,6 +73,6 @@ public sealed class ScratchFile : IDisposable
         }
     }
 
-    /// <summary>Closes and removes the file.</summary>
+    /// <summary>Closes the file and, unless it is kept, removes it.</summary>
     public void Dispose() => _handle.Dispose();
 }

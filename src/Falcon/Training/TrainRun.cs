@@ -47,7 +47,7 @@ public static class TrainRun
         if (measured is not null) Measure(measured, tokenizer, directory, compute, context);
         var record = new TrainRecord(
             config, environment, steps, loss, clock.Elapsed.TotalSeconds, ContentHash.OfModel(directory.WorkingPath, context.Cancellation),
-            [.. config.Data.Questions.Concat(config.Data.Texts).Select(file => new FileHash(file, new FileInfo(file).Length, ContentHash.OfFile(file, context.Cancellation)))]);
+            [.. config.Data.Questions.Concat(config.Data.Texts).Select(file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, context.Cancellation)))]);
         directory.WriteJson("train.json", record);
         directory.Commit();
         return record;

@@ -40,7 +40,7 @@ public static class AnalyzeRun
         directory.WriteJson("layers.json", analysis);
 
         List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files];
-        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path, context.Cancellation))));
+        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path, context.Cancellation))));
         directory.WriteJson("run.json", new RunRecord("analyze", $"Choosing a layer for {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}", [], [], files, clock.Elapsed.TotalSeconds, Layer: analysis.SelectedLayer));
         return analysis;
     }

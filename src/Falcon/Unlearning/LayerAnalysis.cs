@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Falcon.Configuration;
 using Falcon.LayerSelection;
@@ -37,13 +38,18 @@ public sealed record LayerAnalysis(IReadOnlyList<LayerScore> Layers, int Selecte
         var total = sets.Sum(set => set.Count);
         List<IReadOnlyList<Tensor>> states = [];
         var done = 0;
+        var clock = Stopwatch.StartNew();
         foreach (var set in sets)
         {
             states.Add(ActivationSampler.LastTokenStates(model, set, measured.First, measured.Last, padId, n => log.Progress("activations", done + n, total), cancellation));
             done += set.Count;
         }
 
+        var forward = clock.Elapsed.TotalSeconds;
+        clock.Restart();
         var estimates = Estimate(states, settings, measured.First, measured.Last, seed, log, cancellation);
+        var spent = clock.Elapsed.TotalSeconds;
+        log.Information(string.Create(CultureInfo.InvariantCulture, $"analysis of {total} texts in {estimates.Count} layers: forward passes {forward:F1} s, estimates {spent:F1} s ({spent / (forward + spent):P0})"));
         var ranking = LayerSelector.Rank([.. estimates.Where(estimate => estimate.Layer >= searched.First && estimate.Layer <= searched.Last)]);
         foreach (var failed in estimates.Where(estimate => estimate.Failure is not null)) log.Warning($"layer {failed.Layer} is excluded: {failed.Failure}");
         if (ranking.IntervalsOverlap == true) log.Warning($"the intervals of layers {ranking.BestLayer} and {ranking.RunnerUp} overlap: the data do not settle the choice between them");

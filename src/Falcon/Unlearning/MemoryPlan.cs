@@ -100,7 +100,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         }
 
         bool Fits(MemoryPlan plan) => plan.Predicted <= limit && plan.CacheBytes - plan.CacheMemory <= freeDisk * FileShare;
-        var pays = engine.Path == EnginePath.Shared && !wholeTraining && ofActivations && (engine.Cache == CacheUse.On || (engine.Cache == CacheUse.Auto && visited >= 2 * distinct && lowest >= 0));
+        var pays = engine.Path == EnginePath.Shared && !wholeTraining && ofActivations && (engine.Cache == CacheUse.On || (engine.Cache == CacheUse.Auto && (visited >= 2 * distinct || engine.CacheDirectory is not null) && lowest >= 0));
         var canStream = !wholeTraining && ofActivations && engine.Cache != CacheUse.Off && engine.Path == EnginePath.Shared && compute.Device.type == TorchSharp.DeviceType.CPU;
         if ((engine.Stream || engine.StateInFile) && !canStream)
             throw new UserInputException("engine.stream and engine.stateInFile need the shared path with its cache, a few trained matrices and the CPU; leave them false here.");

@@ -29,6 +29,9 @@ public sealed class StepBatches(UnlearnConfig config, IReadOnlyList<TopicTexts> 
         }
     }
 
+    /// <summary>The retain batches of the first steps, at most 32.</summary>
+    public IReadOnlyList<TokenBatch> FirstRetain() => [.. Enumerable.Range(0, Math.Min(32, config.Steps)).Select(step => At(step).Retain)];
+
     private TokenBatch Batch(IReadOnlyList<int[]> texts, IReadOnlyList<int> chosen, IReadOnlyList<int>? countFrom) => new(
         [.. chosen.Select(i => texts[i])], padId, config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right, countFrom is null ? null : [.. chosen.Select(i => countFrom[i])]);
 }

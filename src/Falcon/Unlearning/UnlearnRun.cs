@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using Falcon.Configuration;
 using Falcon.Evaluation;
 using Falcon.Methods;
@@ -48,6 +49,7 @@ public static class UnlearnRun
         var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
         var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
         context.Log.Information(plan.Describe());
+        if (config.Engine.CacheDirectory is not null && !plan.Cached) context.Log.Warning("--cache-dir is not used: this run keeps no activations (engine.cache, the method, or a lowest trained layer of 0)");
         // Nothing above the target layer is needed but for measuring, for a bound on forgetting and for methods that look at likelihoods.
         using var source = FrozenModel.Open(checkpoint, compute, plan.Streamed, wholeModel ? null : target ?? last, context.Cancellation);
         var frozen = source.Model;
@@ -55,7 +57,10 @@ public static class UnlearnRun
         var before = Measure(frozen);
         if (target is null && config.Layers.Parameters is not [LayerConfig.WholeModel])
         {
-            var analysis = LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
+            var kept = directory.PathOf("layers.json");
+            var analysis = directory.IsResumed && File.Exists(kept)
+                ? JsonSerializer.Deserialize<LayerAnalysis>(File.ReadAllText(kept), ResultJson.Options)!
+                : LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
             context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
@@ -71,10 +76,10 @@ public static class UnlearnRun
             var stateFile = plan.StateInFile ? scratch : null;
             using var trained = new TrainedParameters(names, checkpoint.LoadStored, compute.DType, compute.Device, stateFile);
             context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
-            using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, context) : null;
+            using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, config, context) : null;
             var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
             var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
-            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last) });
+            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last), FirstRetainBatches = batches.FirstRetain() });
             source.Release();
             using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters, stateFile);
             using var selection = monitor is not null ? new StepSelection(config, monitor, frozen, trained, directory, context.Log) : null;
@@ -88,11 +93,12 @@ public static class UnlearnRun
         // Not cancelled any more: what is left takes less time than doing it again.
         List<FileHash> files = [.. ContentHash.OfModel(config.Model).Files.Select(file => file with { Name = $"before/{file.Name}" })];
         files.AddRange(ContentHash.OfModel(directory.PathOf("model")).Files.Select(file => file with { Name = $"model/{file.Name}" }));
-        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path))));
+        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };
         context.Log.Information($"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(plan.Predicted)})");
+        ModelCard.Write(directory.PathOf("model"), config, record, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters));
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
         directory.Commit();
@@ -107,12 +113,15 @@ public static class UnlearnRun
         return measure(frozen.With(Enumerable.Range(0, trained.Names.Count).ToDictionary(i => trained.Names[i], i => trained.Rounded(i, TensorBytes.TypeOf(checkpoint.StoredDType(trained.Names[i]))))));
     }
 
-    private static ActivationCache Fill(CausalLM frozen, TrainedParameters trained, int target, StepBatches batches, MemoryPlan plan, ScratchFile? scratch, int padId, RunContext context)
+    private static ActivationCache Fill(CausalLM frozen, TrainedParameters trained, int target, StepBatches batches, MemoryPlan plan, ScratchFile? scratch, int padId, UnlearnConfig config, RunContext context)
     {
         const int Ticks = 100;
-        return ActivationCache.Fill(
+        var store = config.Engine.CacheDirectory is { } kept ? new ActivationStore(kept, config.Model, context.Cancellation) : null;
+        var cache = ActivationCache.Fill(
             frozen, CacheParts.Of(trained, target), batches.All(), padId, plan.CacheMemory, scratch,
-            done => context.Log.Progress("activations of the frozen model", (int)(done * Ticks), Ticks), context.Cancellation);
+            done => context.Log.Progress("activations of the frozen model", (int)(done * Ticks), Ticks), store, context.Cancellation);
+        if (store is not null) context.Log.Information($"activations of the frozen model: {PeakMemory.Text(cache.MemoryBytes + cache.FileBytes)} {(cache.WasStored ? "read from" : "kept in")} {config.Engine.CacheDirectory}");
+        return cache;
     }
 
     private static MonitorRecord? Train(Trainer trainer, TrainedParameters trained, Optimizer optimizer, StepSelection? selection, UnlearnConfig config, RunDirectory directory, RunContext context)

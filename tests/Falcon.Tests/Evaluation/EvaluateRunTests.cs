@@ -129,6 +129,29 @@ public sealed class EvaluateRunTests : IDisposable
     }
 
     [Fact]
+    public async Task WikiText_AsTheHubServesIt_IsTheRawFile()
+    {
+        // A row a line with its line feed; blank lines, a space in the file, are empty rows there.
+        string[] rows = ["", " = First = \n", "", " A ship , the old one , sank . \n", "", " = Second = \n", " It was 3 @,@ 000 years old . \n"];
+        Directory.CreateDirectory(_folder.At("hub", "wikitext-2-raw-v1"));
+        foreach (var split in new[] { "train", "test" })
+        {
+            await using var stream = File.Create(_folder.At("hub", "wikitext-2-raw-v1", $"{split}-00000-of-00001.parquet"));
+            await Parquet.Serialization.ParquetSerializer.SerializeAsync(rows.Select(row => new TextRow { text = row }).Concat(split == "train" ? [new TextRow { text = " more " }] : []).ToList(), stream);
+        }
+
+        File.WriteAllText(_folder.At("wiki.test.raw"), string.Concat(rows.Select(row => row.Length == 0 ? " \n" : row)));
+        MetricValue Bits(string data) => Run(Tofu() with { Suites = ["perplexity"], Data = data }).Metrics["bits_per_byte"];
+        Assert.Equal(Bits(_folder.At("wiki.test.raw")).Value, Bits(_folder.At("hub")).Value);
+        Assert.Equal(2, Bits(_folder.At("hub")).N);
+    }
+
+    public sealed class TextRow
+    {
+        public string text { get; set; } = "";
+    }
+
+    [Fact]
     public void WrongInput_IsNamed_AndLeavesNothing()
     {
         void Refused(EvaluationSettings settings, string part)

@@ -135,7 +135,7 @@ public sealed class RunDirectoryTests : IDisposable
     public void RequireFreeSpace_TooLittle_NamesPathAndSizes()
     {
         var error = Assert.Throws<UserInputException>(() => RunDirectory.RequireFreeSpace("runs/x", 3L << 30, 512L << 20, "the model"));
-        Assert.Equal("runs/x: the model needs 3.0 GiB and the disk has 512.0 MiB free; free some space or choose another --out.", error.Message);
+        Assert.Equal("runs/x: the model needs 3.0 GiB and the disk has 512 MiB free; free some space or choose another --out.", error.Message);
 
         using var run = RunDirectory.Create(Out);
         run.RequireFreeSpace(1, "a byte");

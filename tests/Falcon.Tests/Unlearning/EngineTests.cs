@@ -79,6 +79,47 @@ public sealed class EngineTests : IDisposable
     }
 
     [Fact]
+    public void Execute_CacheDirectory_IsReadAgainByTheSameRunOnly()
+    {
+        var engine = new EngineConfig { CacheDirectory = _folder.At("kept"), CacheMemory = 3000 };
+        var alone = Run("alone", new EngineConfig { Cache = CacheUse.On });
+        var (first, again) = (new Messages(), new Messages());
+        var written = Run("first", engine, RunContext.Quiet with { Log = first });
+        var read = Run("again", engine with { CacheMemory = 8000 }, RunContext.Quiet with { Log = again });
+        foreach (var (name, values) in alone)
+        {
+            Assert.Equal(values, written[name]);
+            Assert.Equal(values, read[name]);
+        }
+
+        Assert.Contains(first.All, message => message.Contains("kept in", StringComparison.Ordinal));
+        Assert.Contains(again.All, message => message.Contains("read from", StringComparison.Ordinal));
+
+        // Another dtype, other layers and other weights are other activations; a damaged file is made anew.
+        string Used(string name, Func<UnlearnConfig, UnlearnConfig>? change = null, string dtype = "auto")
+        {
+            var log = new Messages();
+            var config = Config(engine);
+            UnlearnRun.Execute(change?.Invoke(config) ?? config, _folder.At(name), resume: false, RunContext.Quiet with { Log = log, DType = dtype });
+            return log.All.Single(message => message.StartsWith("activations of the frozen model", StringComparison.Ordinal));
+        }
+
+        Assert.Contains("kept in", Used("bfloat16", dtype: "bfloat16"), StringComparison.Ordinal);
+        Assert.Contains("kept in", Used("layers", config => config with { Layers = config.Layers with { Trained = 1 } }), StringComparison.Ordinal);
+        Assert.Contains("kept in", Used("model", config => config with { Model = _folder.At("first", "model") }), StringComparison.Ordinal);
+        Assert.Contains("read from", Used("third"), StringComparison.Ordinal);
+        foreach (var file in Directory.GetFiles(_folder.At("kept"), "*.activations"))
+        {
+            var bytes = File.ReadAllBytes(file);
+            bytes[bytes.Length / 2] ^= 1;
+            File.WriteAllBytes(file, bytes);
+        }
+
+        Assert.Contains("kept in", Used("damaged"), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(_folder.At("kept"), "*.unfinished"));
+    }
+
+    [Fact]
     public void Execute_InterruptedWhileStreamed_ResumesToTheSameBits()
     {
         var engine = new EngineConfig { Stream = true, StateInFile = true, CacheMemory = 2000 };
@@ -91,6 +132,21 @@ public sealed class EngineTests : IDisposable
         using var scope = NewDisposeScope();
         using var checkpoint = Checkpoint.Open(_folder.At("halves", "model"));
         foreach (var (name, values) in whole) Assert.Equal(values, checkpoint.LoadStored(name).to(float32).data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Execute_InterruptedWithChosenLayer_DoesNotAnalyseAgain()
+    {
+        using var stop = new CancellationTokenSource();
+        var config = Config(new EngineConfig()) with { Layers = new LayerConfig { Target = null, Trained = 1, SearchFrom = 0.3, Samples = 8 } };
+        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("run"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, stop), Cancellation = stop.Token }));
+        var chosen = File.ReadAllText(_folder.At("run.partial", "layers.json"));
+        var log = new Messages();
+        UnlearnRun.Execute(config, _folder.At("run"), resume: true, RunContext.Quiet with { Log = log });
+
+        Assert.Equal(chosen, File.ReadAllText(_folder.At("run", "layers.json")));
+        Assert.DoesNotContain(log.All, message => message.StartsWith("analysis of", StringComparison.Ordinal));
+        Assert.Contains(log.All, message => message.Contains("mutual information of layers", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -172,6 +228,17 @@ public sealed class EngineTests : IDisposable
         Run("run", new EngineConfig());
         using var record = JsonDocument.Parse(File.ReadAllText(_folder.At("run", "run.json")));
         Assert.True(record.RootElement.GetProperty("peakBytes").GetInt64() > 10_000_000);
+    }
+
+    private sealed class Messages : IRunLog
+    {
+        public List<string> All { get; } = [];
+
+        public void Information(string message) => All.Add(message);
+
+        public void Warning(string message) => All.Add(message);
+
+        public void Progress(string activity, int done, int total, string? detail = null) { }
     }
 
     private sealed class StopAtStep(int step, CancellationTokenSource stop) : IRunLog

@@ -1,0 +1,66 @@
+using System.Text.Json.Nodes;
+using System.Text.Json;
+using Falcon.Runtime;
+
+namespace Falcon.Exchange;
+
+/// <summary>The configuration of a LoRA adapter as PEFT writes and reads it: keys in order, two spaces, no line feed at the end.</summary>
+internal static class AdapterFiles
+{
+    public const string Weights = "adapter_model.safetensors";
+    public const string Configuration = "adapter_config.json";
+
+    /// <summary>The name of a module's factor in the weight file; <paramref name="factor"/> is A or B.</summary>
+    public static string TensorName(string module, char factor) => $"base_model.model.{module}.lora_{factor}.weight";
+
+    /// <summary>The text of adapter_config.json. The scale alpha / r is 1: both are the rank, also where a small matrix has a lower one.</summary>
+    /// <param name="baseModel">Hub name or path of the base model.</param>
+    /// <param name="rank">The rank of all modules but those in <paramref name="lowerRanks"/>.</param>
+    /// <param name="modules">The adapted modules, by their full names.</param>
+    /// <param name="lowerRanks">Modules whose smaller side is below the rank.</param>
+    /// <param name="transposed">Whether the base model stores its matrices as [in, out] (GPT-2).</param>
+    public static string ConfigurationText(string baseModel, int rank, IEnumerable<string> modules, IReadOnlyDictionary<string, int> lowerRanks, bool transposed)
+    {
+        JsonObject Ranks() => new(lowerRanks.OrderBy(item => item.Key, StringComparer.Ordinal).Select(item => KeyValuePair.Create(item.Key, (JsonNode?)JsonValue.Create(item.Value))));
+        Dictionary<string, JsonNode?> values = new()
+        {
+            ["alpha_pattern"] = Ranks(),
+            ["auto_mapping"] = null,
+            ["base_model_name_or_path"] = baseModel,
+            ["bias"] = "none",
+            ["corda_config"] = null,
+            ["ensure_weight_tying"] = false,
+            ["eva_config"] = null,
+            ["exclude_modules"] = null,
+            ["fan_in_fan_out"] = transposed,
+            ["inference_mode"] = true,
+            ["init_lora_weights"] = true,
+            ["layer_replication"] = null,
+            ["layers_pattern"] = null,
+            ["layers_to_transform"] = null,
+            ["loftq_config"] = new JsonObject(),
+            ["lora_alpha"] = rank,
+            ["lora_bias"] = false,
+            ["lora_dropout"] = 0.0,
+            ["megatron_config"] = null,
+            ["megatron_core"] = "megatron.core",
+            ["modules_to_save"] = null,
+            ["peft_type"] = "LORA",
+            ["peft_version"] = "0.18.0",
+            ["qalora_group_size"] = 16,
+            ["r"] = rank,
+            ["rank_pattern"] = Ranks(),
+            ["revision"] = null,
+            ["target_modules"] = new JsonArray([.. modules.Order(StringComparer.Ordinal).Select(module => (JsonNode)module)]),
+            ["target_parameters"] = null,
+            ["task_type"] = "CAUSAL_LM",
+            ["trainable_token_indices"] = null,
+            ["use_dora"] = false,
+            ["use_qalora"] = false,
+            ["use_rslora"] = false,
+        };
+        return new JsonObject(values.OrderBy(item => item.Key, StringComparer.Ordinal)).ToJsonString(Options);
+    }
+
+    private static JsonSerializerOptions Options => ResultJson.Options;
+}

@@ -1,0 +1,120 @@
+using Falcon.Configuration;
+using Falcon.Methods;
+using Falcon.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Falcon.Tests.Methods;
+
+/// <summary>The switches beyond the paper: directions left alone, noise on the retain activations, the sharpness-aware gradient.</summary>
+public sealed class FalconExtensionsTests : IDisposable
+{
+    private const int Target = 1;
+
+    private static readonly TokenBatch Forget = new([[5, 6, 7, 8, 9], [11, 12, 13, 40]], padId: 0);
+    private static readonly TokenBatch Retain = new([[15, 26, 37, 48, 59, 3], [101, 102, 103, 104]], padId: 0);
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly DisposeScope _scope = NewDisposeScope();
+    private readonly Weights _weights;
+    private readonly CausalLM _model;
+
+    public FalconExtensionsTests() => (_weights, _model) = Checkpoint.LoadModel(TinyModel.Write(_folder.At("model"), seed: 3), float32, CPU);
+
+    public void Dispose()
+    {
+        _scope.Dispose();
+        _weights.Dispose();
+        _folder.Dispose();
+    }
+
+    private TrainedParameters Trained(string matrix = "mlp.down_proj") => new(_model, TrainedParameters.Select(_model.Config, Target, 1, [matrix]));
+
+    private FalconObjective Objective(TrainedParameters trained, LossConfig settings) => new(new LayerPasses(_model, trained, Target), trained, settings);
+
+    [Fact]
+    public void RetainNoise_UnchangedModel_LossIsHalfTheSquaredShare()
+    {
+        // cos(h, h + noise) with noise of norm s|h| orthogonal to h in the mean: 1 - 1/sqrt(1 + s^2) = s^2/2; 10 tokens of 32 dimensions, many draws.
+        using var trained = Trained();
+        using var generator = new Generator(1, CPU);
+        var objective = Objective(trained, new LossConfig { RetainNoise = 0.1, RetainWeight = [1] });
+        var offset = ones(32) / Math.Sqrt(32);
+        var losses = Enumerable.Range(0, 60).Select(_ => objective.Gradients(Forget, Retain, offset, 1, generator).RetainLoss).ToList();
+
+        Assert.InRange(losses.Average(), 0.9 * 0.005, 1.1 * 0.005);
+        Assert.True(losses.Distinct().Count() > 50);
+        Assert.Equal(0, Objective(trained, new LossConfig()).Gradients(Forget, Retain, offset, 1, generator).RetainLoss, 1e-9);
+    }
+
+    [Fact]
+    public void Sharpness_GradientIsTakenAtTheMovedParameters_WhichComeBackBitForBit()
+    {
+        const double radius = 0.05;
+        using var trained = Trained();
+        var before = trained.Leaves[0].detach().clone();
+        var offset = randn(32, generator: new Generator(2, CPU));
+        offset = offset / offset.norm();
+
+        var sharp = Objective(trained, new LossConfig { Sharpness = radius }).Gradients(Forget, Retain, offset, 1);
+        Assert.True(trained.Leaves[0].detach().equal(before).all().item<bool>());
+
+        // By hand: plain gradient, parameters moved along it, plain gradient again.
+        var plain = Objective(trained, new LossConfig());
+        var first = plain.Gradients(Forget, Retain, offset, 1).Forget[0];
+        trained.Load(0, before + first / first.norm() * (radius * before.norm()));
+        var expected = plain.Gradients(Forget, Retain, offset, 1).Forget[0];
+
+        Assert.True((sharp.Forget[0] - expected).abs().max().item<float>() <= 1e-5 * expected.abs().max().item<float>() + 1e-7);
+        Assert.True((sharp.Forget[0] - first).abs().max().item<float>() > 1e-3 * first.abs().max().item<float>()); // it matters
+    }
+
+    [Fact]
+    public void RetainDirections_OfTheDownProjection_AreThePrincipalInputsAndLeaveTheGradient()
+    {
+        using var trained = Trained();
+        var passes = new LayerPasses(_model, trained, Target);
+        using var generator = new Generator(5, CPU);
+        using var shared = RetainDirections.Find(passes, trained, Enumerable.Repeat(Retain, 40), 0.6, generator);
+
+        // The slow way: the inputs of the down projection themselves. Its output is added to the residual stream, so every token has the same weight.
+        using var context = Retain.Context(_model);
+        var middle = _model.AttentionBlock(Target, _model.HiddenStates(Retain.InputIds(CPU), Target - 1, context), context);
+        var inputs = _model.DownProjectionInput(Target, middle).detach();
+        var rows = cat([inputs[0], inputs[1].narrow(0, 0, 4)]).to(float64);
+        var (_, values, directions) = linalg.svd(rows, fullMatrices: false);
+        var leading = directions[0].to(float32);
+
+        Assert.InRange(shared.Counts[0], 1, 8);
+        var removed = shared.Remove([leading.unsqueeze(0).expand(32, -1).contiguous()])[0];
+        Assert.True(removed.norm().item<float>() < 0.3 * Math.Sqrt(32), $"left {removed.norm().item<float>()}"); // the strongest input is gone
+        var weakest = directions[^1].to(float32).unsqueeze(0).expand(32, -1).contiguous();
+        Assert.True(shared.Remove([weakest])[0].norm().item<float>() > 0.7 * Math.Sqrt(32)); // the weakest stays
+
+        var gradient = randn([32, 48], generator: generator);
+        var once = shared.Remove([gradient])[0];
+        Assert.True((shared.Remove([once])[0] - once).abs().max().item<float>() < 1e-5); // a projection
+        Assert.True(once.norm().item<float>() < gradient.norm().item<float>());
+    }
+
+    [Theory]
+    [InlineData("loss.sharpness=0.02")]
+    [InlineData("loss.retainNoise=0.1")]
+    [InlineData("combination.collapsedShare=0.5")]
+    public void Execute_WithTheSwitch_ChangesTheRunAndRepeatsIt(string setting)
+    {
+        var data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 4 };
+        var model = TinyCheckpoint.Write(_folder.At("source"));
+        float[] Run(string name, params string[] settings)
+        {
+            var config = ConfigFile.Read(null, settings, Presets.Falcon with { Model = model, Data = data, Layers = new LayerConfig { Target = 2, Trained = 2, Parameters = ["all"] }, Steps = 4 });
+            Falcon.Unlearning.UnlearnRun.Execute(config, _folder.At(name), resume: false, Falcon.Runtime.RunContext.Quiet);
+            using var checkpoint = Checkpoint.Open(_folder.At(name, "model"));
+            return [.. checkpoint.Entries.SelectMany(entry => checkpoint.LoadStored(entry.Name).to(float32).data<float>().ToArray())];
+        }
+
+        var (plain, first, again) = (Run("plain"), Run("first", setting), Run("again", setting));
+        Assert.Equal(first, again);
+        Assert.True(plain.Zip(first, (a, b) => Math.Abs(a - b)).Max() > 1e-5);
+    }
+}
