@@ -36,10 +36,11 @@ internal sealed class MeasuredTraining(RunContext context)
         var target = Target(config, frozen, topics, padId);
         using var trained = new TrainedParameters(
             TrainedParameters.Select(checkpoint.Config, target ?? 0, config.Layers.Trained, config.Layers.Parameters), checkpoint.LoadStored, compute.DType, compute.Device);
+        var batches = new StepBatches(config with { Steps = Math.Max(1, steps[^1]) }, topics, padId);
         using var cache = target is { } layer && !config.Loss.CountPadding
-            ? ActivationCache.Fill(frozen, CacheParts.Of(trained, layer), new StepBatches(config with { Steps = Math.Max(1, steps[^1]) }, topics, padId).All(), padId, long.MaxValue, null, cancellation: context.Cancellation)
+            ? ActivationCache.Fill(frozen, CacheParts.Of(trained, layer), batches.All(), padId, long.MaxValue, null, cancellation: context.Cancellation)
             : null;
-        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache });
+        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, FirstRetainBatches = batches.FirstRetain() });
         using var optimizer = UnlearnRun.MakeOptimizer(config.Optimizer, trained.Masters, null);
         var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
         var made = 0;
