@@ -12,11 +12,12 @@ internal static class BenchCommand
 {
     public static Command Create(SessionStart start)
     {
-        var command = new Verb("bench", "Measurements: random checkpoints of known shapes, the engine against the authors' loop, the league table of methods.", "bench make-model --shape llama-1b --out models/random-1b");
+        var command = new Verb("bench", "Measurements: random checkpoints of known shapes, the engine against the authors' loop, the league table of methods, layers.", "bench make-model --shape llama-1b --out models/random-1b");
         command.Add(MakeModel(start));
         command.Add(Engine(start));
         command.Add(EngineTrialVerb(start));
         command.Add(BenchMethodsCommand.Create(start));
+        command.Add(BenchLayersCommand.Create(start));
         return command;
     }
 

@@ -25,34 +25,40 @@ internal sealed class DemoLeague : LeagueSuite
             foreach (var probe in run.Evaluation.Probes.Where(IsSplit)) WriteSplit(probe.Data, split, DataOf(probe, split));
     }
 
-    public override UnlearnConfig Configure(string method)
+    public override string Measures => "forgetting is 1 - multiple-choice accuracy over the forget domains; utility the harmonic mean of the accuracies on what is kept and of the share of the start's perplexity, plain text being the same in both halves";
+
+    public override UnlearnConfig Configure(string entrant)
     {
-        if (method == MethodPresets.Falcon) return _run;
-        var preset = MethodPresets.Of(method);
-        var layers = MethodRules.UsesTargetLayer(method) ? preset.Layers with { SearchFrom = _run.Layers.SearchFrom, SearchTo = _run.Layers.SearchTo } : preset.Layers;
+        if (entrant == MethodPresets.Falcon) return _run;
+        var preset = PresetOf(entrant);
+        var layers = MethodRules.UsesTargetLayer(preset.Method) ? preset.Layers with { SearchFrom = _run.Layers.SearchFrom, SearchTo = _run.Layers.SearchTo } : preset.Layers;
         return preset with { Model = _run.Model, Data = _run.Data, Layers = layers };
     }
 
-    public override LeagueScore Score(string model, LeagueSplit split, string cell, RunContext context)
+    public override LeagueScore Score(CausalLM model, HfTokenizer tokenizer, LeagueSplit split, double? floor, RunContext context)
     {
-        _startPerplexity ??= Perplexity(Measure(_run.Model, split, context));
-        var scores = Measure(model, split, context);
+        var scores = Measure(model, tokenizer, split, context);
+        _startPerplexity ??= Perplexity(Start(split, context));
         double[] Of(bool forget) => [.. _run.Evaluation.Probes.Where(probe => probe.Group == ScoreGroup.Forget == forget && probe.Metric == ProbeMetric.MultipleChoice).Select(probe => scores.Scores[probe.Name].Value)];
         var accuracy = Of(forget: true).Average();
         double[] kept = [.. Of(forget: false), .. Perplexity(scores) is { } perplexity ? new[] { Math.Min(1, _startPerplexity!.Value / perplexity) } : []];
-        OutputFile.Write(Path.Combine(cell, "scores.json"), System.Text.Json.JsonSerializer.Serialize(scores, ResultJson.Options) + "\n");
         return new LeagueScore(1 - accuracy, accuracy, ModelUtility.HarmonicMean(kept));
     }
 
     private double? Perplexity(ProbeScores scores) => _run.Evaluation.Probes.FirstOrDefault(probe => probe.Metric == ProbeMetric.Perplexity) is { } probe ? scores.Scores[probe.Name].Value : null;
 
-    private ProbeScores Measure(string directory, LeagueSplit split, RunContext context)
+    private ProbeScores Start(LeagueSplit split, RunContext context)
     {
-        using var checkpoint = Checkpoint.Open(directory);
+        using var checkpoint = Checkpoint.Open(_run.Model);
         var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
         using var weights = checkpoint.LoadWeights(compute.DType, compute.Device);
+        return Measure(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(_run.Model), split, context);
+    }
+
+    private ProbeScores Measure(CausalLM model, HfTokenizer tokenizer, LeagueSplit split, RunContext context)
+    {
         var evaluation = _run.Evaluation with { Questions = [], Probes = [.. _run.Evaluation.Probes.Select(probe => IsSplit(probe) ? probe with { Data = DataOf(probe, split) } : probe)] };
-        return ProbeScores.Measure(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(directory), evaluation, _run.Data.Template, _run.Data.Fields, context.Log, context.Cancellation);
+        return ProbeScores.Measure(model, tokenizer, evaluation, _run.Data.Template, _run.Data.Fields, context.Log, context.Cancellation);
     }
 
     private static bool IsSplit(ProbeConfig probe) => probe.Metric == ProbeMetric.MultipleChoice;

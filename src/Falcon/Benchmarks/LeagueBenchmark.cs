@@ -6,8 +6,8 @@ using Falcon.Runtime;
 namespace Falcon.Benchmarks;
 
 /// <summary>
-/// The league table of methods under one rule: the same texts in the same order, the same number of steps and trials for each method on a development split,
-/// the trial with the best forgetting among those that keep the utility, and that one scored once for each seed on the test split. Read this first.
+/// The league table of methods under one rule: the same texts in the same order, the same number of trials for each method on a development split, each looked at after the same numbers of steps,
+/// the setting with the best forgetting among those that keep the utility, and that one scored once for each seed on the test split. Read this first.
 /// </summary>
 public static class LeagueBenchmark
 {
@@ -17,7 +17,13 @@ public static class LeagueBenchmark
     /// <summary>Most trials a method can have.</summary>
     public static int LargestTrials => TrialGrid.Largest;
 
-    /// <summary>Makes what is missing and writes <c>league.json</c> and <c>league.md</c>. Every cell is a run directory; a finished one is used again.</summary>
+    /// <summary>The presets of FALCON that take part under their own names beside the default preset.</summary>
+    public static IReadOnlyList<string> FalconPresets { get; } = ["official", "paper"];
+
+    /// <summary>Who can take part: every method, and FALCON's other presets.</summary>
+    public static IReadOnlyList<string> Entrants { get; } = [.. MethodPresets.Names, .. FalconPresets];
+
+    /// <summary>Makes what is missing and writes <c>league.json</c> and <c>league.md</c>. Every cell is a directory; a finished one is used again, so several processes can work on one table.</summary>
     /// <param name="settings">What is compared.</param>
     /// <param name="demo">The run file of the suite demo with absolute paths; null for tofu.</param>
     /// <param name="context">Log, device, clock, cancellation.</param>
@@ -27,76 +33,48 @@ public static class LeagueBenchmark
     {
         if (settings.Trials < 1 || settings.Trials > TrialGrid.Largest) throw new UserInputException($"--trials {settings.Trials}: give 1 to {TrialGrid.Largest}.");
         if (settings.Seeds < 1 || settings.Steps < 1) throw new UserInputException("--seeds and --steps must be at least 1.");
-        if (settings.Methods.FirstOrDefault(name => !MethodPresets.Names.Contains(name)) is { } unknown) throw new UserInputException($"--methods {unknown}: not known; known are {string.Join(", ", MethodPresets.Names)}.");
+        if (settings.Snapshots < 1 || settings.Snapshots > settings.Steps) throw new UserInputException($"--snapshots {settings.Snapshots}: give 1 to the number of steps.");
+        if (settings.Methods.FirstOrDefault(name => !Entrants.Contains(name)) is { } unknown) throw new UserInputException($"--methods {unknown}: not known; known are {string.Join(", ", Entrants)}.");
         LeagueSuite suite = settings.Suite switch
         {
             "tofu" => new TofuLeague(settings),
             "demo" => new DemoLeague(settings, demo ?? throw new ArgumentNullException(nameof(demo))),
             _ => throw new UserInputException($"--suite {settings.Suite}: not known; known are {string.Join(", ", Suites)}."),
         };
-        var first = Configure(suite, MethodPresets.Falcon, settings);
-        var dev = Start(suite, first.Model, LeagueSplit.Dev, settings, context);
-        var test = Start(suite, first.Model, LeagueSplit.Test, settings, context);
-        if (dev.Utility <= 0 || test.Utility <= 0) throw new UserInputException($"{first.Model}: its utility is 0 before anything is unlearned, so no run can be compared with it; give a model that answers the questions to keep.");
-        var rows = settings.Methods.Distinct().Select(method => Row(method, suite, dev, test, settings, context)).ToList();
-        var result = new LeagueResult([.. rows.OrderByDescending(row => row.ForgetQuality ?? double.NegativeInfinity).ThenBy(row => row.Answers)], test, Rule(settings), settings.Command());
+        var model = suite.Configure(MethodPresets.Falcon).Model;
+        var dev = Measured("start-dev", model, suite, LeagueSplit.Dev, settings, context);
+        var test = Measured("start-test", model, suite, LeagueSplit.Test, settings, context);
+        if (dev.Utility <= 0 || test.Utility <= 0) throw new UserInputException($"{model}: its utility is 0 before anything is unlearned, so no run can be compared with it; give a model that answers the questions to keep.");
+        var ceiling = settings.SecondReference.Length > 0 ? Measured("ceiling", settings.SecondReference, suite, LeagueSplit.Test, settings, context) : null;
+
+        var contests = settings.Methods.Distinct().Select(entrant => new LeagueContest(entrant, suite, settings, dev, test, context)).ToList();
+        var rows = Ordered(contests.Select(contest => contest.Row(settings.Seeds)));
+        if (settings.SeedsOfBest > settings.Seeds)
+        {
+            // FALCON and the best three others.
+            List<string> best = [MethodPresets.Falcon, .. rows.Where(row => row.Method != MethodPresets.Falcon && row.ForgetQuality is not null).Take(3).Select(row => row.Method)];
+            rows = Ordered(contests.Select(contest => contest.Row(best.Contains(contest.Entrant) ? settings.SeedsOfBest : settings.Seeds)));
+        }
+
+        var result = new LeagueResult(rows, test, ceiling, settings.UtilityFloor, Rule(settings, suite), settings.Command());
         OutputFile.Write(Path.Combine(settings.Out, "league.json"), JsonSerializer.Serialize(result, ResultJson.Options) + "\n");
         OutputFile.Write(Path.Combine(settings.Out, "league.md"), result.Markdown());
         return result;
+
+        // By forgetting among those that keep the utility on the test half too; the others after them.
+        List<LeagueRow> Ordered(IEnumerable<LeagueRow> made) =>
+            [.. made.OrderByDescending(row => row.UtilityRatio >= settings.UtilityFloor).ThenByDescending(row => row.ForgetQuality ?? double.NegativeInfinity).ThenBy(row => row.Answers)];
     }
 
-    private static LeagueRow Row(string method, LeagueSuite suite, LeagueScore dev, LeagueScore test, LeagueSettings settings, RunContext context)
+    private static LeagueScore Measured(string name, string model, LeagueSuite suite, LeagueSplit split, LeagueSettings settings, RunContext context)
     {
-        var config = Configure(suite, method, settings);
-        List<(int Number, LeagueCell Cell)> trials = [];
-        for (var trial = 0; trial < settings.Trials; trial++)
-        {
-            var (tried, text) = TrialGrid.At(config, trial);
-            trials.Add((trial, LeagueCell.Make(Path.Combine(settings.Out, method, string.Create(CultureInfo.InvariantCulture, $"trial-{trial}")), tried, text, LeagueSplit.Dev, suite, context)));
-        }
-
-        var kept = trials.Where(trial => trial.Cell.Score is { } score && score.Utility >= settings.UtilityFloor * dev.Utility).ToList();
-        var failed = trials.Count(trial => trial.Cell.Failure is not null);
-        if (kept.Count == 0) return new LeagueRow(method, config.Preset, null, null, null, null, null, null, null, null, trials.Count, 0, failed);
-
-        var best = kept.OrderByDescending(trial => trial.Cell.Score!.Forgetting).ThenBy(trial => trial.Cell.Score!.Answers).First();
-        var chosen = TrialGrid.At(config, best.Number).Config;
-        List<LeagueCell> runs = [];
-        for (var seed = 0; seed < settings.Seeds; seed++)
-            runs.Add(LeagueCell.Make(Path.Combine(settings.Out, method, string.Create(CultureInfo.InvariantCulture, $"seed-{seed}")), chosen with { Seed = (ulong)seed }, best.Cell.Settings, LeagueSplit.Test, suite, context));
-        var scores = runs.Select(run => run.Score).OfType<LeagueScore>().ToList();
-        if (scores.Count < runs.Count) return new LeagueRow(method, config.Preset, null, null, null, null, null, null, null, $"{best.Cell.Settings}; a seed diverged", trials.Count, kept.Count, failed);
-        return new LeagueRow(
-            method, config.Preset, scores.Average(score => score.Forgetting), scores.Average(score => score.Utility), scores.Average(score => score.Utility / test.Utility), scores.Average(score => score.Answers),
-            runs.Average(run => run.Seconds), Over(scores, score => score.Forgetting), Over(scores, score => score.Utility / test.Utility), best.Cell.Settings, trials.Count, kept.Count, failed);
-    }
-
-    // The same for all methods: order of the texts, steps, nothing measured inside the run.
-    private static UnlearnConfig Configure(LeagueSuite suite, string method, LeagueSettings settings)
-    {
-        var config = suite.Configure(method);
-        return config with
-        {
-            Seed = 0,
-            Steps = method == "ssd" ? 0 : settings.Steps,
-            Data = config.Data with { Shuffle = true },
-            Optimizer = config.Optimizer with { WarmupSteps = Math.Min(config.Optimizer.WarmupSteps, settings.Steps / 10) },
-            Evaluation = new EvaluationConfig { Samples = 0 },
-        };
-    }
-
-    private static LeagueScore Start(LeagueSuite suite, string model, LeagueSplit split, LeagueSettings settings, RunContext context)
-    {
-        var folder = Path.Combine(settings.Out, "start", split.ToString().ToLowerInvariant());
-        var file = Path.Combine(folder, "score.json");
+        var file = Path.Combine(settings.Out, name + ".json");
         if (File.Exists(file)) return JsonSerializer.Deserialize<LeagueScore>(File.ReadAllText(file), ResultJson.Options)!;
-        var score = suite.Score(model, split, folder, context);
+        var score = suite.Score(model, split, context);
         OutputFile.Write(file, JsonSerializer.Serialize(score, ResultJson.Options) + "\n");
         return score;
     }
 
-    private static Spread Over(List<LeagueScore> scores, Func<LeagueScore, double> value) => new(scores.Min(value), scores.Max(value));
-
-    private static string Rule(LeagueSettings settings) => string.Create(CultureInfo.InvariantCulture,
-        $"Every method: the same texts in the same order, {settings.Steps} steps (ssd has none), {settings.Trials} trials with seed 0 on the development half of the questions; of the trials that keep at least {settings.UtilityFloor:P0} of the start's utility the one that forgets best; that one with {settings.Seeds} seed(s), scored once on the test half. Values are means, in brackets lowest and highest over the seeds.");
+    private static string Rule(LeagueSettings settings, LeagueSuite suite) => string.Create(CultureInfo.InvariantCulture,
+        $"Every method: the same texts in the same order, {settings.Trials} trials of {settings.Steps} steps with seed 0, each scored on the development half of the questions after {string.Join(", ", LeagueContest.StepsOf(settings))} steps (ssd has no steps and one score a trial; a trial that has fallen below {LeagueCell.HopelessUtility * settings.UtilityFloor:P0} of the start's utility is ended); of the scores that keep at least {settings.UtilityFloor:P0} of the start's utility the one that forgets best; its settings and number of steps with {settings.Seeds} seed(s){(settings.SeedsOfBest > settings.Seeds ? $" ({settings.SeedsOfBest} for falcon and the best three others)" : "")}, scored once on the test half. Nothing is measured inside a run for the method's own use. Values are medians over the seeds, with lowest and highest. Rows that keep the utility on the test half come first, ordered by forgetting. Measures: {suite.Measures}.");
 }

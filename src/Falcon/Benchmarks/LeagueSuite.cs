@@ -2,7 +2,9 @@ using System.Security.Cryptography;
 using System.Text;
 using Falcon.Configuration;
 using Falcon.Data;
+using Falcon.Models;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Benchmarks;
 
@@ -19,19 +21,36 @@ internal enum LeagueSplit
 /// <summary>A benchmark of the league: what is unlearned, and how a model scores on a split of the questions.</summary>
 internal abstract class LeagueSuite
 {
-    /// <summary>A method's preset with the model, data and evaluation of the suite.</summary>
-    public abstract UnlearnConfig Configure(string method);
+    /// <summary>An entrant's preset with the model, data and evaluation of the suite.</summary>
+    /// <param name="entrant">A method, or a preset of FALCON (<see cref="LeagueBenchmark.Entrants"/>).</param>
+    public abstract UnlearnConfig Configure(string entrant);
 
-    /// <summary>Scores a model directory; files that can be looked at later go to <paramref name="cell"/>.</summary>
-    public abstract LeagueScore Score(string model, LeagueSplit split, string cell, RunContext context);
+    /// <summary>What the scores are made of, in words.</summary>
+    public abstract string Measures { get; }
+
+    /// <summary>Scores a model. With a floor, forgetting is measured only where the utility reaches it.</summary>
+    public abstract LeagueScore Score(CausalLM model, HfTokenizer tokenizer, LeagueSplit split, double? floor, RunContext context);
+
+    /// <summary>Scores a model directory.</summary>
+    public LeagueScore Score(string directory, LeagueSplit split, RunContext context)
+    {
+        using var checkpoint = Checkpoint.Open(directory);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
+        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device);
+        return Score(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(directory), split, null, context);
+    }
+
+    /// <summary>The settings of an entrant before model and data.</summary>
+    protected static UnlearnConfig PresetOf(string entrant) => LeagueBenchmark.FalconPresets.Contains(entrant) ? UnlearnConfig.FromPreset(entrant) : MethodPresets.Of(entrant);
 
     /// <summary>Whether a question belongs to the development split: the lowest bit of the hash of its text, so that it depends on nothing else.</summary>
     public static bool IsDev(string question) => (SHA256.HashData(Encoding.UTF8.GetBytes(question))[0] & 1) == 0;
 
-    /// <summary>Writes the lines of a .jsonl file whose question is of the split to <paramref name="destination"/>.</summary>
+    /// <summary>Writes the lines of a .jsonl file whose question is of the split to <paramref name="destination"/>, where it is not there yet; of more than <paramref name="most"/> lines evenly spaced ones.</summary>
     /// <exception cref="UserInputException">The file is of another form, holds plain texts, or a half is empty.</exception>
-    protected static void WriteSplit(string source, LeagueSplit split, string destination)
+    protected static void WriteSplit(string source, LeagueSplit split, string destination, int most = int.MaxValue)
     {
+        if (File.Exists(destination)) return;
         if (Path.GetExtension(source) != ".jsonl") throw new UserInputException($"{source}: the league splits .jsonl files; convert it.");
         var lines = File.ReadAllLines(source);
         List<string> chosen = [];
@@ -42,6 +61,7 @@ internal abstract class LeagueSuite
         }
 
         if (chosen.Count == 0) throw new UserInputException($"{source}: no question falls into the split {split}; give more questions.");
-        OutputFile.Write(destination, string.Join('\n', chosen) + "\n");
+        var kept = Math.Min(most, chosen.Count);
+        OutputFile.Write(destination, string.Join('\n', Enumerable.Range(0, kept).Select(i => chosen[(int)((long)i * chosen.Count / kept)])) + "\n");
     }
 }

@@ -48,15 +48,15 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
 
     /// <summary>
     /// The one generation pass of a suite: answers to prompts of like length side by side, with cached keys and values. Sampling draws from a generator of its own in each batch,
-    /// seeded by (seed, batch), so a continued run draws what an undisturbed one would have drawn. A prompt that leaves no room for the answer loses its beginning.
+    /// seeded by (seed, batch), so a continued run draws what an undisturbed one would have drawn. What does not fit into the model's positions is cut (<see cref="GreedyAnswers.Fit"/>).
     /// </summary>
     /// <returns>The new tokens of each prompt, without the end.</returns>
     public int[][] Answer(IReadOnlyList<int[]> prompts, GenerationSettings settings, string stage, IRunLog log, CancellationToken cancellation)
     {
-        var room = Math.Max(1, Model.Config.MaxPositions - settings.MaxNewTokens);
-        var cut = prompts.Count(prompt => prompt.Length > room);
+        var (fitting, newTokens, cut) = GreedyAnswers.Fit(Model, prompts, settings.MaxNewTokens);
+        if (newTokens < settings.MaxNewTokens) log.Information($"{stage}: answers end after {newTokens} tokens, because the model has {Model.Config.MaxPositions} positions for prompt and answer");
+        settings = settings with { MaxNewTokens = newTokens };
         if (cut > 0) log.Information($"{stage}: {cut} of {prompts.Count} prompts lose their beginning, because prompt and answer together exceed the model's {Model.Config.MaxPositions} positions");
-        List<int[]> fitting = [.. prompts.Select(prompt => prompt.Length > room ? prompt[^room..] : prompt)];
         var stops = GreedyAnswers.StopIds(Model, Tokenizer);
         var results = new int[prompts.Count][];
         var kind = string.Create(CultureInfo.InvariantCulture, $"answers {settings.MaxNewTokens} {settings.Temperature} {settings.Seed}");

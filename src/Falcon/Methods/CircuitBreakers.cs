@@ -1,3 +1,4 @@
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods;
@@ -7,13 +8,30 @@ namespace Falcon.Methods;
 /// Source: Zou et al., Improving Alignment and Robustness with Circuit Breakers (NeurIPS 2024), there with LoRA on several layers; here on the matrices that are trained.
 /// </summary>
 /// <remarks>
-/// Where the two models are equal the cosine has no slope and the distance a kink, so a run starts from rounding alone: in float32 with small learning rates it hardly leaves its start
-/// (docs/experiments.md). The published runs compute in bfloat16.
+/// Where the two models are equal the cosine has no slope and the distance a kink, so in exact arithmetic a run would never leave its start. The published runs leave it by the dropout
+/// inside LoRA and the rounding of bfloat16; here the trained matrices begin with Gaussian noise of a thousandth of their root mean square.
 /// </remarks>
-/// <param name="inputs">What the method is built from.</param>
-public sealed class CircuitBreakers(MethodInputs inputs) : ActivationObjective(inputs)
+public sealed class CircuitBreakers : ActivationObjective
 {
-    private readonly int _steps = inputs.Config.Steps;
+    private const double StartNoise = 1e-3;
+
+    private readonly int _steps;
+
+    /// <summary>Prepares the run: puts the noise on the trained matrices.</summary>
+    /// <param name="inputs">What the method is built from.</param>
+    public CircuitBreakers(MethodInputs inputs) : base(inputs)
+    {
+        _steps = inputs.Config.Steps;
+        using var guard = no_grad();
+        using var generator = new Generator(new SeededRandom(inputs.Config.Seed, "start noise").NextUInt64(), CPU);
+        for (var i = 0; i < inputs.Trained.Names.Count; i++)
+        {
+            using var scope = NewDisposeScope();
+            var weight = inputs.Trained.Masters[i].Whole();
+            var noise = randn(weight.shape, dtype: float32, generator: generator).to(weight.device);
+            inputs.Trained.Load(i, weight + noise * (StartNoise * weight.square().mean().sqrt().item<float>()));
+        }
+    }
 
     /// <inheritdoc/>
     protected override Tensor ForgetLoss(Tensor updated, Tensor frozen, StepBatch batch) =>

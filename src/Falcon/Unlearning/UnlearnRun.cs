@@ -166,7 +166,7 @@ public static class UnlearnRun
         }
     }
 
-    private static Optimizer MakeOptimizer(OptimizerConfig settings, IReadOnlyList<BlockTensor> masters, ScratchFile? file) => settings.Kind switch
+    internal static Optimizer MakeOptimizer(OptimizerConfig settings, IReadOnlyList<BlockTensor> masters, ScratchFile? file) => settings.Kind switch
     {
         OptimizerKind.Sophia => new Sophia(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, curvatureInterval: settings.CurvatureEvery, weightDecay: settings.WeightDecay, file: file),
         OptimizerKind.SophiaOfficial => new SophiaOfficial(masters, settings.LearningRate, settings.Beta1, settings.Beta2, settings.Rho, weightDecay: settings.WeightDecay, file: file),

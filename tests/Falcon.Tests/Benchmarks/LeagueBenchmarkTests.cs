@@ -22,7 +22,9 @@ public sealed class LeagueBenchmarkTests : IDisposable
         var result = LeagueBenchmark.Execute(settings, null, RunContext.Quiet);
 
         Assert.Equal(["grad-diff", "rmu", "ssd"], result.Rows.Select(row => row.Method).Order());
-        Assert.All(result.Rows, row => Assert.True(row.Trials == 2 && (row.Kept == 0) == (row.ForgetQuality is null)));
+        // Two trials, scored twice each; ssd has no steps and so one score a trial.
+        Assert.All(result.Rows, row => Assert.Equal(row.Method == "ssd" ? 2 : 4, row.Scored));
+        Assert.All(result.Rows, row => Assert.Equal(row.Kept == 0, row.ForgetQuality is null));
         // With a floor of 0 every run is kept; the chosen one is scored with both seeds.
         var kept = Assert.Single(result.Rows, row => row.Method == "rmu");
         Assert.InRange(kept.ForgetQuality!.Value, kept.ForgetQualitySpread!.Low, kept.ForgetQualitySpread.High);
@@ -30,7 +32,9 @@ public sealed class LeagueBenchmarkTests : IDisposable
         using (var json = JsonDocument.Parse(File.ReadAllText(_folder.At("league", "league.json"))))
             Assert.Equal("rmu", json.RootElement.GetProperty("rows").EnumerateArray().Select(row => row.GetProperty("method").GetString()).First(name => name == "rmu"));
         Assert.Contains(settings.Command(), File.ReadAllText(_folder.At("league", "league.md")), StringComparison.Ordinal);
-        Assert.False(Directory.Exists(_folder.At("league", "rmu", "seed-0", "model")));
+        Assert.Equal(2, kept.Seeds);
+        Assert.Equal(1, result.Rows.Single(row => row.Method == "ssd").Seeds); // nothing in it is left to chance
+        Assert.NotNull(result.Ceiling);
 
         // A deleted cell is made anew with the same score; the others are not touched.
         var (again, other) = (_folder.At("league", "rmu", "trial-0", "cell.json"), _folder.At("league", "rmu", "trial-1", "cell.json"));
@@ -39,7 +43,7 @@ public sealed class LeagueBenchmarkTests : IDisposable
         var second = LeagueBenchmark.Execute(settings, null, RunContext.Quiet);
         Assert.Equal(score, Score(again));
         Assert.Equal(time, File.GetLastWriteTimeUtc(other));
-        Assert.Equal(result.Rows, second.Rows);
+        Assert.Equal(result.Markdown(), second.Markdown());
 
         // Other settings are refused instead of being mixed in.
         Assert.Contains("other settings", Assert.Throws<UserInputException>(() => LeagueBenchmark.Execute(settings with { Steps = 3 }, null, RunContext.Quiet)).Message, StringComparison.Ordinal);
@@ -64,7 +68,7 @@ public sealed class LeagueBenchmarkTests : IDisposable
             },
         };
 
-        var result = LeagueBenchmark.Execute(new LeagueSettings("demo", ["falcon"], _folder.At("league")) { Trials = 1, Seeds = 1, Steps = 2, UtilityFloor = 0 }, run, RunContext.Quiet);
+        var result = LeagueBenchmark.Execute(new LeagueSettings("demo", ["falcon"], _folder.At("league")) { Trials = 1, Seeds = 1, SeedsOfBest = 1, Steps = 2, Snapshots = 1, UtilityFloor = 0 }, run, RunContext.Quiet);
 
         var row = Assert.Single(result.Rows);
         Assert.Equal(1 - row.Answers!.Value, row.ForgetQuality!.Value, 1e-12);
@@ -74,7 +78,7 @@ public sealed class LeagueBenchmarkTests : IDisposable
     [Fact]
     public void Splits_AreDisjointAndWhole()
     {
-        LeagueBenchmark.Execute(Tofu() with { Methods = ["ssd"], Trials = 1, Seeds = 1 }, null, RunContext.Quiet);
+        LeagueBenchmark.Execute(Tofu() with { Methods = ["ssd"], Trials = 1, Seeds = 1, SeedsOfBest = 1 }, null, RunContext.Quiet);
         var halves = new[] { "dev", "test" }.Select(split => Corpus.Read(_folder.At("league", "data", split, "forget10_perturbed.jsonl")).Select(record => record.Question!).ToList()).ToList();
 
         Assert.Empty(halves[0].Intersect(halves[1]));
@@ -82,13 +86,13 @@ public sealed class LeagueBenchmarkTests : IDisposable
         Assert.All(halves[0], question => Assert.True(LeagueSuite.IsDev(question)));
     }
 
-    public static TheoryData<string> Names => [.. MethodPresets.Names];
+    public static TheoryData<string> Names => [.. LeagueBenchmark.Entrants];
 
     [Theory, MemberData(nameof(Names))]
     public void TrialGrid_EveryTrial_IsValidAndDifferent(string method)
     {
         var data = new DataConfig { Forget = ["f"], Retain = ["r"] };
-        var trials = Enumerable.Range(0, TrialGrid.Largest).Select(trial => TrialGrid.At(MethodPresets.Of(method) with { Model = "m", Data = data }, trial)).ToList();
+        var trials = Enumerable.Range(0, TrialGrid.Largest).Select(trial => TrialGrid.At((LeagueBenchmark.FalconPresets.Contains(method) ? UnlearnConfig.FromPreset(method) : MethodPresets.Of(method)) with { Model = "m", Data = data }, trial)).ToList();
 
         Assert.All(trials, trial => trial.Config.Validate());
         Assert.Equal(TrialGrid.Largest, trials.Select(trial => trial.Settings).Distinct().Count());
@@ -116,7 +120,7 @@ public sealed class LeagueBenchmarkTests : IDisposable
         return new LeagueSettings("tofu", ["rmu", "grad-diff", "ssd"], _folder.At("league"))
         {
             Model = _folder.At("model"), Reference = TinyModel.Write(_folder.At("reference"), 5, maxPositions: 512), Data = folder,
-            Trials = 2, Seeds = 2, Steps = 2, RougeSamples = 0, UtilityFloor = 0,
+            SecondReference = TinyModel.Write(_folder.At("second"), 6, maxPositions: 512), Trials = 2, Seeds = 2, SeedsOfBest = 2, Steps = 2, Snapshots = 2, RougeSamples = 0, UtilityFloor = 0,
         };
     }
 
@@ -130,6 +134,6 @@ public sealed class LeagueBenchmarkTests : IDisposable
     private static string Score(string path)
     {
         using var json = JsonDocument.Parse(File.ReadAllText(path));
-        return json.RootElement.GetProperty("score").GetRawText();
+        return json.RootElement.GetProperty("snapshots").GetRawText();
     }
 }
