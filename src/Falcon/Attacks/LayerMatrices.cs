@@ -7,7 +7,7 @@ namespace Falcon.Attacks;
 internal static class LayerMatrices
 {
     /// <summary>Every matrix of every layer, in the order of the layers.</summary>
-    public static IReadOnlyList<string> All(ModelConfig config) => [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer => WeightNames.Matrices.Select(matrix => WeightNames.InLayer(layer, matrix)))];
+    public static IReadOnlyList<string> All(ModelConfig config) => [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer => config.Architecture.Matrices.Select(matrix => config.Architecture.InLayer(layer, matrix + ".weight")))];
 
     /// <summary>Those that differ between two models of one architecture in at least one value.</summary>
     public static IReadOnlyList<string> Edited(CausalLM model, CausalLM original) =>

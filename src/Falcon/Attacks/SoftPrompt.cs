@@ -95,14 +95,14 @@ internal sealed class SoftPrompt : Attack
         using var scope = NewDisposeScope();
         var random = new SeededRandom(seed, "first soft prompt", length);
         var ids = Enumerable.Range(0, length).Select(_ => (long)random.Next(model.Config.VocabularySize)).ToArray();
-        return model.Weight(WeightNames.Embedding).index_select(0, tensor(ids, int64, model.Device)).to(float32).MoveToOuterDisposeScope();
+        return model.Weight(model.Config.Architecture.EmbeddingWeight).index_select(0, tensor(ids, int64, model.Device)).to(float32).MoveToOuterDisposeScope();
     }
 
     // Root mean square of the embedding's entries.
     private static double EmbeddingScale(CausalLM model)
     {
         using var scope = NewDisposeScope();
-        return Math.Sqrt(model.Weight(WeightNames.Embedding).to(float32).pow(2).mean().item<float>());
+        return Math.Sqrt(model.Weight(model.Config.Architecture.EmbeddingWeight).to(float32).pow(2).mean().item<float>());
     }
 
     private static int At(IReadOnlyList<ScoredSequence> texts, LoadedModel loaded) => texts[0].Tokens[0] == loaded.Tokenizer.BosId ? 1 : 0;

@@ -69,16 +69,27 @@ public sealed class CausalLM
     public Tensor Embed(Tensor inputIds, Tensor? positions = null)
     {
         using var scope = NewDisposeScope();
-        long batch = inputIds.shape[0], length = inputIds.shape[1];
-        var embedded = Weight(Names.EmbeddingWeight).index_select(0, inputIds.reshape(-1)).view(batch, length, Config.HiddenSize);
+        var rows = Weight(Names.EmbeddingWeight).index_select(0, inputIds.reshape(-1)).view(inputIds.shape[0], inputIds.shape[1], Config.HiddenSize);
+        return EmbedRows(rows, positions).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Rows of the embedding matrix [B, T, H], or mixtures of them, to the residual stream [B, T, H]: scaled, and with the embedding of the positions, where the family has these.</summary>
+    /// <param name="rows">One row of the embedding matrix for each token.</param>
+    /// <param name="positions">As for <see cref="Embed"/>.</param>
+    /// <exception cref="UserInputException">The text is longer than the positions that the model has learned.</exception>
+    public Tensor EmbedRows(Tensor rows, Tensor? positions = null)
+    {
+        using var scope = NewDisposeScope();
+        long batch = rows.shape[0], length = rows.shape[1];
+        var embedded = rows.alias();
         if (Names.ScaledEmbedding) embedded = embedded * tensor(Math.Sqrt(Config.HiddenSize)).to(DType).to(float64).item<double>();
         if (Names.PositionWeight is { } learned)
         {
             positions ??= arange(length, int64, Device);
             if (length > Config.MaxPositions || (positions.dim() == 2 && positions.max().item<long>() >= Config.MaxPositions))
                 throw new UserInputException(string.Create(CultureInfo.InvariantCulture, $"A text of more than {Config.MaxPositions} tokens was given, and the model has learned no more positions. Shorten the texts or generate fewer tokens."));
-            var rows = Weight(learned).index_select(0, positions.reshape(-1));
-            embedded = embedded + (positions.dim() == 2 ? rows.view(batch, length, Config.HiddenSize) : rows);
+            var learnedRows = Weight(learned).index_select(0, positions.reshape(-1));
+            embedded = embedded + (positions.dim() == 2 ? learnedRows.view(batch, length, Config.HiddenSize) : learnedRows);
         }
 
         return embedded.MoveToOuterDisposeScope();

@@ -27,10 +27,12 @@ public sealed class HfTokenizerSpeedTests
         }
     }
 
-    [Theory, MemberData(nameof(Families))]
+    // The aim is for ByteLevel tokenizers.
+    public static TheoryData<string> ByteLevelFamilies() => [.. Families().Select(row => row.Data).Where(family => family.Contains("bytelevel", StringComparison.Ordinal))];
+
+    [Theory, MemberData(nameof(ByteLevelFamilies))]
     public void Encode_EnglishText_IsFast(string family)
     {
-        if (!family.Contains("bytelevel", StringComparison.Ordinal)) Assert.Skip("the aim is for ByteLevel tokenizers");
         var tokenizer = HfTokenizer.Load(Fixtures.At("tokenizers", "tiny", family));
         var text = File.ReadAllText(Path.Combine(Fixtures.RepositoryRoot, "demo", "data", "text.txt"));
         var lines = Enumerable.Repeat(text, 1 + (2_000_000 / text.Length)).SelectMany(copy => copy.Split('\n')).ToArray();
