@@ -10,7 +10,7 @@ namespace Falcon.Attacks;
 
 /// <summary>The attacks' results on each model: taken from disk where an interrupted run or another run with the same models left them, else computed and kept.</summary>
 internal sealed class AttackCells(
-    RunDirectory directory, AttackRunSettings settings, AttackModels models, AttackData data, IReadOnlyList<FileHash> files, EnvironmentRecord environment, AttackSettings attackSettings, RunContext context)
+    RunDirectory directory, AttackRunSettings settings, AttackModels models, AttackData data, string dataKey, EnvironmentRecord environment, AttackSettings attackSettings, RunContext context)
 {
     private readonly Dictionary<string, AttackCell> _known = [];
 
@@ -54,6 +54,6 @@ internal sealed class AttackCells(
     {
         var roles = new[] { role, AttackRole.Original, AttackRole.Control }.Distinct().Where(models.Hashes.ContainsKey);
         return string.Create(CultureInfo.InvariantCulture,
-            $"{name} {role} {string.Join(' ', roles.Select(one => $"{one}:{models.Hashes[one].Identity}"))} {settings.Budget} seed {settings.Seed} {JsonSerializer.Serialize(data.Template, ResultJson.LineOptions)} {string.Join(' ', files.Select(file => file.Sha256))} {environment.Falcon} torch {environment.LibTorch} {environment.Device} {environment.DType}");
+            $"{name} {role} {string.Join(' ', roles.Select(one => $"{one}:{models.Hashes[one].Identity}"))} {settings.Budget} seed {settings.Seed} {JsonSerializer.Serialize(data.Template, ResultJson.LineOptions)} {dataKey} {environment.Falcon} torch {environment.LibTorch} {environment.Device} {environment.DType}");
     }
 }

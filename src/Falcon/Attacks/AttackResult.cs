@@ -62,7 +62,14 @@ public sealed record AttackedModels(MetricValue Unlearned, MetricValue Original,
 /// <param name="Extras">Other numbers of the attack on the unlearned model.</param>
 public sealed record AttackRow(
     string Name, AttackTier Tier, string Definition, MetricValue Unlearned, MetricValue Original, MetricValue? Control, MetricValue? Random, AttackedModels Unattacked,
-    RecoveredShare RecoveredShare, RecoveredShare? BeyondControl, AttackVerdict Verdict, AttackCost Budget, IReadOnlyDictionary<string, string> Settings, IReadOnlyDictionary<string, double> Extras);
+    RecoveredShare RecoveredShare, RecoveredShare? BeyondControl, AttackVerdict Verdict, AttackCost Budget, IReadOnlyDictionary<string, string> Settings, IReadOnlyDictionary<string, double> Extras)
+{
+    /// <summary>For training: mean height of the unlearned model's learning curve above its start less that of the control's, in shares of the questions. Above zero the unlearned model learns faster than one that was never taught; null otherwise.</summary>
+    public MetricValue? FasterThanControl { get; init; }
+
+    /// <summary>Other numbers of the attack on the control; null without one.</summary>
+    public IReadOnlyDictionary<string, double>? ControlExtras { get; init; }
+}
 
 /// <summary>What an attack took.</summary>
 /// <param name="Steps">Steps of optimisation or training.</param>

@@ -28,11 +28,12 @@ public static class AttackRun
         var environment = EnvironmentRecord.Capture(models.Compute.Device.ToString(), models.Compute.DType.ToString().ToLowerInvariant(), (long)settings.Seed, context.Clock, get_num_threads());
         var attackSettings = new AttackSettings(settings.Budget, settings.Seed, context.Log, context.Cancellation);
         data = data with { Form = ChooseForm(models.Loaded[AttackRole.Original], data, attackSettings) };
-        List<FileHash> files = [.. new[] { settings.Data, settings.Forget, settings.Retain, settings.Utility, settings.Texts }.SelectMany(list => list).Distinct()
-            .Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path, context.Cancellation)))];
+        string[][] lists = [[.. settings.Data], [.. settings.Forget], [.. settings.Retain], [.. settings.Utility], [.. settings.Texts]];
+        List<FileHash> files = [.. lists.SelectMany(list => list).Distinct().Select(path => new FileHash(path, new FileInfo(path).Length, ContentHash.OfFile(path, context.Cancellation)))];
+        var dataKey = string.Join('|', lists.Select(list => string.Join(' ', list.Select(path => files.First(file => file.Name == path).Sha256)))); // which file is what counts
         context.Log.Information(string.Create(CultureInfo.InvariantCulture, $"{data.Development.Count} questions for the attacker, {data.Test.Count} others are scored, by {(data.Form == AnswerForm.Letter ? "letter" : "full answer")}"));
 
-        var cells = new AttackCells(directory, settings, models, data, files, environment, attackSettings, context);
+        var cells = new AttackCells(directory, settings, models, data, dataKey, environment, attackSettings, context);
         List<AttackRow> rows = [];
         foreach (var attack in attacks)
         {
@@ -89,8 +90,16 @@ public static class AttackRun
         if (control is not null) kept["control"] = control.Scores.Setting;
         return new AttackRow(
             attack.Name, attack.Tier, attack.Definition, Value(unlearned.Scores, seed), Value(original.Scores, seed), control is null ? null : Value(control.Scores, seed), random is null ? null : Value(random.Scores, seed),
-            Unattacked(attack, cells, seed), share, beyond, Verdict(share, beyond), new AttackCost(unlearned.Scores.Steps, unlearned.Scores.Samples, unlearned.Seconds), kept, unlearned.Scores.Extras);
+            Unattacked(attack, cells, seed), share, beyond, Verdict(share, beyond), new AttackCost(unlearned.Scores.Steps, unlearned.Scores.Samples, unlearned.Seconds), kept, unlearned.Scores.Extras)
+        {
+            FasterThanControl = control is null ? null : Faster(unlearned.Scores.Gain, control.Scores.Gain, seed),
+            ControlExtras = control?.Scores.Extras,
+        };
     }
+
+    private static MetricValue? Faster(IReadOnlyList<double> unlearned, IReadOnlyList<double> control, ulong seed) => unlearned.Count == 0 || unlearned.Count != control.Count
+        ? null
+        : Metric.Mean([.. unlearned.Zip(control, (ours, theirs) => ours - theirs)], Metric.Lower, (long)seed, "mean gain over the course of the training less that of the never-taught control");
 
     private static AttackedModels Unattacked(Attack attack, AttackCells cells, ulong seed) => new(
         Value(cells.Baseline(attack, AttackRole.Unlearned).Scores, seed), Value(cells.Baseline(attack, AttackRole.Original).Scores, seed), cells.HasControl ? Value(cells.Baseline(attack, AttackRole.Control).Scores, seed) : null);

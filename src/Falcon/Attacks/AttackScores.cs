@@ -14,6 +14,9 @@ internal sealed record AttackScores(IReadOnlyList<double> PerItem, string Settin
     /// <summary>Samples that were looked at for tuning, training or drawing.</summary>
     public int Samples { get; init; }
 
+    /// <summary>For training: one number an item, its mean score over the course of the training less that at the start; else empty.</summary>
+    public IReadOnlyList<double> Gain { get; init; } = [];
+
     /// <summary>Other numbers worth reporting, by name.</summary>
     public IReadOnlyDictionary<string, double> Extras { get; init; } = new Dictionary<string, double>();
 }

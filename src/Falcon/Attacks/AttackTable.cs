@@ -17,6 +17,8 @@ public static class AttackTable
         page.Append(CultureInfo.InvariantCulture, $"| – | no attack | {Cell(result.Unattacked.Unlearned)} | {Cell(result.Unattacked.Original)} | {Cell(result.Unattacked.Control)} | – | – | – | – | – |\n");
         foreach (var row in result.Attacks)
             page.Append(CultureInfo.InvariantCulture, $"| {TierText(row.Tier)} | {row.Name} | {Cell(row.Unlearned)} | {Cell(row.Original)} | {Cell(row.Control)} | {Cell(row.Random)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {row.Budget.Seconds:0.0} |\n");
+        foreach (var row in result.Attacks.Where(row => row.FasterThanControl is not null))
+            page.Append(CultureInfo.InvariantCulture, $"\n{row.Name}: averaged over the training the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
         page.Append("\n## What was done\n\n");
         foreach (var row in result.Attacks) page.Append(CultureInfo.InvariantCulture, $"- **{row.Name}**: {row.Definition} Kept for the unlearned model: {row.Settings["unlearned"]}.\n");
         return page.ToString();

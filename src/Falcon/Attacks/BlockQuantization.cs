@@ -24,6 +24,8 @@ internal static class BlockQuantization
     /// <summary>Weights that share a scale under <see cref="QuantizationScheme.NormalFloat4"/>.</summary>
     public const int BlockSize = 64;
 
+    private const float SmallestScale = 1e-30f; // rows of zeros stay zeros
+
     private static readonly float[] Levels =
     [
         -1f, -0.6961928f, -0.52507305f, -0.3949175f, -0.28444138f, -0.18477343f, -0.091050036f, 0f,
@@ -59,7 +61,7 @@ internal static class BlockQuantization
 
     private static (Tensor Codes, Tensor Values) ByRows(Tensor weight, int largest)
     {
-        var scale = weight.abs().amax([1], true).clamp_min(float.Epsilon) / largest; // [O, 1]
+        var scale = weight.abs().amax([1], true).clamp_min(SmallestScale) / largest; // [O, 1]
         var codes = (weight / scale).round();
         return (codes, codes * scale);
     }
@@ -69,7 +71,7 @@ internal static class BlockQuantization
         var count = weight.numel();
         var blocks = (count + BlockSize - 1) / BlockSize;
         var padded = cat([weight.reshape(-1), zeros([blocks * BlockSize - count], float32, weight.device)]).view(blocks, BlockSize);
-        var scale = padded.abs().amax([1], true).clamp_min(float.Epsilon); // [blocks, 1]
+        var scale = padded.abs().amax([1], true).clamp_min(SmallestScale); // [blocks, 1]
         var levels = tensor(Levels, float32, weight.device);
         var borders = (levels[1..] + levels[..^1]) / 2;
         var codes = bucketize((padded / scale).contiguous(), borders);

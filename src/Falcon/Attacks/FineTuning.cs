@@ -16,7 +16,7 @@ internal sealed record FineTuning(double LearningRate, int Steps, int BatchSize,
 {
     private static readonly string[] Adapted = ["self_attn.q_proj.weight", "self_attn.v_proj.weight", "mlp.down_proj.weight"];
 
-    /// <summary>Trains a low-rank adapter on query, value and down projections of every layer and shows the model at the given steps.</summary>
+    /// <summary>Trains a low-rank adapter on query, value and down projections of every layer (all matrices in families that name them otherwise) and shows the model at the given steps.</summary>
     /// <param name="model">The model; unchanged.</param>
     /// <param name="texts">Texts whose scored tokens are learned, in epochs of a random order.</param>
     /// <param name="padId">Padding id.</param>
@@ -25,7 +25,9 @@ internal sealed record FineTuning(double LearningRate, int Steps, int BatchSize,
     /// <param name="cancellation">Stops between steps.</param>
     public void Run(CausalLM model, IReadOnlyList<ScoredSequence> texts, int padId, IReadOnlyCollection<int> visits, Action<int, CausalLM> visit, CancellationToken cancellation)
     {
-        List<string> names = [.. LayerMatrices.All(model.Config).Where(name => Adapted.Any(name.EndsWith))];
+        var all = LayerMatrices.All(model.Config);
+        List<string> usual = [.. all.Where(name => Adapted.Any(name.EndsWith))];
+        var names = usual.Count > 0 ? usual : all; // families that pack or name their matrices otherwise: every one
         using var adapter = new LowRankAdapter(model, names, Rank, Seed);
         using var optimizer = new AdamW(adapter.Parameters, LearningRate);
         var warmUp = Math.Max(1, Steps / 20);

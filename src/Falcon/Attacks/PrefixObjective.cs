@@ -144,6 +144,6 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
     {
         using var scope = NewDisposeScope();
         var rows = zeros([prefix.Length, model.Config.VocabularySize], float32, model.Device);
-        return rows.scatter_(1, tensor(prefix.Select(id => (long)id).ToArray(), [prefix.Length, 1], int64, model.Device), 1).MoveToOuterDisposeScope();
+        return rows.scatter_(1, tensor(prefix.Select(id => (long)id).ToArray(), [prefix.Length, 1], int64, model.Device), ones([prefix.Length, 1], float32, model.Device)).MoveToOuterDisposeScope();
     }
 }

@@ -64,18 +64,21 @@ internal sealed class Relearning(RelearningTexts source) : Attack
                 if (score > best.Score) best = (rate, step, score);
             }, settings.Cancellation);
 
-        List<(int, double)> curve = [];
-        IReadOnlyList<double> final = [];
+        List<(int Steps, IReadOnlyList<double> Scores)> course = [];
         int[] visits = [.. Enumerable.Range(0, points + 1).Select(i => steps * i * i / (points * points)).Append(best.Steps).Distinct().Order()];
         new FineTuning(best.Rate, steps, batch, Rank: 8, settings.Seed).Run(loaded.Model, Tokens(texts), scoring.PadId, visits, (step, model) =>
         {
-            var scores = scoring.RightFirst(data.Test, new ScoringPass { Model = model });
-            curve.Add((step, scores.Average()));
-            if (step == best.Steps) final = scores;
+            course.Add((step, scoring.RightFirst(data.Test, new ScoringPass { Model = model })));
             settings.Log.Progress("relearning", step, steps);
         }, settings.Cancellation);
-        AddCurve(extras, new LearningCurve(curve), new AttackScoring(subject.Original, data, settings).RightFirst(data.Test).Average());
-        return new AttackScores(final, string.Create(CultureInfo.InvariantCulture, $"{best.Steps} steps of {batch} texts, rate {best.Rate}, rank 8")) { Steps = steps * (rates.Length + 1), Samples = texts.Count, Extras = extras };
+        AddCurve(extras, new LearningCurve([.. course.Select(point => (point.Steps, point.Scores.Average()))]), new AttackScoring(subject.Original, data, settings).RightFirst(data.Test).Average());
+        return new AttackScores(course.First(point => point.Steps == best.Steps).Scores, string.Create(CultureInfo.InvariantCulture, $"{best.Steps} steps of {batch} texts, rate {best.Rate}, rank 8"))
+        {
+            Steps = steps * (rates.Length + 1),
+            Samples = texts.Count,
+            Gain = [.. Enumerable.Range(0, data.Test.Count).Select(item => new LearningCurve([.. course.Select(point => (point.Steps, point.Scores[item]))]).MeanGain)],
+            Extras = extras,
+        };
     }
 
     private static void AddCurve(Dictionary<string, double> extras, LearningCurve curve, double original)

@@ -24,11 +24,31 @@ internal sealed class UnlearningDepth : Attack
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
+        List<double> scores = [];
+        foreach (var (sequences, first, layers) in Encoded(subject, data, settings))
+        {
+            var second = Drops(subject.Original.Model, sequences, subject.Loaded.Model, sequences, subject.Original.Tokenizer.PadId ?? 0);
+            for (var row = 0; row < sequences.Count; row++)
+                if (layers[row].Count > 0) scores.Add(1 - layers[row].Sum(layer => Math.Clamp(second[layer][row], 0, first[layer][row])) / layers[row].Sum(layer => first[layer][row]));
+            settings.Log.Progress("activation patching", scores.Count, data.Test.Count);
+        }
+
+        if (scores.Count == 0) throw new UserInputException("activation-patching: no layer of the original holds anything about the scored answers that the never-taught model lacks; check that the original was taught them.");
+        return new AttackScores(scores, subject.Control is null ? "stand-in: another question's states, as there is no control" : "states of the never-taught control")
+        {
+            Extras = new Dictionary<string, double> { ["items that a layer encodes"] = scores.Count, ["UDS"] = 1 - scores.Average() },
+        };
+    }
+
+    /// <summary>Zero for every item: a model that lacks all that the control lacks.</summary>
+    public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) => new([.. Encoded(subject, data, settings).SelectMany(batch => batch.Layers).Where(layers => layers.Count > 0).Select(_ => 0.0)], "by definition");
+
+    /// <summary>Stage 1, batch by batch: the right answers, their drops by layer and row, and for each row the layers that encode its answer.</summary>
+    private static IEnumerable<(IReadOnlyList<ScoredSequence> Sequences, double[][] Drops, IReadOnlyList<List<int>> Layers)> Encoded(AttackSubject subject, AttackData data, AttackSettings settings)
+    {
         var original = subject.Original;
         var scoring = new AttackScoring(original, data, settings);
         List<ScoredSequence> right = [.. data.Test.Select(item => scoring.Sequences(item, new ScoringPass { Form = AnswerForm.FullAnswer })[item.Gold])];
-        List<double> scores = [];
-        var encoded = 0;
         foreach (var batch in TokenLikelihoods.Batches(right))
         {
             settings.Cancellation.ThrowIfCancellationRequested();
@@ -36,27 +56,9 @@ internal sealed class UnlearningDepth : Attack
             var first = subject.Control is { } control
                 ? Drops(original.Model, sequences, control.Model, sequences, scoring.PadId)
                 : Drops(original.Model, sequences, original.Model, [.. batch.Select(i => OtherQuestion(original, data, i))], scoring.PadId);
-            var second = Drops(original.Model, sequences, subject.Loaded.Model, sequences, scoring.PadId);
-            for (var row = 0; row < batch.Length; row++)
-            {
-                var layers = Enumerable.Range(0, first.Length).Where(layer => first[layer][row] > SmallestDrop).ToList();
-                if (layers.Count == 0) continue;
-                encoded++;
-                scores.Add(1 - layers.Sum(layer => Math.Clamp(second[layer][row], 0, first[layer][row])) / layers.Sum(layer => first[layer][row]));
-            }
-
-            settings.Log.Progress("activation patching", scores.Count, right.Count);
+            yield return (sequences, first, [.. Enumerable.Range(0, batch.Length).Select(row => Enumerable.Range(0, first.Length).Where(layer => first[layer][row] > SmallestDrop).ToList())]);
         }
-
-        if (encoded == 0) throw new UserInputException("activation-patching: no layer of the original holds anything about the scored answers that the never-taught model lacks; check that the original was taught them.");
-        return new AttackScores(scores, subject.Control is null ? "stand-in: another question's states, as there is no control" : "states of the never-taught control")
-        {
-            Extras = new Dictionary<string, double> { ["items that a layer encodes"] = encoded, ["UDS"] = 1 - scores.Average() },
-        };
     }
-
-    /// <summary>Zero for every item: a model that lacks all that the control lacks.</summary>
-    public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) => new([.. Run(subject, data, settings).PerItem.Select(_ => 0.0)], "by definition");
 
     /// <summary>For every layer and sequence, by how much the mean log-probability of the answer falls when the source's states stand in after that layer.</summary>
     internal static double[][] Drops(CausalLM model, IReadOnlyList<ScoredSequence> sequences, CausalLM source, IReadOnlyList<ScoredSequence> sourceSequences, int padId)

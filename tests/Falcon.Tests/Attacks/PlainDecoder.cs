@@ -15,7 +15,10 @@ internal sealed class PlainDecoder
     private readonly int _width, _heads, _keyHeads, _headWidth;
     private readonly double _epsilon, _theta;
 
-    public PlainDecoder(string directory)
+    /// <summary>Reads a directory.</summary>
+    /// <param name="directory">The model.</param>
+    /// <param name="change">Changes the weights by name; null for nothing.</param>
+    public PlainDecoder(string directory, Action<Dictionary<string, double[]>>? change = null)
     {
         _config = JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "config.json")))!.AsObject();
         foreach (var path in Directory.EnumerateFiles(directory, "model*.safetensors"))
@@ -31,15 +34,21 @@ internal sealed class PlainDecoder
 
         (_width, _heads) = (Int("hidden_size")!.Value, Int("num_attention_heads")!.Value);
         (_keyHeads, _headWidth, Layers) = (Int("num_key_value_heads") ?? _heads, Int("head_dim") ?? _width / _heads, Int("num_hidden_layers")!.Value);
+        change?.Invoke(_weights);
         (_epsilon, _theta) = (_config["rms_norm_eps"]!.GetValue<double>(), _config["rope_theta"]?.GetValue<double>() ?? 10000);
     }
 
     public int Layers { get; }
 
     /// <summary>The four vectors of every layer at every token: what attention adds, the stream after it, what the MLP adds, the stream after the block.</summary>
-    public double[][][][] Components(int[] tokens)
+    public double[][][][] Components(int[] tokens) => Components([.. tokens.Select(Embedding)]);
+
+    /// <summary>The embedding of a token.</summary>
+    public double[] Embedding(int token) => _weights["model.embed_tokens.weight"].AsSpan(token * _width, _width).ToArray();
+
+    /// <summary>The same from embeddings.</summary>
+    public double[][][][] Components(double[][] stream)
     {
-        var stream = tokens.Select(token => _weights["model.embed_tokens.weight"].AsSpan(token * _width, _width).ToArray()).ToArray();
         var all = new double[Layers][][][];
         for (var layer = 0; layer < Layers; layer++)
         {

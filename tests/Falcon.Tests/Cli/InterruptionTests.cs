@@ -93,7 +93,7 @@ public sealed class InterruptionTests : IDisposable
 
     private static string[] Names(string folder) => [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(folder, path)).Order(StringComparer.Ordinal)];
 
-    private sealed class HastyClock : TimeProvider
+    internal sealed class HastyClock : TimeProvider
     {
         private long _looks;
 
@@ -102,7 +102,7 @@ public sealed class InterruptionTests : IDisposable
         public override long GetTimestamp() => Interlocked.Add(ref _looks, 5);
     }
 
-    private sealed class CancellingWriter(string at, CancellationTokenSource interruption) : StringWriter
+    internal sealed class CancellingWriter(string at, CancellationTokenSource interruption) : StringWriter
     {
         public override void WriteLine(string? value)
         {

@@ -1,0 +1,124 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Falcon.Attacks;
+using Falcon.Tests.Cli;
+
+namespace Falcon.Tests.Attacks;
+
+/// <summary><c>falcon attack</c> on tiny random models: the files it writes, interruption, seeds, wrong input.</summary>
+public sealed class AttackCommandTests : IDisposable
+{
+    private const string Attacks = "prefilling,logit-lens,quantization,relearning-other-facts";
+
+    private static readonly string[] Names = ["Arbel", "Borin", "Cadvel", "Dorrin", "Elmar", "Fendel", "Gorlan", "Hestra", "Ilmek", "Jorund", "Kelda", "Lorvin"];
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly string _model, _questions, _retain;
+
+    public AttackCommandTests()
+    {
+        _model = TinyCheckpoint.Write(_folder.At("model"));
+        _questions = Questions("questions.jsonl", Names);
+        _retain = TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept");
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void Run_EveryTier_WritesATableOfAllModels()
+    {
+        var run = CommandRun.Of(Arguments("out", Attacks, "--json"));
+        Assert.True(run.ExitCode == 0, string.Join('\n', run.Errors));
+        var result = JsonNode.Parse(run.Output)!;
+        Assert.Equal(Attacks.Split(','), result["attacks"]!.AsArray().Select(row => row!["name"]!.GetValue<string>()));
+        Assert.All(result["attacks"]!.AsArray(), row => Assert.NotNull(row!["control"]));
+        Assert.NotNull(result["attacks"]![3]!["fasterThanControl"]);
+        Assert.Equal(0, result["attacks"]![3]!["fasterThanControl"]!["value"]!.GetValue<double>(), 1e-12); // one and the same model
+        Assert.Contains("| training | relearning-other-facts |", File.ReadAllText(_folder.At("out", "attacks.md")), StringComparison.Ordinal);
+        Assert.Equal(6, AttackResult.Read(_folder.At("out", AttackResult.FileName)).Questions.Test);
+    }
+
+    [Fact]
+    public void Run_TheSameSeed_GivesTheSameScores()
+    {
+        Assert.Equal(0, CommandRun.Of(Arguments("first", Attacks, "--seed", "4")).ExitCode);
+        Assert.Equal(0, CommandRun.Of(Arguments("second", Attacks, "--seed", "4")).ExitCode);
+        Assert.Equal(Scores("first"), Scores("second"));
+    }
+
+    [Fact]
+    public void Run_Interrupted_KeepsFinishedAttacksAndContinues()
+    {
+        Assert.Equal(0, CommandRun.Of(Arguments("whole", Attacks)).ExitCode);
+        using var interruption = new CancellationTokenSource();
+        using var errors = new InterruptionTests.CancellingWriter("recovery attacks 2/4", interruption);
+        var first = CommandRun.Of(errors, new InterruptionTests.HastyClock(), interruption.Token, Arguments("parts", Attacks));
+        Assert.True(first.ExitCode == 130, string.Join('\n', first.Errors));
+        Assert.False(Directory.Exists(_folder.At("parts")));
+
+        // A finished cell is marked, so that it can be told whether it is used.
+        var kept = _folder.At("parts.partial", "cells", "logit-lens.unlearned.json");
+        var cell = JsonNode.Parse(File.ReadAllText(kept))!;
+        cell["seconds"] = 12345.0;
+        File.WriteAllText(kept, cell.ToJsonString());
+
+        Assert.Equal(0, CommandRun.Of(Arguments("parts", Attacks)).ExitCode);
+        Assert.False(Directory.Exists(_folder.At("parts.partial")));
+        Assert.Equal(12345, AttackResult.Read(_folder.At("parts", AttackResult.FileName)).Attacks[1].Budget.Seconds);
+        Assert.Equal(Scores("whole"), Scores("parts"));
+    }
+
+    [Fact]
+    public void Run_ChangedData_UsesNoCellOfTheOld()
+    {
+        Assert.Equal(0, CommandRun.Of(Arguments("first", "prefilling", "--cache", _folder.At("cache"))).ExitCode);
+        var before = Directory.GetFiles(_folder.At("cache")).Length;
+        Assert.Equal(0, CommandRun.Of(Arguments("second", "prefilling", "--cache", _folder.At("cache"))).ExitCode);
+        Assert.Equal(before, Directory.GetFiles(_folder.At("cache")).Length);
+        Assert.Equal(0, CommandRun.Of(Arguments("third", "prefilling", "--cache", _folder.At("cache"), "--utility", _questions)).ExitCode); // the same file in another part
+        Assert.Equal(2 * before, Directory.GetFiles(_folder.At("cache")).Length);
+    }
+
+    [Fact]
+    public void Attacks_Unknown() => Refused(Arguments("out", "logit-lense"), "--attacks has 'logit-lense'", "logit-lens");
+
+    [Fact]
+    public void Data_WithoutChoices() => Refused([.. Arguments("out", "prefilling"), "--data", _retain], _retain, "no record has a question with wrong answers");
+
+    [Fact]
+    public void Data_TooFewQuestions() => Refused([.. Arguments("out", "prefilling"), "--data", Questions("few.jsonl", Names[..3])], "3 questions are too few");
+
+    [Fact]
+    public void Model_Missing() => Refused([.. Arguments("out", "prefilling"), "--model", _folder.At("absent")], _folder.At("absent"), "no such directory");
+
+    private void Refused(string[] arguments, params string[] said)
+    {
+        var run = CommandRun.Of(Last(arguments));
+        Assert.True(run.ExitCode == 2, $"exit code {run.ExitCode}: {string.Join('\n', run.Errors)}");
+        foreach (var part in said) Assert.Contains(part, run.Errors[^1], StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_folder.At("out")));
+        Assert.False(Directory.Exists(_folder.At("out.partial")));
+    }
+
+    private string[] Arguments(string destination, string attacks, params string[] more) =>
+        ["attack", "--model", _model, "--original", _model, "--control", _model, "--data", _questions, "--retain", _retain, "--attacks", attacks, "--budget", "quick", "--device", "cpu", "--out", _folder.At(destination), .. more];
+
+    // Of an option given twice the last counts here.
+    private static string[] Last(string[] arguments)
+    {
+        List<string> kept = [arguments[0]];
+        for (var i = 1; i < arguments.Length; i += 2)
+            if (Array.LastIndexOf(arguments, arguments[i]) == i) kept.AddRange([arguments[i], arguments[i + 1]]);
+        return [.. kept];
+    }
+
+    private string Questions(string name, string[] subjects)
+    {
+        string[] places = ["sea", "hill", "wood"];
+        File.WriteAllLines(_folder.At(name), subjects.Select((subject, i) => JsonSerializer.Serialize(new { question = $"Where is {subject}?", choices = places.Select(place => $"By the {place}.").ToArray(), answer = i % 3 })));
+        return _folder.At(name);
+    }
+
+    private string[] Scores(string destination) =>
+        [.. Directory.GetFiles(_folder.At(destination, "cells")).Order(StringComparer.Ordinal).Select(path => Path.GetFileName(path) + JsonNode.Parse(File.ReadAllText(path))!["scores"]!.ToJsonString())];
+}
