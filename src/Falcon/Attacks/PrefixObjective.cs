@@ -107,7 +107,8 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
         var loss = AnswerLoss.PerText(model, hidden, rows);
         if (Original is { } original && RepresentationWeight > 0)
         {
-            var theirs = original.Layers(Embed(original, ids, choices), 0, RepresentationLayer - 1, context);
+            using var theirContext = original.Causal(batch.Length); // a context belongs to the model it was made for
+            var theirs = original.Layers(Embed(original, ids, choices), 0, RepresentationLayer - 1, theirContext);
             var real = batch.AttentionMask(model.Device).to(float32);
             var distances = (before.to(float32) - theirs.to(float32)).pow(2).sum(-1).add(1e-12).sqrt(); // [B, T]
             loss = loss + RepresentationWeight * (distances * real).sum(1) / real.sum(1);

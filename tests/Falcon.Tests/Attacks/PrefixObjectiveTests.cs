@@ -102,14 +102,19 @@ public sealed class PrefixObjectiveTests : IDisposable
     private (PrefixObjective, Func<int[], (int Position, int Token, double Step)?, double>) Make(string name)
     {
         var directory = Fixtures.At("falcon", "models", name);
-        var checkpoint = Checkpoint.Open(directory);
-        var weights = checkpoint.LoadWeights(float32, CPU);
-        _owned.AddRange([weights, checkpoint]);
-        var model = new CausalLM(checkpoint.Config, weights);
-        var original = model.With(new Dictionary<string, Tensor> { [Changed] = model.Weight(Changed) * Factor });
+        var (model, same) = (Load(directory), Load(directory)); // opened one by one, as attack opens its models
+        var original = same.With(new Dictionary<string, Tensor> { [Changed] = same.Weight(Changed) * Factor });
         var objective = new PrefixObjective(model, Items, 0, Bos) { Original = original, RepresentationLayer = Layer, RepresentationWeight = RepresentationWeight, FluencyWeight = FluencyWeight, RepetitionWeight = RepetitionWeight };
         var (ours, theirs) = (new PlainDecoder(directory), new PlainDecoder(directory, all => all[Changed] = [.. all[Changed].Select(value => value * Factor)]));
         return (objective, (prefix, moved) => Items.Average(item => Loss(ours, theirs, item, prefix, moved)));
+    }
+
+    private CausalLM Load(string directory)
+    {
+        var checkpoint = Checkpoint.Open(directory);
+        var weights = checkpoint.LoadWeights(float32, CPU);
+        _owned.AddRange([weights, checkpoint]);
+        return new CausalLM(checkpoint.Config, weights);
     }
 
     private static double Loss(PlainDecoder ours, PlainDecoder theirs, ScoredSequence item, int[] prefix, (int Position, int Token, double Step)? moved)
