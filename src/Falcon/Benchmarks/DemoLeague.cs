@@ -63,5 +63,5 @@ internal sealed class DemoLeague : LeagueSuite
 
     private static bool IsSplit(ProbeConfig probe) => probe.Metric == ProbeMetric.MultipleChoice;
 
-    private string DataOf(ProbeConfig probe, LeagueSplit split) => Path.Combine(_folder, split.ToString().ToLowerInvariant(), Path.GetFileName(probe.Data));
+    private string DataOf(ProbeConfig probe, LeagueSplit split) => Path.Combine(_folder, FolderOf(split), Path.GetFileName(probe.Data));
 }

@@ -15,6 +15,8 @@ internal sealed class LeagueContest(string entrant, LeagueSuite suite, LeagueSet
 {
     private sealed record Trial(int Number, LeagueCell Cell);
 
+    private sealed record Scored(Trial Trial, LeagueSnapshot Snapshot);
+
     private IReadOnlyList<Trial>? _trials;
 
     /// <summary>Who.</summary>
@@ -34,13 +36,13 @@ internal sealed class LeagueContest(string entrant, LeagueSuite suite, LeagueSet
             var (tried, text) = TrialGrid.At(config, number);
             return new Trial(number, LeagueCell.Make(Folder("trial", number), tried, text, steps, LeagueSplit.Dev, settings.UtilityFloor * dev.Utility, suite, context));
         })];
-        var scored = _trials.SelectMany(trial => trial.Cell.Snapshots.Select(snapshot => (Trial: trial, Snapshot: snapshot))).ToList();
+        var scored = _trials.SelectMany(trial => trial.Cell.Snapshots.Select(snapshot => new Scored(trial, snapshot))).ToList();
         var kept = scored.Where(item => item.Snapshot.Score is { Forgetting: not null } score && score.Utility >= settings.UtilityFloor * dev.Utility).ToList();
         var failed = _trials.Count(trial => trial.Cell.Failure is not null);
         var none = new LeagueRow(entrant, config.Preset, null, null, null, null, null, null, null, null, null, 0, scored.Count, kept.Count, failed);
         if (kept.Count == 0) return none;
 
-        var best = kept.OrderByDescending(item => item.Snapshot.Score.Forgetting).ThenBy(item => item.Snapshot.Score.Answers).First();
+        var best = Best(kept);
         var chosen = TrialGrid.At(config, best.Trial.Number).Config;
         var text = hasSteps ? string.Create(CultureInfo.InvariantCulture, $"{best.Trial.Cell.Settings}, {best.Snapshot.Step} of {chosen.Steps} steps") : best.Trial.Cell.Settings;
         List<LeagueCell> runs = [.. Enumerable.Range(0, hasSteps ? seeds : 1).Select(seed => LeagueCell.Make(Folder(string.Create(CultureInfo.InvariantCulture, $"trial-{best.Trial.Number}-step-{best.Snapshot.Step}-seed"), seed), chosen with { Seed = (ulong)seed }, text, [best.Snapshot.Step], LeagueSplit.Test, null, suite, context))];
@@ -62,6 +64,22 @@ internal sealed class LeagueContest(string entrant, LeagueSuite suite, LeagueSet
             Seeds = runs.Count,
         };
     }
+
+    // The best score of the trials; where several trials come near, each one's best number of steps is run again and scored on the whole development half.
+    private Scored Best(IReadOnlyList<Scored> kept)
+    {
+        List<Scored> ordered = [.. kept.OrderByDescending(item => item.Snapshot.Score.Forgetting).ThenBy(item => item.Snapshot.Score.Answers)];
+        List<Scored> near = [.. ordered.Where(item => item.Snapshot.Score.Forgetting >= suite.RunoffFrom).DistinctBy(item => item.Trial.Number)];
+        if (near.Count < 2) return ordered[0];
+        return near
+            .SelectMany(item => Runoff(item).Snapshots.Select(snapshot => item with { Snapshot = snapshot }))
+            .OrderByDescending(item => item.Snapshot.Score.Forgetting).ThenBy(item => item.Snapshot.Score.Answers)
+            .FirstOrDefault(ordered[0]);
+    }
+
+    private LeagueCell Runoff(Scored item) => LeagueCell.Make(
+        Folder(string.Create(CultureInfo.InvariantCulture, $"runoff-{item.Trial.Number}-step"), item.Snapshot.Step), TrialGrid.At(Configure(), item.Trial.Number).Config,
+        string.Create(CultureInfo.InvariantCulture, $"{item.Trial.Cell.Settings}, {item.Snapshot.Step} steps"), [item.Snapshot.Step], LeagueSplit.DevWhole, null, suite, context);
 
     // The same for all methods: order of the texts, steps, nothing measured inside the run.
     private UnlearnConfig Configure()

@@ -41,8 +41,10 @@ internal sealed class TofuLeague : LeagueSuite
                 WriteSplit(File(set + "_perturbed"), split, SplitFile(split, set), set == Kept[0] ? TestQuestionsToRetain : int.MaxValue);
     }
 
+    public override double? RunoffFrom => 1e-3;
+
     public override string Measures => string.Create(CultureInfo.InvariantCulture,
-        $"forgetting is forget quality, the p-value of the KS test against the retrained model; the test half is scored as evaluate --suite tofu does ({TestQuestionsToRetain} retain questions, ROUGE-L on {_settings.RougeSamples} of each set), the development half by likelihoods alone (at most {ForgetQuestions} forget questions with {WrongAnswers} wrong answers, {KeptQuestions} questions of each set to keep, the share of answer tokens predicted right in place of ROUGE-L)");
+        $"forgetting is forget quality, the p-value of the KS test against the retrained model; the test half is scored as evaluate --suite tofu does ({TestQuestionsToRetain} retain questions, ROUGE-L on {_settings.RougeSamples} of each set), the development half by likelihoods alone (at most {ForgetQuestions} forget questions with {WrongAnswers} wrong answers, {KeptQuestions} questions of each set to keep, the share of answer tokens predicted right in place of ROUGE-L; a runoff: every forget question and wrong answer)");
 
     public override UnlearnConfig Configure(string entrant)
     {
@@ -60,7 +62,7 @@ internal sealed class TofuLeague : LeagueSuite
 
         var utility = LightUtility(model, tokenizer, context);
         if (utility < floor) return new LeagueScore(null, null, utility);
-        var scores = ForgetScores(model, tokenizer, context);
+        var scores = ForgetScores(model, tokenizer, split, context);
         return Of(split, [.. scores.Select(Ratio)], scores.Average(score => AnswerScores.Probability(score.Answer)), utility, context);
     }
 
@@ -73,7 +75,7 @@ internal sealed class TofuLeague : LeagueSuite
     private double[] ReferenceRatios(LeagueSplit split, RunContext context)
     {
         if (_referenceRatios.TryGetValue(split, out var known)) return known;
-        var file = Path.Combine(_settings.Out, "reference", $"{split}.json".ToLowerInvariant());
+        var file = Path.Combine(_settings.Out, "reference", split switch { LeagueSplit.Dev => "dev.json", LeagueSplit.DevWhole => "dev-whole.json", _ => "test.json" });
         if (!System.IO.File.Exists(file))
         {
             var (weights, model) = Checkpoint.LoadModel(_settings.Reference, TorchSharp.torch.float32, TorchSharp.torch.CPU);
@@ -81,7 +83,7 @@ internal sealed class TofuLeague : LeagueSuite
             var tokenizer = HfTokenizer.Load(_settings.Reference);
             IReadOnlyList<double> ratios = split == LeagueSplit.Test
                 ? FullScore(model, tokenizer, context).Examples[TofuSuite.ForgetTruthRatios]
-                : [.. ForgetScores(model, tokenizer, context).Select(Ratio)];
+                : [.. ForgetScores(model, tokenizer, split, context).Select(Ratio)];
             OutputFile.Write(file, JsonSerializer.Serialize(ratios, ResultJson.Options) + "\n");
         }
 
@@ -89,8 +91,8 @@ internal sealed class TofuLeague : LeagueSuite
     }
 
     // The truth ratio needs no more than the paraphrase and the wrong answers.
-    private IReadOnlyList<AnswerScores> ForgetScores(CausalLM model, HfTokenizer tokenizer, RunContext context) =>
-        Scores(model, tokenizer, SplitFile(LeagueSplit.Dev, _settings.ForgetSplit), ForgetQuestions, WrongAnswers, context, record => record.ParaphrasedAnswer is { } paraphrase ? record with { Answer = paraphrase, ParaphrasedAnswer = null } : record);
+    private IReadOnlyList<AnswerScores> ForgetScores(CausalLM model, HfTokenizer tokenizer, LeagueSplit split, RunContext context) =>
+        Scores(model, tokenizer, SplitFile(LeagueSplit.Dev, _settings.ForgetSplit), split == LeagueSplit.DevWhole ? int.MaxValue : ForgetQuestions, split == LeagueSplit.DevWhole ? int.MaxValue : WrongAnswers, context, record => record.ParaphrasedAnswer is { } paraphrase ? record with { Answer = paraphrase, ParaphrasedAnswer = null } : record);
 
     private SuiteValues FullScore(CausalLM model, HfTokenizer tokenizer, RunContext context) => TofuSuite.Open(
         new EvaluationSettings(_settings.Model, ["tofu"], SplitFolder(LeagueSplit.Test), null, "")
@@ -125,7 +127,7 @@ internal sealed class TofuLeague : LeagueSuite
 
     private string SplitFile(LeagueSplit split, string set) => Path.Combine(SplitFolder(split), set + "_perturbed.jsonl");
 
-    private string SplitFolder(LeagueSplit split) => Path.Combine(_settings.Out, "data", split.ToString().ToLowerInvariant());
+    private string SplitFolder(LeagueSplit split) => Path.Combine(_settings.Out, "data", FolderOf(split));
 
     private string File(string set) => System.IO.File.Exists(Path.Combine(_settings.Data, set + ".jsonl"))
         ? Path.Combine(_settings.Data, set + ".jsonl")

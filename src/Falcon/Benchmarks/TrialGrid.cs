@@ -17,7 +17,7 @@ internal static class TrialGrid
     private static readonly (double Rate, int Strength)[] WholeModel = [(3e-4, 0), (1e-4, 0), (3e-4, 1), (1e-3, 1), (1e-4, 1), (1e-3, 0), (3e-5, 0), (3e-5, 1)];
     private static readonly (double Rate, int Strength)[] FewMatrices = [(1e-3, 0), (1e-3, 1), (3e-4, 0), (3e-3, 1), (3e-4, 1), (3e-3, 0), (1e-4, 0), (1e-4, 1)];
 
-    private static readonly (double RetainWeight, double? Level)[] FalconTrials = [(5, null), (5, 7.5), (5, 8.5), (10, 7.5), (5, 6.5), (10, 8.5), (3, 7.5), (10, null)];
+    private static readonly (double RetainWeight, double? Level)[] FalconTrials = [(5, null), (5, 7.5), (5, 8.5), (5, 6.5), (10, 7.5), (10, 8.5), (3, 7.5), (10, null)];
 
     // RMU: steering coefficient (adaptive: a multiple of the activation's norm), retain weight, learning rate.
     private static readonly (double Coefficient, double Alpha, double Rate)[] Steering = [(20, 1, 1e-3), (50, 10, 1e-3), (20, 10, 1e-3), (100, 10, 1e-3), (50, 1, 1e-3), (6.5, 1, 1e-3), (6.5, 1200, 1e-3), (50, 50, 3e-3)];
