@@ -58,17 +58,23 @@ internal static class AttackCommand
 
     internal static void Show(IAnsiConsole console, AttackResult result)
     {
-        var table = new Table().Border(TableBorder.Rounded).AddColumns("tier", "attack", "unlearned", "original", "never taught", "recovered", "95 % interval", "verdict");
-        table.Columns[1].NoWrap();
-        foreach (var column in table.Columns.Skip(2)) column.RightAligned();
+        var hasControl = result.Unattacked.Control is not null;
+        var table = new Table().Border(TableBorder.Simple).AddColumns("attack", "unlearned", "never\ntaught", "recovered", "verdict");
+        foreach (var column in table.Columns) column.NoWrap();
+        foreach (var column in table.Columns.Skip(1).Take(3)) column.RightAligned();
         void Add(params string[] cells) => table.AddRow(cells.Select(cell => new Text(cell)));
-        Add("", "no attack", Percent(result.Unattacked.Unlearned.Value), Percent(result.Unattacked.Original.Value), Percent(result.Unattacked.Control?.Value), "", "", "");
+        Add("no attack", Percent(result.Unattacked.Unlearned.Value), Percent(result.Unattacked.Control?.Value), "", "");
         foreach (var row in result.Attacks)
-            Add(AttackTable.TierText(row.Tier), row.Name, Percent(row.Unlearned.Value), Percent(row.Original.Value), Percent(row.Control?.Value), Percent(row.RecoveredShare.Value),
-                row.RecoveredShare.Value is null ? "no gap" : $"{Percent(row.RecoveredShare.Low)} to {Percent(row.RecoveredShare.High)}", AttackTable.VerdictText(row.Verdict));
+        {
+            var share = row.BeyondControl ?? row.RecoveredShare;
+            Add(row.Name, Percent(row.Unlearned.Value), Percent(row.Control?.Value), share.Value is null ? "no gap" : $"{Whole(share.Value)} ({Whole(share.Low)} to {Whole(share.High)})", AttackTable.VerdictText(row.Verdict));
+        }
+
         console.Write(table);
-        console.WriteLine("In percent. The whole table, with intervals and random baselines, is in attacks.md.");
+        console.WriteLine($"In percent. Recovered: what the attack gets beyond {(hasControl ? "the never-taught model" : "plain questions")}, as a share of what the original has beyond it, with its 95 % interval. attacks.md has every number.");
     }
+
+    private static string Whole(double? share) => share is { } value ? (value * 100).ToString("F0", CultureInfo.InvariantCulture) : "–";
 
     private static string Percent(double? share) => share is { } value ? value.ToString("P1", PercentFormat) : "–";
 

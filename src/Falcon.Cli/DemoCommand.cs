@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Falcon.Attacks;
 using Falcon.Configuration;
 using Falcon.Data;
 using Falcon.Reporting;
@@ -16,7 +17,7 @@ internal static class DemoCommand
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
-            "demo", "Watch knowledge leave a model: analyse, unlearn, evaluate before and after, write a report. Uses the model and data in this repository.",
+            "demo", "Watch knowledge leave a model: analyse, unlearn, evaluate before and after, try to get the knowledge back, write a report. Uses the model and data in this repository.",
             "demo", "demo --out runs/demo --json");
         var destination = new Option<string?>("--out") { Description = "Directory for the run and its report.html; the default is runs/demo, or runs/demo-2 and so on when that exists.", HelpName = "DIR" };
         var data = new Option<string?>("--write-data") { Description = "Only write the demo's questions and texts to this directory, made from --seed (default 42).", HelpName = "DIR" };
@@ -24,6 +25,8 @@ internal static class DemoCommand
         command.Add(destination);
         command.Add(data);
         command.Add(resume);
+        var noAttacks = new Option<bool>("--no-attacks") { Description = "Leave out the recovery attacks at the end." };
+        command.Add(noAttacks);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -35,7 +38,7 @@ internal static class DemoCommand
             }
 
             var resumed = parsed.GetValue(resume);
-            return session.Finish(Execute(parsed.GetValue(destination) ?? (resumed ? InterruptedDirectory() : FreeDirectory()), resumed, session), Show);
+            return session.Finish(Execute(parsed.GetValue(destination) ?? (resumed ? InterruptedDirectory() : FreeDirectory()), resumed, !parsed.GetValue(noAttacks), session), Show);
         });
         return command;
     }
@@ -43,16 +46,39 @@ internal static class DemoCommand
     // A second demo must not fail because of the first one.
     private static string FreeDirectory() => Directories().First(path => !Path.Exists(path) && !Path.Exists(path + RunDirectory.WorkingSuffix));
 
-    private static string InterruptedDirectory() => Directories().Take(1000).LastOrDefault(path => Path.Exists(path + RunDirectory.WorkingSuffix)) ?? Directories().First();
+    private static string InterruptedDirectory() => Directories().Take(1000).LastOrDefault(path => Path.Exists(path + RunDirectory.WorkingSuffix) || Path.Exists(AttacksOf(path) + RunDirectory.WorkingSuffix)) ?? Directories().First();
+
+    private static string AttacksOf(string outDirectory) => Path.Combine(outDirectory, RunFiles.AttacksFolder);
 
     private static IEnumerable<string> Directories() => Enumerable.Range(1, int.MaxValue).Select(i => Path.Combine("runs", i == 1 ? "demo" : $"demo-{i}"));
 
-    private static DemoResult Execute(string outDirectory, bool resume, CommandSession session)
+    private static DemoResult Execute(string outDirectory, bool resume, bool attack, CommandSession session)
     {
-        var run = UnlearnRun.Execute(Configuration(session.Seed), outDirectory, resume, session.Context);
+        var config = Configuration(session.Seed);
+        // An interruption during the attacks leaves a finished run.
+        var run = resume && File.Exists(Path.Combine(outDirectory, "run.json")) ? RunFiles.ReadRecord(outDirectory) : UnlearnRun.Execute(config, outDirectory, resume, session.Context);
+        var attacks = attack ? AttackRun.Execute(AttacksOn(config, outDirectory), session.Context) : null;
         var report = Path.GetFullPath(Path.Combine(outDirectory, "report.html"));
         OutputFile.Write(report, HtmlReport.Render([RunFiles.ReadReport(outDirectory)]));
-        return DemoResult.Of(run, report);
+        return DemoResult.Of(run, report, attacks);
+    }
+
+    /// <summary>Attacks of every tier that together take about as long as the run.</summary>
+    internal static AttackRunSettings AttacksOn(UnlearnConfig config, string outDirectory)
+    {
+        var data = Path.GetDirectoryName(config.Data.Forget[0])!;
+        string At(string name) => Path.Combine(data, name);
+        return new AttackRunSettings(Path.Combine(outDirectory, "model"), config.Model, [.. config.Evaluation.Probes.Where(probe => probe.Group == ScoreGroup.Forget).Select(probe => probe.Data)], AttacksOf(outDirectory))
+        {
+            Control = Path.Combine(Path.GetDirectoryName(config.Model)!, "control"),
+            Attacks = ["paraphrases", "logit-lens", "linear-probes", "norm-clipping", "quantization", "relearning-forget", "relearning-benign"],
+            Forget = config.Data.Forget,
+            Retain = [At("retain-alchemy.jsonl"), At("retain-ciphers.jsonl")],
+            Utility = [At("general-mcq.jsonl")],
+            Texts = [At("text.txt")],
+            Budget = AttackBudget.Quick,
+            Seed = config.Seed,
+        };
     }
 
     /// <summary>The demo's run file with its paths, which are relative to the folder that holds <c>demo</c>, made absolute.</summary>
@@ -79,6 +105,13 @@ internal static class DemoCommand
     private static void Show(IAnsiConsole console, DemoResult result)
     {
         ScoreTable.Show(console, result.Run);
+        if (result.Attacks is { } attacks)
+        {
+            console.Write(new Rule("Can it be brought back?").LeftJustified());
+            AttackCommand.Show(console, attacks);
+            console.WriteLine(AttackSection.Sentence(attacks));
+        }
+
         console.WriteLine($"The whole story: {result.Report}");
     }
 }
@@ -91,10 +124,11 @@ internal static class DemoCommand
 /// <param name="Seconds">Wall-clock time.</param>
 /// <param name="Report">The page.</param>
 /// <param name="Run">The whole record of the run.</param>
+/// <param name="Attacks">Attempts to get the knowledge back; null with <c>--no-attacks</c>.</param>
 internal sealed record DemoResult(
-    IReadOnlyList<DemoDomain> Forget, DemoChange Retain, DemoChange General, DemoChange Perplexity, double Seconds, string Report, RunRecord Run)
+    IReadOnlyList<DemoDomain> Forget, DemoChange Retain, DemoChange General, DemoChange Perplexity, double Seconds, string Report, RunRecord Run, AttackResult? Attacks)
 {
-    public static DemoResult Of(RunRecord run, string report)
+    public static DemoResult Of(RunRecord run, string report, AttackResult? attacks)
     {
         DemoChange Change(Func<ScoreRow, bool> choose) => run.Scores.First(choose) is var row ? new DemoChange(row.Before, row.After, row.Control) : null!;
         return new DemoResult(
@@ -102,7 +136,7 @@ internal sealed record DemoResult(
             Change(row => row.Group == ScoreGroup.Retain && row.Unit == "percent"),
             Change(row => row.Group == ScoreGroup.General && row.Unit == "percent"),
             Change(row => row.Unit == "number"),
-            run.Seconds, report, run);
+            run.Seconds, report, run, attacks);
     }
 }
 

@@ -33,6 +33,7 @@ public static class HtmlReport
         AppendVerdict(page, run);
         if (run.Scores.Count > 0) AppendScores(page, run.Scores);
         if (run.Questions.Count > 0) AppendQuestions(page, run.Questions);
+        if (run.Attacks is { Attacks.Count: > 0 } attacks) page.Append(AttackSection.Render(attacks));
         AppendCourse(page, run);
         AppendDetails(page, run);
         page.Append("</section>\n");

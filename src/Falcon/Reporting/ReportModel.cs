@@ -1,3 +1,4 @@
+using Falcon.Attacks;
 using Falcon.Runtime;
 
 namespace Falcon.Reporting;
@@ -25,7 +26,11 @@ public sealed record ReportModel(
     IReadOnlyList<Fact> Facts,
     IReadOnlyList<Fact> Environment,
     string? Configuration,
-    IReadOnlyList<FileHash> Files);
+    IReadOnlyList<FileHash> Files)
+{
+    /// <summary>Attempts to get the knowledge back; null where none were made.</summary>
+    public AttackResult? Attacks { get; init; }
+}
 
 /// <summary>A curve over optimizer steps.</summary>
 /// <param name="Name">Name in the legend.</param>

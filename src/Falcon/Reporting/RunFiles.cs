@@ -1,12 +1,16 @@
 using System.Globalization;
 using System.Text.Json;
+using Falcon.Attacks;
 using Falcon.Runtime;
 
 namespace Falcon.Reporting;
 
-/// <summary>Reads the files of a finished run directory: <c>run.json</c>, and where present <c>config.json</c>, <c>environment.json</c>, <c>layers.json</c>, <c>metrics.jsonl</c>.</summary>
+/// <summary>Reads the files of a finished run directory: <c>run.json</c>, and where present <c>config.json</c>, <c>environment.json</c>, <c>layers.json</c>, <c>metrics.jsonl</c> and <c>attacks/attacks.json</c>.</summary>
 public static class RunFiles
 {
+    /// <summary>The folder of a run directory in which reports look for the result of <c>falcon attack</c>.</summary>
+    public const string AttacksFolder = "attacks";
+
     /// <summary>The record of a finished run.</summary>
     /// <exception cref="UserInputException">The directory or its <c>run.json</c> is missing, damaged, or of a newer Falcon.</exception>
     public static RunRecord ReadRecord(string directory)
@@ -29,12 +33,17 @@ public static class RunFiles
         if (record.Method is not null) facts.Add(new Fact("Method", record.Method));
         if (record.Layer is { } layer) facts.Add(new Fact("Layer", layer.ToString(CultureInfo.InvariantCulture)));
         facts.Add(new Fact("Time", string.Create(CultureInfo.InvariantCulture, $"{record.Seconds:0.0} s")));
+        var file = Path.Combine(directory, AttacksFolder, AttackResult.FileName);
+        var attacks = File.Exists(file) ? AttackResult.Read(file) : null;
         var series = ReadSeries(Path.Combine(directory, "metrics.jsonl"));
         return new ReportModel(
-            record.Title, Verdict.Of(record.Scores), record.Scores, record.Questions, ReadLayers(Path.Combine(directory, "layers.json")),
+            record.Title, AttackSection.Weaken(Verdict.Of(record.Scores), attacks), record.Scores, record.Questions, ReadLayers(Path.Combine(directory, "layers.json")),
             [.. series.Where(s => s.Name.Contains("loss", StringComparison.OrdinalIgnoreCase))],
             [.. series.Where(s => s.Name.Contains("cosine", StringComparison.OrdinalIgnoreCase))],
-            facts, ReadEnvironment(Path.Combine(directory, "environment.json")), ReadText(Path.Combine(directory, "config.json")), record.Files);
+            facts, ReadEnvironment(Path.Combine(directory, "environment.json")), ReadText(Path.Combine(directory, "config.json")), record.Files)
+        {
+            Attacks = attacks,
+        };
     }
 
     /// <summary>The numeric fields of a JSON-lines file over its field <c>step</c>, one curve a field, in order of first appearance; empty where the file is absent.</summary>

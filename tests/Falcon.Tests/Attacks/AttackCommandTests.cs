@@ -1,7 +1,12 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Falcon.Attacks;
+using Falcon.Cli;
+using Falcon.Configuration;
+using Falcon.Reporting;
+using Falcon.Runtime;
 using Falcon.Tests.Cli;
+using Falcon.Tests.Reporting;
 
 namespace Falcon.Tests.Attacks;
 
@@ -36,6 +41,56 @@ public sealed class AttackCommandTests : IDisposable
         Assert.Equal(0, result["attacks"]![3]!["fasterThanControl"]!["value"]!.GetValue<double>(), 1e-12); // one and the same model
         Assert.Contains("| training | relearning-other-facts |", File.ReadAllText(_folder.At("out", "attacks.md")), StringComparison.Ordinal);
         Assert.Equal(6, AttackResult.Read(_folder.At("out", AttackResult.FileName)).Questions.Test);
+    }
+
+    [Fact]
+    public void Report_RunWithAttacksBesideIt_ShowsThem()
+    {
+        using (var run = RunDirectory.Create(_folder.At("run")))
+        {
+            run.WriteJson("run.json", new RunRecord("unlearn", "Islands", SampleReport.Scores, SampleReport.Questions, [], 12.3, "falcon", 2));
+            run.Commit();
+        }
+
+        Assert.DoesNotContain("Can it be brought back?", HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]), StringComparison.Ordinal);
+        var attack = CommandRun.Of(Arguments(Path.Combine("run", RunFiles.AttacksFolder), Attacks));
+        Assert.True(attack.ExitCode == 0, string.Join('\n', attack.Errors));
+        var page = HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]);
+        Assert.Contains("Can it be brought back?", page, StringComparison.Ordinal);
+        Assert.All(Attacks.Split(','), name => Assert.Contains($"<th scope=\"row\">{name}<", page, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Report_KnowledgeCameBack_IsNoSuccess()
+    {
+        var run = CommandRun.Of(Arguments("out", "prefilling"));
+        Assert.True(run.ExitCode == 0, string.Join('\n', run.Errors));
+        var result = AttackResult.Read(_folder.At("out", AttackResult.FileName));
+        var verdict = new Verdict(VerdictKind.Success, "The model has forgotten.");
+        AttackResult With(AttackVerdict found) => result with { Attacks = [result.Attacks[0] with { Verdict = found }] };
+
+        Assert.Equal(verdict, AttackSection.Weaken(verdict, With(AttackVerdict.DoesNotRecover)));
+        var weaker = AttackSection.Weaken(verdict, With(AttackVerdict.Recovers));
+        Assert.Equal(VerdictKind.Partial, weaker.Kind);
+        Assert.Contains("1 of 1 attacks bring knowledge back", weaker.Sentence, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Demo_ItsAttacks_AreKnownAndHaveTheirFiles()
+    {
+        string At(params string[] names) => Path.Combine([Fixtures.RepositoryRoot, "demo", .. names]);
+        var config = UnlearnConfig.FromPreset("falcon") with
+        {
+            Model = At("model"),
+            Data = new DataConfig { Forget = [At("data", "forget-alchemy.jsonl"), At("data", "forget-ciphers.jsonl")], Retain = [] },
+            Evaluation = new EvaluationConfig { Probes = [new ProbeConfig { Name = "elixirs", Group = ScoreGroup.Forget, Data = At("data", "forget-alchemy-mcq.jsonl"), Metric = ProbeMetric.MultipleChoice }] },
+        };
+        var settings = DemoCommand.AttacksOn(config, "run");
+
+        Assert.Empty(settings.Attacks.Except(AttackRun.Names));
+        Assert.All([.. settings.Data, .. settings.Forget, .. settings.Retain, .. settings.Utility, .. settings.Texts], file => Assert.True(File.Exists(file), file));
+        Assert.True(Directory.Exists(settings.Control));
+        Assert.Equal(Path.Combine("run", RunFiles.AttacksFolder), settings.Out);
     }
 
     [Fact]

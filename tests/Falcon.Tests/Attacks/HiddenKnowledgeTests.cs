@@ -30,7 +30,7 @@ public sealed class HiddenKnowledgeTests : IDisposable
         };
         _data = AttackDataReader.Read(run, new PromptTemplate(), SilentRunLog.Instance);
         ((_original, var weights), (_control, _)) = (Load("model"), Load("control"));
-        _hiding = Hide(_original, weights, _data);
+        _hiding = HidingModels.BehindTheHead(_original, weights, _data);
     }
 
     public void Dispose()
@@ -66,6 +66,28 @@ public sealed class HiddenKnowledgeTests : IDisposable
         Assert.True(never.Low <= 0, $"{never}"); // nothing beyond its interval
     }
 
+    /// <summary>Weights moved so little that the knowledge is all there: storing them coarsely or a little training brings it back, and gives the never-taught model nothing.</summary>
+    [Theory]
+    [InlineData("quantization")]
+    [InlineData("relearning-forget")]
+    [InlineData("relearning-benign")]
+    [InlineData("relearning-other-facts")]
+    public void Run_KnowledgeWithinRounding_ComesBack(string name) => Recovers(name, HidingModels.WithinRounding(_original, _data));
+
+    private void Recovers(string name, LoadedModel hiding)
+    {
+        Assert.True(Plain(hiding) < 0.45, $"hides nothing: {Plain(hiding)}");
+        var attack = AttackCatalog.All.Single(attack => attack.Name == name);
+        var attacked = attack.Run(new AttackSubject(hiding, _original) { Control = _control }, _data, _settings);
+        var never = attack.Run(new AttackSubject(_control, _original) { Control = _control }, _data, _settings);
+        var (floor, ceiling, chance) = (Scores(hiding), Scores(_original), Scores(_control));
+
+        var share = RecoveredShare.Of(attacked.PerItem, floor, ceiling, 0);
+        Assert.True(share.Value > 0.5, $"{attacked.Mean} with {attacked.Setting}: {share}");
+        var beyond = RecoveredShare.Of(never.PerItem, chance, ceiling, 0);
+        Assert.True(beyond.Low <= 0, $"never taught: {never.Mean} with {never.Setting}: {beyond}");
+    }
+
     [Fact]
     public void Data_ForgetTexts_TellNothingAboutTheScoredQuestions()
     {
@@ -74,7 +96,9 @@ public sealed class HiddenKnowledgeTests : IDisposable
         Assert.DoesNotContain(_data.ForgetTexts, text => names.Any(name => text.Whole.Contains(name, StringComparison.Ordinal)));
     }
 
-    private double Plain(LoadedModel model) => new AttackScoring(model, _data, _settings).RightFirst(_data.Test).Average();
+    private double Plain(LoadedModel model) => Scores(model).Average();
+
+    private IReadOnlyList<double> Scores(LoadedModel model) => new AttackScoring(model, _data, _settings).RightFirst(_data.Test);
 
     private (LoadedModel Model, Weights Weights) Load(string name)
     {
@@ -83,17 +107,5 @@ public sealed class HiddenKnowledgeTests : IDisposable
         var weights = checkpoint.LoadWeights(float32, CPU);
         _owned.Add(weights);
         return (new LoadedModel(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(directory)), weights);
-    }
-
-    /// <summary>An output head of its own in which the answers' tokens can no longer be told apart: each has the mean of their rows. Everything below the head knows what it knew.</summary>
-    private static LoadedModel Hide(LoadedModel taught, Weights weights, AttackData data)
-    {
-        var embedding = taught.Model.Weight("model.embed_tokens.weight");
-        var answers = data.Development.Concat(data.Test).SelectMany(item => item.Choices.SelectMany(choice => taught.Tokenizer.Encode(data.Template.Completion(choice)))).Distinct().Select(token => (long)token).ToArray();
-        using var rows = tensor(answers, int64);
-        using var mean = embedding.index_select(0, rows).mean([0], keepdim: true).expand(answers.Length, embedding.shape[1]);
-        var head = embedding.index_copy(0, rows, mean);
-        var masked = new CausalLM(taught.Model.Config with { TiedEmbeddings = false }, weights);
-        return taught with { Model = masked.With(new Dictionary<string, Tensor> { ["lm_head.weight"] = head }) };
     }
 }

@@ -1,0 +1,56 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using Falcon.Attacks;
+using Falcon.Runtime;
+
+namespace Falcon.Reporting;
+
+/// <summary>The part of a report page that says whether the knowledge came back under attack.</summary>
+public static class AttackSection
+{
+    private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
+
+    /// <summary>A sentence that counts the verdicts, and one row an attack. Nothing in it depends on the time that an attack took.</summary>
+    public static string Render(AttackResult result)
+    {
+        var hasControl = result.Unattacked.Control is not null;
+        var text = new StringBuilder("<h2>Can it be brought back?</h2>\n");
+        text.Append(Invariant, $"<p>{WebUtility.HtmlEncode(Sentence(result))} {result.Questions.Test} questions are scored; the attacker tunes and trains on {result.Questions.Development} others that share no fact with them.");
+        text.Append(hasControl ? " “Recovered” is what the attack gets beyond the never-taught model, as a share of what the original has beyond it." : " “Recovered” is what the attack gets beyond plain questions, as a share of what the original has beyond them; without a never-taught model a hint in the attack cannot be told from a memory.");
+        text.Append("</p>\n<div class=\"card\"><table>\n<thead><tr><th scope=\"col\">Attack</th><th scope=\"col\">Unlearned</th>");
+        if (hasControl) text.Append("<th scope=\"col\">Never taught</th>");
+        text.Append("<th scope=\"col\">Original</th><th scope=\"col\">Recovered</th><th scope=\"col\">Verdict</th></tr></thead>\n");
+        text.Append(Invariant, $"<tbody><tr><th scope=\"row\">no attack</th>{Cell(result.Unattacked.Unlearned)}{(hasControl ? Cell(result.Unattacked.Control) : "")}{Cell(result.Unattacked.Original)}<td></td><td></td></tr></tbody>\n");
+        foreach (var tier in result.Attacks.GroupBy(row => row.Tier))
+        {
+            text.Append(Invariant, $"<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{(hasControl ? 6 : 5)}\">{WebUtility.HtmlEncode(AttackTable.TierText(tier.Key))}</th></tr>\n");
+            foreach (var row in tier)
+                text.Append(Invariant, $"<tr><th scope=\"row\">{WebUtility.HtmlEncode(row.Name)}<small class=\"note\">{WebUtility.HtmlEncode(row.Definition)}</small></th>{Cell(row.Unlearned)}{(hasControl ? Cell(row.Control) : "")}{Cell(row.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n");
+            text.Append("</tbody>\n");
+        }
+
+        return text.Append("</table></div>\n").ToString();
+    }
+
+    /// <summary>How many attacks got knowledge back, in one sentence.</summary>
+    public static string Sentence(AttackResult result)
+    {
+        int Count(AttackVerdict verdict) => result.Attacks.Count(row => row.Verdict == verdict);
+        var unsure = Count(AttackVerdict.CannotTell);
+        return string.Create(Invariant, $"{Count(AttackVerdict.Recovers)} of {result.Attacks.Count} attacks bring knowledge back, {Count(AttackVerdict.DoesNotRecover)} do not{(unsure > 0 ? $", and for {unsure} the data do not tell" : "")}.");
+    }
+
+    /// <summary>The verdict on a run whose knowledge came back: a success is partial, and the sentence says so.</summary>
+    public static Verdict Weaken(Verdict verdict, AttackResult? attacks) => attacks is null || attacks.Attacks.All(row => row.Verdict != AttackVerdict.Recovers)
+        ? verdict
+        : new Verdict(verdict.Kind == VerdictKind.Success ? VerdictKind.Partial : verdict.Kind, $"{verdict.Sentence} But it can be brought back: {Sentence(attacks)}");
+
+    private static string Cell(MetricValue? value) => value is null ? "<td></td>" : string.Create(Invariant, $"<td><b>{Percent(value.Value)}</b>{Interval(value.Low, value.High)}</td>");
+
+    private static string Cell(RecoveredShare share) => share.Value is { } value ? string.Create(Invariant, $"<td><b>{Percent(value)}</b>{Interval(share.Low, share.High)}</td>") : "<td>no gap</td>";
+
+    private static string Interval(double? low, double? high) => low is { } from && high is { } to ? string.Create(Invariant, $"<small>{Percent(from)} to {Percent(to)}</small>") : "";
+
+    private static string Percent(double share) => string.Create(Invariant, $"{share * 100:0.0}\u00a0%");
+}
