@@ -67,7 +67,7 @@ internal static class AttackCommand
         foreach (var row in result.Attacks)
         {
             var share = row.BeyondControl ?? row.RecoveredShare;
-            Add(row.Name, Percent(row.Unlearned.Value), Percent(row.Control?.Value), share.Value is null ? "no gap" : $"{Whole(share.Value)} ({Whole(share.Low)} to {Whole(share.High)})", AttackTable.VerdictText(row.Verdict));
+            Add(row.Name, Percent(row.Unlearned.Value), Percent(row.Control?.Value), share.Value is null ? "no gap" : $"{Whole(share.Value)} ({Whole(share.Low)} to {Whole(share.High)})", row.Verdict == AttackVerdict.DoesNotRecover ? "does not" : AttackTable.VerdictText(row.Verdict));
         }
 
         console.Write(table);

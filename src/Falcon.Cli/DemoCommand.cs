@@ -71,7 +71,7 @@ internal static class DemoCommand
         return new AttackRunSettings(Path.Combine(outDirectory, "model"), config.Model, [.. config.Evaluation.Probes.Where(probe => probe.Group == ScoreGroup.Forget).Select(probe => probe.Data)], AttacksOf(outDirectory))
         {
             Control = Path.Combine(Path.GetDirectoryName(config.Model)!, "control"),
-            Attacks = ["paraphrases", "logit-lens", "linear-probes", "norm-clipping", "quantization", "relearning-forget", "relearning-benign"],
+            Attacks = ["paraphrases", "logit-lens", "linear-probes", "orthogonalization", "norm-clipping", "quantization", "set-difference-pruning", "gcg", "soft-prompt", "relearning-forget", "relearning-benign"],
             Forget = config.Data.Forget,
             Retain = [At("retain-alchemy.jsonl"), At("retain-ciphers.jsonl")],
             Utility = [At("general-mcq.jsonl")],
