@@ -71,6 +71,9 @@ public enum ForgetTokens
 
     /// <summary>Those whose hidden states predict the answer; the words of a question also stand in the retain set. Plain text counts whole.</summary>
     Answer,
+
+    /// <summary>All but those that begin a retain text in the same way: their hidden states are the same in both sets, and no update can push the one and keep the other.</summary>
+    Distinct,
 }
 
 /// <summary>Where the forget loss stops pushing a text.</summary>
@@ -153,6 +156,9 @@ public sealed record OffsetVectorConfig
 
     /// <summary>Whether one vector serves a whole topic (true) or each batch has its own (false, as published).</summary>
     public bool PerTopic { get; init; } = true;
+
+    /// <summary>How many vectors a topic has, or a batch where each has its own: a text is pushed onto the one that its tokens decide, so that no few directions hold what was done.</summary>
+    public int Rank { get; init; } = 1;
 }
 
 /// <summary>The two losses.</summary>
@@ -184,6 +190,15 @@ public sealed record LossConfig
 
     /// <summary>Radius of the ball around the trained parameters, as a share of their norm, at whose worst point the forget gradient is taken (sharpness-aware step; Fan et al., arXiv 2502.05374); 0 for none.</summary>
     public double Sharpness { get; init; }
+
+    /// <summary>
+    /// Radius of an adversary in the residual stream, as a share of each token's norm: he moves what enters the lowest trained layer to where the forget loss is highest, and the forget gradient is taken
+    /// there (latent adversarial training; Casper et al., arXiv 2403.05030); 0 for none.
+    /// </summary>
+    public double LatentRadius { get; init; }
+
+    /// <summary>Gradient steps of that adversary.</summary>
+    public int LatentSteps { get; init; } = 1;
 
     /// <summary>Where the forget loss stops pushing a text.</summary>
     public ForgetBoundKind Bound { get; init; }
@@ -337,6 +352,10 @@ public sealed record UnlearnConfig
         Require(Loss.BoundWidth > 0, "loss.boundWidth must be above 0");
         Require(Loss.BoundLevel is null or > 0, "loss.boundLevel must be above 0 nats");
         Require(Loss.RetainNoise is >= 0 and < 1, "loss.retainNoise must be in [0, 1)");
+        Require(Loss.LatentRadius is >= 0 and <= 10, "loss.latentRadius must be in [0, 10]");
+        Require(Loss.LatentSteps is >= 1 and <= 100, "loss.latentSteps must be in 1 to 100");
+        Require(Loss.LatentRadius == 0 || Engine.Path != EnginePath.Plain, "loss.latentRadius needs engine.path=shared");
+        Require(OffsetVector.Rank is >= 1 and <= 4096, "offsetVector.rank must be in 1 to 4096");
         Require(Loss.Sharpness is >= 0 and < 1, "loss.sharpness must be in [0, 1)");
         Require(Combination.CollapsedShare is >= 0 and < 1, "combination.collapsedShare must be in [0, 1)");
         faults.AddRange(Monitor.Faults());

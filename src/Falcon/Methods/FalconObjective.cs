@@ -30,7 +30,7 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     /// <summary>One forward and one backward pass for each of the two batches, or for each of their parts. The gradients belong to the caller's scope.</summary>
     /// <param name="forget">Forget texts.</param>
     /// <param name="retain">Retain texts.</param>
-    /// <param name="offset">The principal offset vector [H].</param>
+    /// <param name="offset">The principal offset vector [H], or several of them [R, H], see <see cref="OffsetVectors.ForTexts"/>.</param>
     /// <param name="retainWeight">Weight of the retention loss for this topic.</param>
     /// <param name="generator">Draws in-batch negatives and noise; not used when there are none.</param>
     /// <param name="level">The answer loss at which a text counts as forgotten; null for no bound.</param>
@@ -111,16 +111,17 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     {
         using var scope = NewDisposeScope();
         var (updated, frozen) = Run(forget);
-        return ContrastiveLoss.Logits(updated, offset, frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator).MoveToOuterDisposeScope();
+        return ContrastiveLoss.Logits(updated, Target(offset, forget), frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator).MoveToOuterDisposeScope();
     }
 
     private (Tensor Loss, double NormRatio, double? Pushed) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator, double? level)
     {
         using var scope = NewDisposeScope();
-        var (updated, frozen) = Run(batch);
         var mask = Mask(batch);
+        var goal = Target(offset, batch);
+        var (updated, frozen) = settings.LatentRadius > 0 ? passes.Run(batch, paddingRows, LatentAdversary.Find(passes, batch, paddingRows, goal, mask, settings)) : Run(batch);
         var weights = bound is not null && level is { } nats ? bound.Weights(updated, batch, mask, nats) : null;
-        var loss = ContrastiveLoss.Compute(updated, offset, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator, weights);
+        var loss = ContrastiveLoss.Compute(updated, goal, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator, weights);
         var ratios = TokenRows.Select(updated, mask).norm(1) / TokenRows.Select(frozen, mask).norm(1).clamp_min(1e-8); // [M]
         if (settings.NormPenalty > 0) loss = loss + settings.NormPenalty * (ratios - 1).square().mean();
         return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>(), weights?.mean().item<float>());
@@ -152,6 +153,8 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         var noise = randn(frozen.shape, dtype: float32, generator: generator).to(frozen.device);
         return (exact + noise * exact.norm(-1, keepdim: true) * (settings.RetainNoise / Math.Sqrt(frozen.shape[^1]))).MoveToOuterDisposeScope();
     }
+
+    private static Tensor Target(Tensor offset, TokenBatch texts) => offset.dim() == 1 ? offset : OffsetVectors.ForTexts(offset, texts);
 
     private (Tensor Updated, Tensor Frozen) Run(TokenBatch batch) => plainPasses ? passes.RunPlainly(batch, paddingRows) : passes.Run(batch, paddingRows);
 

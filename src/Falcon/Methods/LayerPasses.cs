@@ -22,12 +22,22 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     /// <summary>The layer whose output enters the losses.</summary>
     public int Target { get; } = target;
 
+    /// <summary>Width of the residual stream (H).</summary>
+    public int HiddenSize => frozen.Config.HiddenSize;
+
+    /// <summary>Where the passes run.</summary>
+    public Device Device => frozen.Device;
+
     /// <summary>Hidden states at the target layer of the updated model, with gradient, and of the frozen one, without; both [B, T, H].</summary>
-    public (Tensor Updated, Tensor Frozen) Run(TokenBatch batch, PaddingRows paddingRows = PaddingRows.Uniform)
+    /// <param name="batch">The texts.</param>
+    /// <param name="paddingRows">What left padding attends to.</param>
+    /// <param name="perturbation">Added to the residual stream before the lowest trained matrix of the updated model, relative to each token's norm [B, T, H]; null for nothing.</param>
+    public (Tensor Updated, Tensor Frozen) Run(TokenBatch batch, PaddingRows paddingRows = PaddingRows.Uniform, Tensor? perturbation = null)
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen, paddingRows);
         var (start, inner, reference) = cache?.Read(batch) ?? Prefix(batch, context);
+        if (perturbation is not null) start = start + (perturbation * start.to(float32).norm(-1, true, 2f)).to(start.dtype);
         var updated = Suffix(Updated(), start, inner, context);
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }

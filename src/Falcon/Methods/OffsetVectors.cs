@@ -23,8 +23,22 @@ public sealed class OffsetVectors : IDisposable
     /// <summary>How each vector lies to the directions it was made from.</summary>
     public IReadOnlyList<OffsetDiagnostics> Diagnostics { get; }
 
-    /// <summary>The vector [H] of a step; borrowed.</summary>
+    /// <summary>The vectors [R, H] of a step; borrowed.</summary>
     public Tensor At(int step, int topic) => _vectors[_perTopic ? topic : step];
+
+    /// <summary>The vector of each text, from vectors [R, H]: the one of them that the text's tokens decide, [B, 1, H]; the one itself, [H], where R is 1.</summary>
+    /// <param name="vectors">Vectors of a topic or step.</param>
+    /// <param name="texts">The forget texts.</param>
+    public static Tensor ForTexts(Tensor vectors, TokenBatch texts)
+    {
+        using var scope = NewDisposeScope();
+        if (vectors.shape[0] == 1) return vectors[0].MoveToOuterDisposeScope();
+        long[] chosen = [.. texts.Sequences.Select(text => (long)(Hash(text) % (ulong)vectors.shape[0]))];
+        return vectors.index_select(0, tensor(chosen, int64, vectors.device)).unsqueeze(1).MoveToOuterDisposeScope();
+    }
+
+    // FNV-1a over the token ids; the same text has the same vector in every epoch and on every machine.
+    private static ulong Hash(int[] text) => text.Aggregate(14695981039346656037UL, (hash, token) => (hash ^ (uint)token) * 1099511628211UL);
 
     /// <summary>Makes the vectors.</summary>
     /// <param name="frozen">The unchanged model.</param>
@@ -95,14 +109,25 @@ public sealed class OffsetVectors : IDisposable
         using var scope = NewDisposeScope();
         using var generator = new Generator(random.NextUInt64(), torch.CPU);
         var size = rows.shape[1];
-        var (vector, diagnostics) = config.OffsetVector.Form switch
+        List<Tensor> vectors = [];
+        OffsetDiagnostics? first = null;
+        for (var i = 0; i < config.OffsetVector.Rank; i++)
+        {
+            var (vector, diagnostics) = One(rows, config, generator, size);
+            vectors.Add(vector);
+            first ??= diagnostics;
+        }
+
+        return (stack(vectors, 0).MoveToOuterDisposeScope(), first!);
+    }
+
+    private static (Tensor Vector, OffsetDiagnostics Diagnostics) One(Tensor rows, UnlearnConfig config, Generator generator, long size) =>
+        config.OffsetVector.Form switch
         {
             OffsetVectorForm.Official => PrincipalOffsetVector.Official(rows, PrincipalOffsetVector.SampleNoise(size, generator, rows.device)),
             OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Orthogonal(rows, PrincipalOffsetVector.SampleStart(size, generator, rows.device), config.OffsetVector.Variance),
             _ => PrincipalOffsetVector.Random(rows, generator, energyShare: config.OffsetVector.Variance),
         };
-        return (vector.MoveToOuterDisposeScope(), diagnostics);
-    }
 
     /// <summary>Releases the vectors.</summary>
     public void Dispose()

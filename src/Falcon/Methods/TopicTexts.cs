@@ -29,6 +29,22 @@ public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]
         ];
     }
 
+    /// <summary>For each forget text the first position whose tokens so far begin no retain text, or its last position: hidden states before it are the same in both sets.</summary>
+    public IReadOnlyList<int> ForgetDistinct()
+    {
+        List<int[]> sorted = [.. Retain];
+        var order = Comparer<int[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b));
+        sorted.Sort(order);
+        return [.. Forget.Select(text =>
+        {
+            var at = sorted.BinarySearch(text, order);
+            if (at < 0) at = ~at;
+            // In sorted order the longest common beginning is with a neighbour.
+            var common = new[] { at - 1, at }.Where(i => i >= 0 && i < sorted.Count).Select(i => text.AsSpan().CommonPrefixLength(sorted[i])).DefaultIfEmpty(0).Max();
+            return Math.Min(common, text.Length - 1);
+        })];
+    }
+
     private static (List<int[]> Texts, List<int> Answers) Tokenise(string path, DataConfig data, HfTokenizer tokenizer)
     {
         List<int[]> texts = [];

@@ -10,12 +10,14 @@ public sealed class StepBatches(UnlearnConfig config, IReadOnlyList<TopicTexts> 
 {
     private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed);
 
+    private readonly IReadOnlyList<int>?[] _countFrom = [.. topics.Select(topic => config.Loss.ForgetTokens switch { ForgetTokens.Answer => topic.ForgetAnswers, ForgetTokens.Distinct => topic.ForgetDistinct(), _ => null })];
+
     /// <summary>Step, topic, forget and retain texts.</summary>
     public (ScheduledBatch Scheduled, TokenBatch Forget, TokenBatch Retain) At(int step)
     {
         var scheduled = _schedule.At(step);
         var topic = topics[scheduled.Topic];
-        return (scheduled, Batch(topic.Forget, scheduled.Forget, config.Loss.ForgetTokens == ForgetTokens.Answer ? topic.ForgetAnswers : null), Batch(topic.Retain, scheduled.Retain, null));
+        return (scheduled, Batch(topic.Forget, scheduled.Forget, _countFrom[scheduled.Topic]), Batch(topic.Retain, scheduled.Retain, null));
     }
 
     /// <summary>All batches of the run in the order of the steps.</summary>

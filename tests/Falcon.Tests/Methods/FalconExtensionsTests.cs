@@ -97,10 +97,85 @@ public sealed class FalconExtensionsTests : IDisposable
         Assert.True(once.norm().item<float>() < gradient.norm().item<float>());
     }
 
+    [Fact]
+    public void LatentAdversary_StaysInTheBallAndFindsAHigherLossThanChance()
+    {
+        const double Radius = 0.3;
+        using var trained = Trained("all");
+        trained.Load(0, trained.Leaves[0].detach() + 0.3 * randn(trained.Leaves[0].shape, generator: new Generator(4, CPU))); // a model that has moved
+        var passes = new LayerPasses(_model, trained, Target);
+        using var generator = new Generator(3, CPU);
+        var goal = randn(32, generator: generator);
+        var mask = Forget.LossMask(CPU);
+        double Loss(Tensor? perturbation)
+        {
+            var (updated, frozen) = passes.Run(Forget, perturbation: perturbation);
+            return ContrastiveLoss.Compute(updated, goal, frozen, mask).item<float>();
+        }
+
+        var settings = new LossConfig { LatentRadius = Radius, LatentSteps = 4 };
+        var found = LatentAdversary.Find(passes, Forget, PaddingRows.Uniform, goal, mask, settings);
+        var random = Enumerable.Range(0, 50).Select(_ =>
+        {
+            var draw = randn(found.shape, generator: generator);
+            return Loss(draw / draw.norm(-1, true, 2f) * Radius);
+        }).ToList();
+
+        Assert.True(found.norm(-1, false, 2f).max().item<float>() <= Radius * 1.0001);
+        Assert.True(Loss(found) > random.Max(), $"{Loss(found)} {random.Max()}");
+        Assert.True(Loss(found) > Loss(null));
+        Assert.False(found.requires_grad);
+    }
+
+    [Fact]
+    public void LatentRadius_GradientIsThatOfTheLossUnderTheAdversary()
+    {
+        using var trained = Trained();
+        var goal = randn(32, generator: new Generator(2, CPU));
+        var settings = new LossConfig { LatentRadius = 0.4 };
+        var gradient = Objective(trained, settings).Gradients(Forget, Retain, goal, 1).Forget[0];
+
+        var passes = new LayerPasses(_model, trained, Target);
+        var (updated, frozen) = passes.Run(Forget, perturbation: LatentAdversary.Find(passes, Forget, PaddingRows.Uniform, goal, Forget.LossMask(CPU), settings));
+        var expected = autograd.grad([ContrastiveLoss.Compute(updated, goal, frozen, Forget.LossMask(CPU))], [.. trained.Leaves])[0];
+        Assert.True((gradient - expected).abs().max().item<float>() <= 1e-6);
+        var plain = Objective(trained, new LossConfig()).Gradients(Forget, Retain, goal, 1).Forget[0];
+        Assert.True((gradient - plain).abs().max().item<float>() > 1e-3 * plain.abs().max().item<float>());
+    }
+
+    [Fact]
+    public void ForTexts_SeveralVectors_ATextKeepsItsOwnInAnyBatch()
+    {
+        var vectors = randn([5, 32], generator: new Generator(6, CPU));
+        int[][] texts = [.. Enumerable.Range(0, 40).Select(i => new[] { 5 + i, 6, 7 + i })];
+        Tensor Of(params int[][] chosen) => OffsetVectors.ForTexts(vectors, new TokenBatch(chosen, padId: 0));
+
+        var together = Of(texts);
+        Assert.Equal([40L, 1L, 32L], together.shape);
+        for (var i = 0; i < texts.Length; i++) Assert.Equal(0, (Of(texts[i])[0] - together[i]).abs().max().item<float>());
+        var used = Enumerable.Range(0, 40).Select(i => Enumerable.Range(0, 5).Single(row => together[i][0].equal(vectors[row]).all().item<bool>())).Distinct();
+        Assert.Equal(5, used.Count());
+        Assert.Equal([32L], OffsetVectors.ForTexts(vectors.narrow(0, 0, 1), new TokenBatch(texts, padId: 0)).shape);
+    }
+
+    [Fact]
+    public void ForgetDistinct_IsTheLengthOfTheLongestSharedBeginning()
+    {
+        int[][] forget = [[1, 2, 3, 4], [9, 9], [1, 2, 8], [7, 1, 2], [1, 2, 3, 5, 6, 7]], retain = [[1, 2, 3, 5, 6], [1, 2, 8, 8], [1, 7, 7], [4, 4]];
+        var topic = new TopicTexts(forget, retain, [0, 0, 0, 0, 0], [0, 0, 0, 0]);
+        var slow = forget.Select(text => Math.Min(text.Length - 1, retain.Max(other => text.Zip(other).TakeWhile(pair => pair.First == pair.Second).Count())));
+
+        Assert.Equal(slow, topic.ForgetDistinct());
+        Assert.Equal([3, 0, 2, 0, 5], topic.ForgetDistinct());
+    }
+
     [Theory]
     [InlineData("loss.sharpness=0.02")]
     [InlineData("loss.retainNoise=0.1")]
     [InlineData("combination.collapsedShare=0.5")]
+    [InlineData("loss.latentRadius=0.5")]
+    [InlineData("offsetVector.rank=4")]
+    [InlineData("loss.forgetTokens=distinct")]
     public void Execute_WithTheSwitch_ChangesTheRunAndRepeatsIt(string setting)
     {
         var data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 4 };
