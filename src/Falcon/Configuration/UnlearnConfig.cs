@@ -192,13 +192,19 @@ public sealed record LossConfig
     public double Sharpness { get; init; }
 
     /// <summary>
-    /// Radius of an adversary in the residual stream, as a share of each token's norm: he moves what enters the lowest trained layer to where the forget loss is highest, and the forget gradient is taken
-    /// there (latent adversarial training; Casper et al., arXiv 2403.05030); 0 for none.
+    /// Radius of an adversary in the residual stream, as a share of each token's norm: he moves what enters the lowest trained layer to where the forget loss is highest, and the loss there
+    /// counts as much as that of the texts as they are (latent adversarial training; Casper et al., arXiv 2403.05030); 0 for none.
     /// </summary>
     public double LatentRadius { get; init; }
 
     /// <summary>Gradient steps of that adversary.</summary>
     public int LatentSteps { get; init; } = 1;
+
+    /// <summary>Vectors that an adversary puts before every forget text where it enters the lowest trained layer, as a trained prompt does; the forget loss behind them counts as much as that of the texts as they are. 0 for none.</summary>
+    public int PromptVectors { get; init; }
+
+    /// <summary>Gradient steps of that adversary, from the states of random tokens of the batch; 0 leaves him those.</summary>
+    public int PromptSteps { get; init; } = 2;
 
     /// <summary>Where the forget loss stops pushing a text.</summary>
     public ForgetBoundKind Bound { get; init; }
@@ -354,6 +360,10 @@ public sealed record UnlearnConfig
         Require(Loss.RetainNoise is >= 0 and < 1, "loss.retainNoise must be in [0, 1)");
         Require(Loss.LatentRadius is >= 0 and <= 10, "loss.latentRadius must be in [0, 10]");
         Require(Loss.LatentSteps is >= 1 and <= 100, "loss.latentSteps must be in 1 to 100");
+        Require(Loss.PromptVectors is >= 0 and <= 256, "loss.promptVectors must be in 0 to 256");
+        Require(Loss.PromptSteps is >= 0 and <= 100, "loss.promptSteps must be in 0 to 100");
+        Require(Loss.PromptVectors == 0 || Engine.Path != EnginePath.Plain, "loss.promptVectors needs engine.path=shared");
+        Require(Loss.PromptVectors == 0 || Loss.CountPadding == false, "loss.promptVectors needs loss.countPadding=false");
         Require(Loss.LatentRadius == 0 || Engine.Path != EnginePath.Plain, "loss.latentRadius needs engine.path=shared");
         Require(OffsetVector.Rank is >= 1 and <= 4096, "offsetVector.rank must be in 1 to 4096");
         Require(Loss.Sharpness is >= 0 and < 1, "loss.sharpness must be in [0, 1)");

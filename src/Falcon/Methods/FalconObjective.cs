@@ -119,12 +119,23 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         using var scope = NewDisposeScope();
         var mask = Mask(batch);
         var goal = Target(offset, batch);
-        var (updated, frozen) = settings.LatentRadius > 0 ? passes.Run(batch, paddingRows, LatentAdversary.Find(passes, batch, paddingRows, goal, mask, settings)) : Run(batch);
+        var (updated, frozen) = Run(batch);
         var weights = bound is not null && level is { } nats ? bound.Weights(updated, batch, mask, nats) : null;
         var loss = ContrastiveLoss.Compute(updated, goal, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator, weights);
+        List<Tensor> attacked = [.. UnderAdversaries(batch, goal, mask, generator, weights)];
+        if (attacked.Count > 0) loss = (loss + stack(attacked).sum()) / (1 + attacked.Count);
         var ratios = TokenRows.Select(updated, mask).norm(1) / TokenRows.Select(frozen, mask).norm(1).clamp_min(1e-8); // [M]
         if (settings.NormPenalty > 0) loss = loss + settings.NormPenalty * (ratios - 1).square().mean();
         return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>(), weights?.mean().item<float>());
+    }
+
+    // The forget loss where an attacker inside the model makes it high, one scalar for each kind of attacker.
+    private IEnumerable<Tensor> UnderAdversaries(TokenBatch batch, Tensor goal, Tensor? mask, Generator? generator, Tensor? weights)
+    {
+        Tensor Loss((Tensor Updated, Tensor Frozen) states) => ContrastiveLoss.Compute(states.Updated, goal, states.Frozen, mask, settings.Temperature, weights: weights);
+        if (settings.LatentRadius > 0) yield return Loss(passes.Run(batch, paddingRows, LatentAdversary.Find(passes, batch, paddingRows, goal, mask, settings)));
+        if (settings.PromptVectors > 0)
+            yield return Loss(passes.RunBehind(batch, LatentAdversary.FindPrompt(passes, batch, goal, mask, settings, generator ?? throw new ArgumentNullException(nameof(generator), "The prompt of the adversary needs a generator."))));
     }
 
     private Tensor RetainLoss(TokenBatch batch, double weight, Generator? generator)

@@ -1,4 +1,5 @@
 using Falcon.Models;
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods;
@@ -41,6 +42,40 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         var updated = Suffix(Updated(), start, inner, context);
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
+
+    /// <summary>Hidden states at the target layer of the updated model behind a prompt, with gradient, and of the frozen one without it; both [B, T, H].</summary>
+    /// <param name="batch">The texts, padded on the right.</param>
+    /// <param name="prompt">Vectors [P, H] before every text where it enters the lowest trained layer, relative to the mean norm of the texts' tokens there.</param>
+    /// <exception cref="UserInputException">The lowest trained layer trains nothing but its down projection: a prompt acts through what comes before that.</exception>
+    public (Tensor Updated, Tensor Frozen) RunBehind(TokenBatch batch, Tensor prompt)
+    {
+        using var scope = NewDisposeScope();
+        using var context = batch.Context(frozen);
+        var (start, inner, reference) = cache?.Read(batch) ?? Prefix(batch, context);
+        if (inner is not null) throw new UserInputException("loss.promptVectors: the lowest trained layer trains only its down projection, which no prompt reaches; set layers.parameters to all.");
+        var added = prompt.shape[0];
+        using var longer = frozen.Causal(batch.Length + (int)added, [.. batch.Sequences.Select(sequence => sequence.Length + added)]);
+        var vectors = (prompt * MeanNorm(start, batch)).to(start.dtype).unsqueeze(0).expand(batch.Rows, added, HiddenSize);
+        var updated = Suffix(Updated(), cat([vectors, start], 1), null, longer).narrow(1, added, batch.Length);
+        return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>States [count, H] of random tokens of a batch before the lowest trained matrix, relative to their mean norm.</summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="generator">Draws them.</param>
+    public Tensor RandomStates(TokenBatch batch, int count, Generator generator)
+    {
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        using var context = batch.Context(frozen);
+        var (start, _, _) = cache?.Read(batch) ?? Prefix(batch, context);
+        var rows = TokenRows.Select(start, batch.IsPadded ? batch.AttentionMask(Device) : null);
+        var chosen = randint(0, rows.shape[0], [count], dtype: int64, generator: generator).to(rows.device);
+        return (rows.index_select(0, chosen) / MeanNorm(start, batch)).MoveToOuterDisposeScope();
+    }
+
+    private Tensor MeanNorm(Tensor start, TokenBatch batch) => TokenRows.Select(start, batch.IsPadded ? batch.AttentionMask(Device) : null).norm(1).mean();
 
     private (Tensor Start, Tensor? Inner, Tensor Frozen) Prefix(TokenBatch batch, AttentionContext context)
     {

@@ -128,6 +128,45 @@ public sealed class FalconExtensionsTests : IDisposable
     }
 
     [Fact]
+    public void RunBehind_StatesOfTokensAsPrompt_EqualsTheTextsWithThoseTokens()
+    {
+        using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, Target, 2, ["all"]));
+        trained.Load(0, trained.Leaves[0].detach() + 0.3 * randn(trained.Leaves[0].shape, generator: new Generator(4, CPU)));
+        var passes = new LayerPasses(_model, trained, Target);
+        using var context = Forget.Context(_model);
+        var embedded = _model.Embed(Forget.InputIds(CPU), context.Positions);
+        var mean = TokenRows.Select(embedded, Forget.AttentionMask(CPU)).norm(1).mean();
+        var prompt = _model.Weight("model.embed_tokens.weight").index_select(0, tensor(new long[] { 21, 33 })) / mean;
+
+        var (behind, frozen) = passes.RunBehind(Forget, prompt);
+
+        var longer = new TokenBatch([.. Forget.Sequences.Select(text => new[] { 21, 33 }.Concat(text).ToArray())], padId: 0);
+        var expected = passes.Run(longer).Updated.narrow(1, 2, Forget.Length);
+        var mask = Forget.AttentionMask(CPU);
+        Assert.True((TokenRows.Select(behind, mask) - TokenRows.Select(expected, mask)).abs().max().item<float>() < 1e-4);
+        Assert.Equal(0, (frozen - passes.Run(Forget).Frozen).abs().max().item<float>());
+    }
+
+    [Fact]
+    public void FindPrompt_FindsAHigherLossThanItsStart()
+    {
+        using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, Target, 2, ["all"]));
+        trained.Load(0, trained.Leaves[0].detach() + 0.3 * randn(trained.Leaves[0].shape, generator: new Generator(4, CPU)));
+        var passes = new LayerPasses(_model, trained, Target);
+        var goal = randn(32, generator: new Generator(3, CPU));
+        var mask = Forget.LossMask(CPU);
+        double After(int steps)
+        {
+            using var generator = new Generator(8, CPU);
+            var settings = new LossConfig { PromptVectors = 4, PromptSteps = steps };
+            var (updated, frozen) = passes.RunBehind(Forget, LatentAdversary.FindPrompt(passes, Forget, goal, mask, settings, generator));
+            return ContrastiveLoss.Compute(updated, goal, frozen, mask).item<float>();
+        }
+
+        Assert.True(After(3) > After(0), $"{After(3)} {After(0)}");
+    }
+
+    [Fact]
     public void LatentRadius_GradientIsThatOfTheLossUnderTheAdversary()
     {
         using var trained = Trained();
@@ -137,7 +176,9 @@ public sealed class FalconExtensionsTests : IDisposable
 
         var passes = new LayerPasses(_model, trained, Target);
         var (updated, frozen) = passes.Run(Forget, perturbation: LatentAdversary.Find(passes, Forget, PaddingRows.Uniform, goal, Forget.LossMask(CPU), settings));
-        var expected = autograd.grad([ContrastiveLoss.Compute(updated, goal, frozen, Forget.LossMask(CPU))], [.. trained.Leaves])[0];
+        var (clean, _) = passes.Run(Forget);
+        Tensor Loss(Tensor states) => ContrastiveLoss.Compute(states, goal, frozen, Forget.LossMask(CPU));
+        var expected = autograd.grad([(Loss(updated) + Loss(clean)) / 2], [.. trained.Leaves])[0];
         Assert.True((gradient - expected).abs().max().item<float>() <= 1e-6);
         var plain = Objective(trained, new LossConfig()).Gradients(Forget, Retain, goal, 1).Forget[0];
         Assert.True((gradient - plain).abs().max().item<float>() > 1e-3 * plain.abs().max().item<float>());
@@ -174,6 +215,7 @@ public sealed class FalconExtensionsTests : IDisposable
     [InlineData("loss.retainNoise=0.1")]
     [InlineData("combination.collapsedShare=0.5")]
     [InlineData("loss.latentRadius=0.5")]
+    [InlineData("loss.promptVectors=3")]
     [InlineData("offsetVector.rank=4")]
     [InlineData("loss.forgetTokens=distinct")]
     public void Execute_WithTheSwitch_ChangesTheRunAndRepeatsIt(string setting)
