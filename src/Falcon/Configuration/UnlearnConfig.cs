@@ -188,6 +188,15 @@ public sealed record LossConfig
     /// <summary>Noise on the frozen retain activations in the retention loss, as a share of their norm; 0 for none. After random noise augmentation (Huu-Tien et al., arXiv 2501.19202).</summary>
     public double RetainNoise { get; init; }
 
+    /// <summary>
+    /// Copies of every retain text with some tokens drawn anew from the retain texts: what the frozen model makes of words it was not given is to be kept too, so that names which stand in neither set are not taken for
+    /// forgotten ones. 0 for none.
+    /// </summary>
+    public int RetainVariants { get; init; }
+
+    /// <summary>Share of the tokens of such a copy that are drawn anew.</summary>
+    public double VariantShare { get; init; } = 0.3;
+
     /// <summary>Radius of the ball around the trained parameters, as a share of their norm, at whose worst point the forget gradient is taken (sharpness-aware step; Fan et al., arXiv 2502.05374); 0 for none.</summary>
     public double Sharpness { get; init; }
 
@@ -358,6 +367,8 @@ public sealed record UnlearnConfig
         Require(Loss.BoundWidth > 0, "loss.boundWidth must be above 0");
         Require(Loss.BoundLevel is null or > 0, "loss.boundLevel must be above 0 nats");
         Require(Loss.RetainNoise is >= 0 and < 1, "loss.retainNoise must be in [0, 1)");
+        Require(Loss.RetainVariants is >= 0 and <= 100, "loss.retainVariants must be in 0 to 100");
+        Require(Loss.VariantShare is > 0 and <= 1, "loss.variantShare must be above 0 and at most 1");
         Require(Loss.LatentRadius is >= 0 and <= 10, "loss.latentRadius must be in [0, 10]");
         Require(Loss.LatentSteps is >= 1 and <= 100, "loss.latentSteps must be in 1 to 100");
         Require(Loss.PromptVectors is >= 0 and <= 256, "loss.promptVectors must be in 0 to 256");

@@ -8,7 +8,9 @@ namespace Falcon.Unlearning;
 /// <summary>The texts of every step of a run; pure, so that they can be looked at before the run and after an interruption.</summary>
 public sealed class StepBatches(UnlearnConfig config, IReadOnlyList<TopicTexts> topics, int padId)
 {
-    private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed);
+    private readonly IReadOnlyList<int[]>[] _retain = [.. topics.Select(topic => RetainVariants.Add(topic.Retain, config.Method == MethodPresets.Falcon ? config.Loss.RetainVariants : 0, config.Loss.VariantShare, config.Seed))];
+
+    private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count * (config.Method == MethodPresets.Falcon ? config.Loss.RetainVariants + 1 : 1)))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed);
 
     private readonly IReadOnlyList<int>?[] _countFrom = [.. topics.Select(topic => config.Loss.ForgetTokens switch { ForgetTokens.Answer => topic.ForgetAnswers, ForgetTokens.Distinct => topic.ForgetDistinct(), _ => null })];
 
@@ -17,7 +19,7 @@ public sealed class StepBatches(UnlearnConfig config, IReadOnlyList<TopicTexts> 
     {
         var scheduled = _schedule.At(step);
         var topic = topics[scheduled.Topic];
-        return (scheduled, Batch(topic.Forget, scheduled.Forget, _countFrom[scheduled.Topic]), Batch(topic.Retain, scheduled.Retain, null));
+        return (scheduled, Batch(topic.Forget, scheduled.Forget, _countFrom[scheduled.Topic]), Batch(_retain[scheduled.Topic], scheduled.Retain, null));
     }
 
     /// <summary>All batches of the run in the order of the steps.</summary>

@@ -200,6 +200,21 @@ public sealed class FalconExtensionsTests : IDisposable
     }
 
     [Fact]
+    public void RetainVariants_CopiesDifferInTheShareOfTokensAndRepeatUnderASeed()
+    {
+        int[][] texts = [.. Enumerable.Range(0, 50).Select(i => Enumerable.Range(i * 40, 40).ToArray())];
+        var with = RetainVariants.Add(texts, 2, 0.3, seed: 7);
+
+        Assert.Equal(150, with.Count);
+        Assert.Equal(texts, with.Take(50));
+        var changed = with.Skip(50).Select((copy, i) => copy.Zip(texts[i % 50]).Count(pair => pair.First != pair.Second)).Sum() / 4000.0;
+        Assert.InRange(changed, 0.26, 0.34); // 4000 tokens, standard error 0.007
+        Assert.Equal(with, RetainVariants.Add(texts, 2, 0.3, seed: 7));
+        Assert.NotEqual(with[60], with[110]);
+        Assert.Same(texts, RetainVariants.Add(texts, 0, 0.3, seed: 7));
+    }
+
+    [Fact]
     public void ForgetDistinct_IsTheLengthOfTheLongestSharedBeginning()
     {
         int[][] forget = [[1, 2, 3, 4], [9, 9], [1, 2, 8], [7, 1, 2], [1, 2, 3, 5, 6, 7]], retain = [[1, 2, 3, 5, 6], [1, 2, 8, 8], [1, 7, 7], [4, 4]];
@@ -216,6 +231,7 @@ public sealed class FalconExtensionsTests : IDisposable
     [InlineData("combination.collapsedShare=0.5")]
     [InlineData("loss.latentRadius=0.5")]
     [InlineData("loss.promptVectors=3")]
+    [InlineData("loss.retainVariants=2")]
     [InlineData("offsetVector.rank=4")]
     [InlineData("loss.forgetTokens=distinct")]
     public void Execute_WithTheSwitch_ChangesTheRunAndRepeatsIt(string setting)
