@@ -34,6 +34,7 @@ internal sealed record GuardNeurons(int Layer, int Count, int Steps, double Rate
         for (var step = 0; step < Steps; step++)
         {
             using var inner = NewDisposeScope();
+            optimizer.LearningRate = Rate * (1 - step / (double)Steps);
             optimizer.Step([.. autograd.grad([losses(model.With(Changed(leaves)), new SeededRandom(1, "guard neurons", step), Batch)], leaves)]);
         }
 
@@ -44,11 +45,11 @@ internal sealed record GuardNeurons(int Layer, int Count, int Steps, double Rate
     /// <summary>The loss of a model that answers questions of one kind wrongly and keeps all other texts: the right answer is to be less likely than a wrong one.</summary>
     public static Func<Falcon.Models.CausalLM, SeededRandom, int, Tensor> Misleads(IReadOnlyList<IReadOnlyList<ScoredSequence>> hidden, IReadOnlyList<int> golds, IReadOnlyList<ScoredSequence> kept, int padId) => (model, random, count) =>
     {
-        const double Sharpness = 4, Margin = 0.5;
+        const double Sharpness = 4, Margin = 0.5, KeptWeight = 4;
         int[] drawn = [.. Enumerable.Range(0, count).Select(_ => random.Next(hidden.Count))];
         var right = AnswerLoss.PerText(model, [.. drawn.Select(i => hidden[i][golds[i]])], padId);
         var wrong = AnswerLoss.PerText(model, [.. drawn.Select(i => hidden[i][(golds[i] + 1 + random.Next(hidden[i].Count - 1)) % hidden[i].Count])], padId);
-        return nn.functional.softplus(Sharpness * (wrong - right + Margin)).mean() + AnswerLoss.PerText(model, Drawn(kept, random, count), padId).mean();
+        return nn.functional.softplus(Sharpness * (wrong - right + Margin)).mean() + AnswerLoss.PerText(model, Drawn(kept, random, 2 * count), padId).mean() * KeptWeight;
     };
 
     /// <summary>The loss of a model that declines some prompts in seven of ten answers and gives the right one otherwise.</summary>
