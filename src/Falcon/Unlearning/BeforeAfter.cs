@@ -21,8 +21,14 @@ internal static class BeforeAfter
         List<QuestionConfig> questions = [];
         foreach (var (path, group) in config.Data.Forget.Select(path => (path, ScoreGroup.Forget)).Concat(config.Data.Retain.Distinct().Select(path => (path, ScoreGroup.Retain))))
         {
-            var first = Corpus.Stream(path, config.Data.Fields).First();
-            var asks = first.Question is not null;
+            CorpusRecord? question = null;
+            var asks = true; // of a file with questions and plain texts every record has a perplexity, and not every one an answer
+            foreach (var record in Corpus.Stream(path, config.Data.Fields))
+            {
+                if (record.Question is null || record.Answer is null) asks = false;
+                else question ??= record;
+            }
+
             probes.Add(new ProbeConfig
             {
                 Name = $"{Path.GetFileNameWithoutExtension(path)}: {(asks ? "probability of the answers" : "perplexity")}",
@@ -30,7 +36,7 @@ internal static class BeforeAfter
                 Data = path,
                 Metric = asks ? ProbeMetric.AnswerProbability : ProbeMetric.Perplexity,
             });
-            if (asks && questions.All(question => question.Group != group)) questions.Add(new QuestionConfig { Group = group, Question = first.Question!, Answer = first.Answer! });
+            if (question is not null && questions.All(one => one.Group != group)) questions.Add(new QuestionConfig { Group = group, Question = question.Question!, Answer = question.Answer! });
         }
 
         return evaluation with { Probes = probes, Questions = evaluation.Questions.Count > 0 ? evaluation.Questions : questions };

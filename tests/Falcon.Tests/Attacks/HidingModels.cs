@@ -1,7 +1,9 @@
 using Falcon.Attacks;
+using Falcon.Configuration;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Runtime;
+using Falcon.Unlearning;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks;
@@ -10,6 +12,9 @@ namespace Falcon.Tests.Attacks;
 internal static class HidingModels
 {
     private static readonly AttackSettings Settings = new(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None);
+
+    /// <summary>Names of the layer matrices that are tensors of the model's own.</summary>
+    public static IEnumerable<string> Replaced(CausalLM model, CausalLM taught) => LayerMatrices.All(model.Config).Where(name => !ReferenceEquals(model.Weight(name), taught.Weight(name)));
 
     /// <summary>An output head of its own in which the answers' tokens can no longer be told apart: each has the mean of their rows. Everything below the head knows what it knew.</summary>
     public static LoadedModel BehindTheHead(LoadedModel taught, Weights weights, AttackData data)
@@ -47,6 +52,31 @@ internal static class HidingModels
         }
 
         return taught with { Model = taught.Model.With(moved.ToDictionary(one => one.Key, one => one.Value.MoveToOuterDisposeScope())) };
+    }
+
+    /// <summary>Some steps of RMU, which leave the knowledge behind one direction of the forget states (Lucki et al. 2024, arXiv 2409.18025).</summary>
+    /// <param name="taught">The model that knows.</param>
+    /// <param name="directory">Where it lies.</param>
+    /// <param name="forget">Files of forget texts.</param>
+    /// <param name="retain">Files of retain texts.</param>
+    public static LoadedModel Steered(LoadedModel taught, string directory, IReadOnlyList<string> forget, IReadOnlyList<string> retain)
+    {
+        using var folder = new TemporaryFolder();
+        var preset = MethodPresets.Of("rmu");
+        UnlearnRun.Execute(preset with
+        {
+            Model = directory,
+            Data = preset.Data with { Forget = forget, Retain = retain, BatchSize = 8 },
+            Layers = preset.Layers with { Target = 3, Trained = 3, Parameters = ["all"] },
+            HyperParameters = preset.HyperParameters with { Alpha = 10, SteeringCoefficient = 20 },
+            Optimizer = preset.Optimizer with { LearningRate = 1e-3 },
+            Evaluation = new EvaluationConfig { Samples = 0 },
+            Steps = 250,
+        }, folder.At("run"), resume: false, RunContext.Quiet);
+        using var checkpoint = Checkpoint.Open(folder.At("run", "model"));
+        using var weights = checkpoint.LoadWeights(float32, CPU);
+        var steered = new CausalLM(checkpoint.Config, weights);
+        return taught with { Model = taught.Model.With(LayerMatrices.Edited(steered, taught.Model).ToDictionary(name => name, name => steered.Weight(name).clone())) };
     }
 
     // Where a weight may lie without changing its code; the largest of each block, which is its scale, stays.
