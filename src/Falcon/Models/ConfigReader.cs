@@ -18,7 +18,8 @@ internal sealed class ConfigReader(string path, JsonElement root)
         "num_beams", "num_beam_groups", "num_return_sequences", "no_repeat_ngram_size", "bad_words_ids", "begin_suppress_tokens", "suppress_tokens",
         "diversity_penalty", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id", "forced_eos_token_id",
         "remove_invalid_values", "output_scores", "return_dict_in_generate", "add_cross_attention", "cross_attention_hidden_size",
-        "tie_encoder_decoder", "cache_implementation", "unsloth_fixed", "unsloth_version", "model_name", "tf_legacy_loss",
+        "tie_encoder_decoder", "cache_implementation", "unsloth_fixed", "unsloth_version", "model_name", "tf_legacy_loss", "is_llama_config", "transformers.js_config",
+        "num_labels", "_num_labels", "attn_implementation", "neftune_noise_alpha", "keys_to_ignore_at_inference", "model_max_length", "mask_token_id", "pretraining_tp",
     ];
 
     private readonly HashSet<string> _read = [];

@@ -47,9 +47,14 @@ internal static class FamilyConfig
         var (phi, gemma2, gemma3) = (family == "phi3", family == "gemma2", family == "gemma3_text");
         var gemma = gemma2 || gemma3;
         if (gemma) reader.Ignore("hidden_act", "use_bidirectional_attention"); // an older file's key, and one that is false in a decoder
-        if (phi) reader.Ignore("resid_pdrop", "embd_pdrop"); // no dropout is applied
-        reader.RequireOneOf("pretraining_tp", 1);
-        reader.RequireOneOf("attention_dropout", 0);
+        if (gemma2) reader.Ignore("sliding_window_size"); // sliding_window once more
+        reader.Ignore("attention_dropout", "resid_pdrop", "embd_pdrop"); // no dropout is applied
+        if (phi)
+        {
+            reader.RequireOneOf("interpolate_factor", 1);
+            reader.RequireOneOf("full_attn_mod", 1);
+        }
+
         var hidden = reader.PositiveInt("hidden_size", gemma3 ? 2304 : null);
         var heads = reader.PositiveInt("num_attention_heads", gemma3 ? 8 : null);
         var keyValueHeads = reader.PositiveInt("num_key_value_heads", gemma ? 4 : heads);
@@ -92,7 +97,7 @@ internal static class FamilyConfig
 
     private static ModelConfig ReadGptNeoX(ConfigReader reader)
     {
-        reader.Ignore("attention_dropout", "hidden_dropout", "classifier_dropout"); // no dropout is applied
+        reader.Ignore("attention_dropout", "hidden_dropout", "classifier_dropout", "attention_probs_dropout_prob", "hidden_dropout_prob"); // no dropout is applied
         var (hidden, heads) = (reader.PositiveInt("hidden_size"), reader.PositiveInt("num_attention_heads"));
         if (hidden % heads != 0) throw reader.Unsupported("num_attention_heads", $"{heads}", $"it must divide hidden_size ({hidden})");
         var (layers, maxPositions, bias) = (reader.PositiveInt("num_hidden_layers"), reader.PositiveInt("max_position_embeddings", 2048), reader.Bool("attention_bias", true));
@@ -127,7 +132,7 @@ internal static class FamilyConfig
     private static ModelConfig ReadGpt2(ConfigReader reader)
     {
         // Dropout is not applied, and the order of the products does not change what they are.
-        reader.Ignore("resid_pdrop", "embd_pdrop", "attn_pdrop", "n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj");
+        reader.Ignore("resid_pdrop", "embd_pdrop", "attn_pdrop", "n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "n_special", "predict_special_tokens", "output_past");
         var (hidden, heads, layers) = (reader.PositiveInt("n_embd"), reader.PositiveInt("n_head"), reader.PositiveInt("n_layer"));
         if (hidden % heads != 0) throw reader.Unsupported("n_head", $"{heads}", $"it must divide n_embd ({hidden})");
         return new ModelConfig

@@ -267,6 +267,8 @@ public sealed class FamilyTests : IDisposable
         { "Phi-3.5 (longrope)", "partial_rotary_factor", "0.4", "even number" },
         { "Gemma 3", "layer_types", """["full_attention", "chunked_attention", "full_attention", "full_attention"]""", "chunked_attention" },
         { "Gemma 2", "hidden_activation", "\"relu2\"", "gelu_pytorch_tanh" },
+        { "SmolLM, SmolLM2", "rope_interleaved", "true", "rope_interleaved" },
+        { "Phi-4-mini (partial rotation)", "interpolate_factor", "2", "only 1" },
         { "SmolLM3", "no_rope_layers", "[1, 0]", "2 entries" },
         { "GPT-NeoX, Pythia", "rotary_pct", "0.4", "even number" },
         { "GPT-NeoX, Pythia", "quantization_config", """{"bits": 4}""", "unquantised" },
@@ -281,6 +283,29 @@ public sealed class FamilyTests : IDisposable
         var folder = FamilyCase.Of(name).Write(_folder.At("model"));
         TinyCheckpoint.Edit(folder, config => config[key] = JsonNode.Parse(value));
         Assert.Contains(said, Assert.ThrowsAny<UnsupportedCheckpointException>(() => Checkpoint.Open(folder)).Message, StringComparison.Ordinal);
+    }
+
+    // Keys that stand in published files and change no number here.
+    [Theory]
+    [InlineData("SmolLM, SmolLM2", """{"is_llama_config": true, "rope_interleaved": false, "transformers.js_config": {"dtype": "q4"}}""")]
+    [InlineData("SmolLM3", """{"pretraining_tp": 2, "use_sliding_window": false, "attention_dropout": 0.1}""")]
+    [InlineData("Llama 2", """{"pretraining_tp": 1, "_name_or_path": "x", "unsloth_version": "1", "neftune_noise_alpha": 5}""")]
+    [InlineData("Zephyr", """{"attention_dropout": 0.0, "pad_token_id": 2, "use_cache": true}""")]
+    [InlineData("Qwen2, Qwen2.5", """{"use_mrope": false, "max_window_layers": 28}""")]
+    [InlineData("Phi-3", """{"auto_map": {"AutoConfig": "a.B"}, "rope_scaling": null}""")]
+    [InlineData("Phi-4-mini (partial rotation)", """{"interpolate_factor": 1, "full_attn_mod": 1, "lm_head_bias": false, "mlp_bias": false}""")]
+    [InlineData("Gemma 2", """{"sliding_window_size": 4096}""")]
+    [InlineData("GPT-NeoX, Pythia", """{"attention_probs_dropout_prob": 0, "hidden_dropout_prob": 0, "hidden_act": "gelu_fast"}""")]
+    [InlineData("GPT-2", """{"_num_labels": 1, "output_past": true, "n_special": 0, "predict_special_tokens": true, "task_specific_params": {"text-generation": {"max_length": 50}}}""")]
+    public void Config_KeysOfPublishedFiles_AreRead(string name, string keys)
+    {
+        var folder = FamilyCase.Of(name).Write(_folder.At("model"));
+        TinyCheckpoint.Edit(folder, config =>
+        {
+            foreach (var (key, value) in JsonNode.Parse(keys)!.AsObject()) config[key] = value?.DeepClone();
+        });
+        using var checkpoint = Checkpoint.Open(folder);
+        Assert.Equal(4, checkpoint.Config.LayerCount);
     }
 
     [Fact]
