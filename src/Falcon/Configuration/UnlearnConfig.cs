@@ -107,8 +107,14 @@ public sealed record DataConfig
     /// <summary>Texts of each kind in a step.</summary>
     public int BatchSize { get; init; } = 4;
 
+    /// <summary>Retain texts in a step; 0 for as many as forget texts.</summary>
+    public int RetainBatchSize { get; init; }
+
     /// <summary>Whether texts are shuffled anew every epoch; otherwise they come in file order.</summary>
     public bool Shuffle { get; init; } = true;
+
+    /// <summary>How many texts the unchanged model writes itself to be kept besides the retain files, since what stands in no retain text is not kept; texts with words that only the forget files have are left out. 0 for none.</summary>
+    public int GeneratedRetain { get; init; }
 }
 
 /// <summary>Where to intervene.</summary>
@@ -143,6 +149,18 @@ public sealed record LayerConfig
 
     /// <summary>Bootstrap rounds behind the interval of the mutual information; 0 for none.</summary>
     public int BootstrapRounds { get; init; } = 40;
+
+    /// <summary>
+    /// Share of the trained matrices that is replaced by noise before the first step: W becomes (1 - s) W + s rms(W) N(0, 1), and the retain loss rebuilds what must stay, so that less of what was to be forgotten is left in
+    /// the weights (after Lee et al., arXiv 2506.06278, who corrupt the whole model and distil). 0 for none.
+    /// </summary>
+    public double StartNoise { get; init; }
+
+    /// <summary>
+    /// How many layers above the target are trained too, by the retain loss alone, which then looks at the outputs of all of them; with <see cref="StartNoise"/> they are built anew from what must stay, so that what they
+    /// held of the forget set is gone and not only out of reach. 0 for none, as published.
+    /// </summary>
+    public int RebuiltAbove { get; init; }
 }
 
 /// <summary>The principal offset vector.</summary>
@@ -355,9 +373,14 @@ public sealed record UnlearnConfig
             $"data.retain: {Data.Forget.Count} forget file(s) but {Data.Retain.Count} retain file(s); give one retain file for each forget file, in the same order, or one for all");
         Require(Data.BatchSize >= 1, "data.batchSize must be at least 1");
         Require(Data.MaxLength >= 2, "data.maxLength must be at least 2 tokens");
+        Require(Data.RetainBatchSize >= 0, "data.retainBatchSize must not be negative; 0 takes data.batchSize");
+        Require(Data.GeneratedRetain is >= 0 and <= 1_000_000, "data.generatedRetain must be in 0 to 1000000");
         Require(Layers.Trained >= 1, "layers.trained must be at least 1");
         Require(Layers.Target is null or >= 0, "layers.target must be a layer index from 0");
         Require(Layers.Parameters.Count > 0, "layers.parameters: name at least one matrix");
+        Require(Layers.RebuiltAbove >= 0, "layers.rebuiltAbove must not be negative");
+        Require(Layers.RebuiltAbove == 0 || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On }, "layers.rebuiltAbove needs engine.path=shared and the model in memory (engine.stream and engine.stateInFile false, engine.cache not on)");
+        Require(Layers.StartNoise is >= 0 and <= 1, "layers.startNoise must be in [0, 1]");
         Require(Layers.Samples >= 8, "layers.samples must be at least 8");
         Require(Layers.SearchFrom >= 0 && Layers.SearchFrom <= Layers.SearchTo && Layers.SearchTo <= 1, "layers.searchFrom and layers.searchTo must satisfy 0 <= from <= to <= 1");
         Require(OffsetVector.Variance is > 0 and <= 1, "offsetVector.variance must be in (0, 1]");

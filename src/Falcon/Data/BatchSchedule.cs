@@ -29,6 +29,7 @@ public sealed class BatchSchedule
 {
     private readonly IReadOnlyList<(int Forget, int Retain)> _counts;
     private readonly int _batchSize;
+    private readonly int _retainBatchSize;
     private readonly BatchOrder _order;
     private readonly ulong _seed;
 
@@ -37,14 +38,16 @@ public sealed class BatchSchedule
     /// <param name="batchSize">B, records of each kind a step.</param>
     /// <param name="order">The order within an epoch.</param>
     /// <param name="seed">The seed of the run; without effect for <see cref="BatchOrder.File"/>.</param>
+    /// <param name="retainBatchSize">Retain records a step where they are not as many as forget records; 0 for as many.</param>
     /// <exception cref="ArgumentException">There is no topic, or a topic without forget or retain records.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The batch size is not positive.</exception>
-    public BatchSchedule(IReadOnlyList<(int Forget, int Retain)> counts, int batchSize, BatchOrder order, ulong seed)
+    public BatchSchedule(IReadOnlyList<(int Forget, int Retain)> counts, int batchSize, BatchOrder order, ulong seed, int retainBatchSize = 0)
     {
         if (counts.Count == 0) throw new ArgumentException("at least one topic is needed", nameof(counts));
         if (counts.Any(count => count.Forget <= 0 || count.Retain <= 0)) throw new ArgumentException("every topic needs forget and retain records", nameof(counts));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
-        (_counts, _batchSize, _order, _seed) = ([.. counts], batchSize, order, seed);
+        ArgumentOutOfRangeException.ThrowIfNegative(retainBatchSize);
+        (_counts, _batchSize, _retainBatchSize, _order, _seed) = ([.. counts], batchSize, retainBatchSize > 0 ? retainBatchSize : batchSize, order, seed);
     }
 
     /// <summary>T, the number of topics.</summary>
@@ -61,7 +64,7 @@ public sealed class BatchSchedule
         var (topic, batch) = (step % Topics, step / Topics);
         return new ScheduledBatch(step, topic,
             Batch(_counts[topic].Forget, _batchSize, batch, _order, _seed, $"forget order, topic {topic}"),
-            Batch(_counts[topic].Retain, _batchSize, batch, _order, _seed, $"retain order, topic {topic}"));
+            Batch(_counts[topic].Retain, _retainBatchSize, batch, _order, _seed, $"retain order, topic {topic}"));
     }
 
     /// <summary>Batch number <paramref name="index"/> of a single list, counted on through the epochs; for training on one list.</summary>

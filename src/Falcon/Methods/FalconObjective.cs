@@ -38,14 +38,14 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     {
         using var scope = NewDisposeScope();
         double? pushed = null;
-        var (forgetGradients, forgetLoss, ratio) = Accumulate(forget, part =>
+        var (forgetGradients, forgetLoss, ratio) = Accumulate(forget, passes.Target, part =>
         {
             var (loss, partRatio, partPushed) = ForgetLoss(part, offset, generator, level);
             if (partPushed is { } weight) pushed = (pushed ?? 0) + weight * part.CountedTokens / forget.CountedTokens;
             return (loss, partRatio);
         });
         if (settings.Sharpness > 0) forgetGradients = AtTheWorstPoint(forgetGradients, forget, offset, generator, level);
-        var (retainGradients, retainLoss, _) = Accumulate(retain, part => (RetainLoss(part, retainWeight, generator), 0));
+        var (retainGradients, retainLoss, _) = Accumulate(retain, int.MaxValue, part => (RetainLoss(part, retainWeight, generator), 0));
         return new ObjectiveGradients(
             forgetLoss, retainLoss,
             [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio, Pushed: pushed);
@@ -64,7 +64,7 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         {
             using (no_grad())
                 for (var i = 0; i < saved.Count; i++) trained.Leaves[i].add_(gradients[i].to(trained.Leaves[i].dtype), alpha: step);
-            return [.. Accumulate(forget, part =>
+            return [.. Accumulate(forget, passes.Target, part =>
             {
                 var (loss, ratio, _) = ForgetLoss(part, offset, generator, level);
                 return (loss, ratio);
@@ -78,14 +78,14 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     }
 
     // The losses are means over counted tokens, so that of a batch is the mean of its parts' weighted by their tokens, and so is its gradient (added up in float32).
-    private (IReadOnlyList<Tensor> Gradients, double Loss, double NormRatio) Accumulate(TokenBatch batch, Func<TokenBatch, (Tensor Loss, double NormRatio)> compute)
+    private (IReadOnlyList<Tensor> Gradients, double Loss, double NormRatio) Accumulate(TokenBatch batch, int through, Func<TokenBatch, (Tensor Loss, double NormRatio)> compute)
     {
         using var scope = NewDisposeScope();
         var parts = batch.Split(microBatchTokens);
         if (parts.Count == 1)
         {
             var (whole, wholeRatio) = compute(batch);
-            var gradients = autograd.grad([whole], [.. trained.Leaves]);
+            var gradients = Differentiate(whole, through);
             return ([.. gradients.Select(gradient => gradient.MoveToOuterDisposeScope())], whole.item<float>(), wholeRatio);
         }
 
@@ -96,7 +96,7 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
             using var inner = NewDisposeScope();
             var share = (double)part.CountedTokens / batch.CountedTokens;
             var (partLoss, partRatio) = compute(part);
-            var gradients = autograd.grad([partLoss], [.. trained.Leaves]);
+            var gradients = Differentiate(partLoss, through);
             if (sums.Count == 0) sums.AddRange(gradients.Select(gradient => zeros_like(gradient, float32).MoveToOuterDisposeScope()));
             for (var i = 0; i < sums.Count; i++) sums[i].add_(gradients[i], alpha: share);
             loss += share * partLoss.item<float>();
@@ -104,6 +104,14 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         }
 
         return ([.. sums.Select(sum => sum.MoveToOuterDisposeScope())], loss, ratio);
+    }
+
+    // Gradients of all leaves; those of layers above the given one, which the loss has not passed, are zero.
+    private List<Tensor> Differentiate(Tensor loss, int through)
+    {
+        var reached = trained.Names.Select(name => TrainedParameters.LayerOf(name) <= through).ToList();
+        var found = new Queue<Tensor>(autograd.grad([loss], [.. trained.Leaves.Zip(reached).Where(pair => pair.Second).Select(pair => pair.First)]));
+        return [.. trained.Leaves.Zip(reached, (leaf, isReached) => isReached ? found.Dequeue() : zeros_like(leaf.detach()))];
     }
 
     /// <summary>The logits of the contrastive loss [N, C] for a forget batch, for the curvature estimate.</summary>
@@ -141,9 +149,16 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     private Tensor RetainLoss(TokenBatch batch, double weight, Generator? generator)
     {
         using var scope = NewDisposeScope();
-        var (updated, frozen) = Run(batch);
-        if (settings.RetainNoise > 0) frozen = WithNoise(frozen, generator ?? throw new ArgumentNullException(nameof(generator), "Noise needs a generator."));
         var mask = Mask(batch);
+        if (trained.HighestLayer == passes.Target) return RetainLoss(Run(batch), mask, weight, generator).MoveToOuterDisposeScope();
+        return stack([.. passes.RunThrough(batch).Select(states => RetainLoss(states, mask, weight, generator))]).mean().MoveToOuterDisposeScope();
+    }
+
+    private Tensor RetainLoss((Tensor Updated, Tensor Frozen) states, Tensor? mask, double weight, Generator? generator)
+    {
+        using var scope = NewDisposeScope();
+        var (updated, frozen) = states;
+        if (settings.RetainNoise > 0) frozen = WithNoise(frozen, generator ?? throw new ArgumentNullException(nameof(generator), "Noise needs a generator."));
         var loss = RetentionLoss.Compute(updated, frozen, mask, weight, official: settings.CountPadding);
         if (settings.RetainErrorWeight > 0)
         {

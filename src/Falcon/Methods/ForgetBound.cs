@@ -11,10 +11,10 @@ namespace Falcon.Methods;
 /// long after that and the model comes to deny the answer, which a model that never learned it does not.
 /// Extension, not in the paper; the bounded objectives of preference-based unlearning (NPO, Zhang et al. 2024) have the same purpose.
 /// </summary>
-/// <param name="frozen">The whole unchanged model; the layers above the target are the updated model's too.</param>
-/// <param name="target">The layer whose output is given to <see cref="Weights"/>; nothing above it is trained.</param>
+/// <param name="model">The whole model with the layers above the target as they are now: the unchanged model where none of them is trained.</param>
+/// <param name="target">The layer whose output is given to <see cref="Weights"/>.</param>
 /// <param name="width">Softness of the bound in nats, above 0.</param>
-public sealed class ForgetBound(CausalLM frozen, int target, double width)
+public sealed class ForgetBound(CausalLM model, int target, double width)
 {
     /// <summary>w = sigmoid( (level - loss) / width ) for each counted token, the same for all tokens of a text; loss is the mean loss of the tokens that the counted positions predict.</summary>
     /// <param name="hidden">Hidden states at the target layer under the updated model [B, T, H].</param>
@@ -26,7 +26,7 @@ public sealed class ForgetBound(CausalLM frozen, int target, double width)
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        using var context = batch.Context(frozen);
+        using var context = batch.Context(model);
         var (device, length) = (hidden.device, batch.Length);
         var counted = mask ?? ones([batch.Rows, length], dtype: @bool, device: device);
         var losses = zeros([batch.Rows], dtype: float32, device: device);
@@ -34,9 +34,9 @@ public sealed class ForgetBound(CausalLM frozen, int target, double width)
         {
             // A position counts here when the token after it is real.
             var predicting = counted.narrow(1, 0, length - 1).logical_and(batch.AttentionMask(device).narrow(1, 1, length - 1)); // [B, T-1]
-            var top = frozen.Layers(hidden.detach(), target + 1, frozen.Config.LayerCount - 1, context).narrow(1, 0, length - 1);
+            var top = model.Layers(hidden.detach(), target + 1, model.Config.LayerCount - 1, context).narrow(1, 0, length - 1);
             var rows = predicting.reshape(-1).nonzero().reshape(-1);
-            var logits = frozen.Head(top.reshape(-1, top.shape[2]).index_select(0, rows)).to(float32); // [N, V]
+            var logits = model.Head(top.reshape(-1, top.shape[2]).index_select(0, rows)).to(float32); // [N, V]
             var next = batch.InputIds(device).narrow(1, 1, length - 1).reshape(-1).index_select(0, rows).unsqueeze(1);
             var tokenLosses = logits.logsumexp(1) - logits.gather(1, next).squeeze(1); // [N]
             var texts = rows.div(length - 1, RoundingMode.floor);
@@ -53,7 +53,7 @@ public sealed class ForgetBound(CausalLM frozen, int target, double width)
     {
         var loss = inputs.Config.Loss;
         if (loss.Bound == ForgetBoundKind.None) return [.. inputs.Topics.Select(_ => (double?)null)];
-        List<double?> levels = [.. inputs.Topics.Select(topic => loss.BoundLevel ?? NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, topic.Retain, topic.RetainAnswers))];
+        List<double?> levels = [.. inputs.Topics.Select(topic => loss.BoundLevel ?? NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, [.. topic.Retain.SkipLast(topic.Generated)], [.. topic.RetainAnswers.SkipLast(topic.Generated)]))];
         inputs.Log.Information($"a text counts as forgotten at a loss of {string.Join(", ", levels.Select(level => level?.ToString("F2", CultureInfo.InvariantCulture)))} nats a token");
         return levels;
     }

@@ -60,6 +60,26 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
+    /// <summary>Hidden states after the target layer and after every trained layer above it, of the updated model, with gradient, and of the frozen one, without; each [B, T, H].</summary>
+    /// <param name="batch">The texts.</param>
+    public IReadOnlyList<(Tensor Updated, Tensor Frozen)> RunThrough(TokenBatch batch)
+    {
+        using var scope = NewDisposeScope();
+        using var context = batch.Context(frozen);
+        var (start, inner, reference) = Prefix(batch, context);
+        var model = Updated();
+        List<(Tensor Updated, Tensor Frozen)> states = [(Suffix(model, start, inner, context), reference)];
+        for (var layer = Target + 1; layer <= trained.HighestLayer; layer++)
+        {
+            using var guard = no_grad();
+            var below = states[^1];
+            var kept = frozen.Layer(layer, below.Frozen, context);
+            using (enable_grad()) states.Add((model.Layer(layer, below.Updated, context), kept));
+        }
+
+        return [.. states.Select(pair => (pair.Updated.MoveToOuterDisposeScope(), pair.Frozen.MoveToOuterDisposeScope()))];
+    }
+
     /// <summary>States [count, H] of random tokens of a batch before the lowest trained matrix, relative to their mean norm.</summary>
     /// <param name="batch">The texts.</param>
     /// <param name="count">How many.</param>

@@ -12,6 +12,12 @@ namespace Falcon.Methods;
 /// <param name="RetainAnswers">The same for each retain text.</param>
 public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]> Retain, IReadOnlyList<int> ForgetAnswers, IReadOnlyList<int> RetainAnswers)
 {
+    /// <summary>How many of the last retain texts the model wrote itself.</summary>
+    public int Generated { get; private init; }
+
+    /// <summary>The topic with further retain texts that the model wrote itself; they count as plain text.</summary>
+    public TopicTexts With(IReadOnlyList<int[]> generated) => this with { Retain = [.. Retain, .. generated], RetainAnswers = [.. RetainAnswers, .. generated.Select(_ => 0)], Generated = generated.Count };
+
     /// <summary>Reads and tokenises the files of a run, one topic for each forget file.</summary>
     /// <exception cref="UserInputException">A file is missing, damaged or holds no usable text.</exception>
     public static IReadOnlyList<TopicTexts> Read(DataConfig data, HfTokenizer tokenizer)

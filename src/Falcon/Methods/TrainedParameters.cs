@@ -55,6 +55,9 @@ public sealed class TrainedParameters : IDisposable
     /// <summary>The lowest layer that holds a trained matrix; -1 when the embedding is trained.</summary>
     public int LowestLayer => Names.Min(LayerOf);
 
+    /// <summary>The highest layer that holds a trained matrix.</summary>
+    public int HighestLayer => Names.Max(LayerOf);
+
     /// <summary>Whether the lowest layer trains nothing but its down projection, so that all before that matrix is shared with the frozen model.</summary>
     public bool StartsAtDownProjection => AreDownProjectionsAt(Names, LowestLayer);
 
@@ -66,15 +69,16 @@ public sealed class TrainedParameters : IDisposable
     /// <param name="model">The model, for its layers and names.</param>
     /// <param name="target">The highest trained layer.</param>
     /// <param name="layers">How many layers; fewer when the target is too low.</param>
+    /// <param name="above">How many layers above the target besides; fewer where the model ends.</param>
     /// <param name="components">Names within a layer, such as <c>mlp.down_proj</c>, which in every family means the matrix that writes the MLP's output into the residual stream; <c>all</c> means every matrix of a layer; <c>model</c> alone means every tensor of the whole model, tied embeddings once.</param>
     /// <exception cref="UserInputException">The model has no such layer or matrix.</exception>
-    public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components)
+    public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components, int above = 0)
     {
         if (components is [LayerConfig.WholeModel]) return [.. WeightNames.Expected(model).Select(item => item.Name)];
         if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer auto.");
         var known = model.Architecture.Matrices;
         var wanted = components.SelectMany(component => component == "all" ? known : [Matrix(model.Architecture, component)]).ToHashSet();
-        return [.. Enumerable.Range(0, layers).Select(i => target - i).Where(layer => layer >= 0).Order()
+        return [.. Enumerable.Range(target - layers + 1, layers + above).Where(layer => layer >= 0 && layer < model.LayerCount)
             .SelectMany(layer => known.Where(wanted.Contains).Select(component => model.Architecture.InLayer(layer, component + ".weight")))];
     }
 
@@ -120,6 +124,38 @@ public sealed class TrainedParameters : IDisposable
         using var scope = NewDisposeScope();
         _masters[index].Fill(value);
         Refresh(index, 0, value.detach().to(float32).reshape(-1));
+    }
+
+    /// <summary>Replaces a share of every matrix by noise of the same size, (1 - s) W + s rms(W) N(0, 1); what is no matrix (norms, biases) stays. A seed gives the same numbers on every device and for any choice of matrices.</summary>
+    /// <param name="share">s, 0 to 1; 0 changes nothing.</param>
+    /// <param name="seed">The run's seed.</param>
+    public void MixWithNoise(double share, ulong seed)
+    {
+        if (share == 0) return;
+        using var guard = no_grad();
+        for (var i = 0; i < Names.Count; i++)
+        {
+            if (_leaves[i].dim() < 2) continue;
+            using var scope = NewDisposeScope();
+            using var generator = new Generator(Seeds.Derive(seed, $"start noise {Names[i]}"), CPU);
+            var master = _masters[i];
+            double squares = 0;
+            foreach (var (start, count) in master.Blocks())
+            {
+                using var inner = NewDisposeScope();
+                squares += master.Read(start, count).square().sum().item<float>();
+            }
+
+            var size = share * Math.Sqrt(squares / master.Length);
+            foreach (var (start, count) in master.Blocks())
+            {
+                using var inner = NewDisposeScope();
+                var mixed = master.Read(start, count); // a view where the values lie in memory, so changed in place
+                mixed.mul_(1 - share).add_(randn(count, dtype: float32, generator: generator).to(mixed.device), alpha: size);
+                master.Write(start, mixed);
+                Refresh(i, start, mixed);
+            }
+        }
     }
 
     /// <summary>A parameter as a checkpoint will store it, in the compute dtype: the master rounded to the stored dtype. The caller's scope owns it.</summary>

@@ -10,7 +10,7 @@ public sealed class StepBatches(UnlearnConfig config, IReadOnlyList<TopicTexts> 
 {
     private readonly IReadOnlyList<int[]>[] _retain = [.. topics.Select(topic => RetainVariants.Add(topic.Retain, config.Method == MethodPresets.Falcon ? config.Loss.RetainVariants : 0, config.Loss.VariantShare, config.Seed))];
 
-    private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count * (config.Method == MethodPresets.Falcon ? config.Loss.RetainVariants + 1 : 1)))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed);
+    private readonly BatchSchedule _schedule = new([.. topics.Select(topic => (topic.Forget.Count, topic.Retain.Count * (config.Method == MethodPresets.Falcon ? config.Loss.RetainVariants + 1 : 1)))], config.Data.BatchSize, config.Data.Shuffle ? BatchOrder.Shuffled : BatchOrder.File, config.Seed, config.Data.RetainBatchSize);
 
     private readonly IReadOnlyList<int>?[] _countFrom = [.. topics.Select(topic => config.Loss.ForgetTokens switch { ForgetTokens.Answer => topic.ForgetAnswers, ForgetTokens.Distinct => topic.ForgetDistinct(), _ => null })];
 

@@ -20,6 +20,7 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
     private readonly StepBatches _batches = new(config, topics, padId);
     private readonly LearningRateSchedule _rates = new(config.Optimizer.LearningRate, config.Steps, config.Optimizer.Decay, config.Optimizer.WarmupSteps);
     private readonly Queue<double> _drifts = new();
+    private double _largestDrift = LargestDrift;
 
     /// <summary>One step.</summary>
     /// <param name="step">The step, from 0; decides batch, topic and random numbers together with the seed.</param>
@@ -96,7 +97,11 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
     {
         _drifts.Enqueue(drift);
         if (_drifts.Count > DriftWindow) _drifts.Dequeue();
-        if (_drifts.Count == DriftWindow && _drifts.Average() > LargestDrift)
-            throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {_drifts.Average():F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
+        if (_drifts.Count < DriftWindow) return;
+        var mean = _drifts.Average();
+        // A run that begins with noise begins far away and has to come nearer.
+        if (step == DriftWindow - 1 && config.Layers.StartNoise > 0) _largestDrift = Math.Max(LargestDrift, mean);
+        if (mean > _largestDrift)
+            throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {mean:F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
     }
 }

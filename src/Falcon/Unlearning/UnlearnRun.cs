@@ -40,13 +40,14 @@ public static class UnlearnRun
 
         var target = config.Layers.Target;
         var (first, last) = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
-        _ = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters); // fails early
+        _ = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove); // fails early
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         var padId = tokenizer.PadId ?? 0;
+        topics = WithGenerated(topics, config, checkpoint, tokenizer, compute, directory, context);
         var batches = new StepBatches(config, topics, padId);
-        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
+        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Layers.RebuiltAbove > 0 || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
         var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
         context.Log.Information(plan.Describe());
         if (config.Engine.CacheDirectory is not null && !plan.Cached) context.Log.Warning("--cache-dir is not used: this run keeps no activations (engine.cache, the method, or a lowest trained layer of 0)");
@@ -72,9 +73,10 @@ public static class UnlearnRun
         ProbeScores TrainAndWrite(int? target)
         {
             using var scratch = plan.StateInFile || plan.CacheBytes > plan.CacheMemory ? new ScratchFile(directory.PathOf("scratch.bin")) : null;
-            var names = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters);
+            var names = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove);
             var stateFile = plan.StateInFile ? scratch : null;
             using var trained = new TrainedParameters(names, checkpoint.LoadStored, compute.DType, compute.Device, stateFile);
+            trained.MixWithNoise(config.Layers.StartNoise, config.Seed);
             context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
             using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, config, context) : null;
             var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
@@ -98,12 +100,31 @@ public static class UnlearnRun
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };
         context.Log.Information($"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(plan.Predicted)})");
-        ModelCard.Write(directory.PathOf("model"), config, record, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters));
+        ModelCard.Write(directory.PathOf("model"), config, record, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove));
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
         directory.Commit();
         return record;
     }
+
+    // Written once and read by a resumed run, so that it goes on with the same texts.
+    private static IReadOnlyList<TopicTexts> WithGenerated(IReadOnlyList<TopicTexts> topics, UnlearnConfig config, Checkpoint checkpoint, HfTokenizer tokenizer, ComputeOptions compute, RunDirectory directory, RunContext context)
+    {
+        if (config.Data.GeneratedRetain == 0) return topics;
+        var path = directory.PathOf("retain-generated.jsonl");
+        if (!directory.IsResumed || !File.Exists(path))
+        {
+            using var source = FrozenModel.Open(checkpoint, compute, streamed: config.Engine.Stream, throughLayer: null, context.Cancellation);
+            var retain = topics.Select(topic => topic.Retain).Distinct().SelectMany(texts => texts).ToList();
+            var made = GeneratedRetain.Make(source.Model, retain, topics.SelectMany(topic => topic.Forget), config.Data.GeneratedRetain, config.Seed, tokenizer, context.Log, context.Cancellation);
+            OutputFile.Write(path, string.Concat(made.Select(text => JsonSerializer.Serialize(new GeneratedText(tokenizer.Decode(text), text), ResultJson.LineOptions) + "\n")));
+        }
+
+        List<int[]> texts = [.. File.ReadLines(path).Select(line => JsonSerializer.Deserialize<GeneratedText>(line, ResultJson.LineOptions)!.Tokens)];
+        return [.. topics.Select(topic => topic.With(texts))];
+    }
+
+    private sealed record GeneratedText(string Text, int[] Tokens);
 
     // What is measured is what is saved: the trained matrices as the checkpoint's dtype rounds them.
     private static ProbeScores MeasureStored(TrainedParameters trained, Checkpoint checkpoint, CausalLM frozen, Func<CausalLM, ProbeScores> measure)

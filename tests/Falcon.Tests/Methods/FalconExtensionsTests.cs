@@ -48,6 +48,30 @@ public sealed class FalconExtensionsTests : IDisposable
     }
 
     [Fact]
+    public void StartNoise_MixesEveryMatrixWithNoiseOfItsSize_TheSameForASeed()
+    {
+        const double share = 0.3;
+        using var trained = Trained();
+        var before = trained.Leaves[0].detach().clone();
+        trained.MixWithNoise(share, seed: 5);
+        var noise = (trained.Leaves[0].detach() - before * (1 - share)) / (share * before.square().mean().sqrt());
+        Assert.Equal(0, noise.mean().item<float>(), 0.1);
+        Assert.Equal(1, noise.std().item<float>(), 0.1);
+        Assert.True(_model.Weight(trained.Names[0]).equal(before).all().item<bool>()); // the frozen model's own stays
+
+        using var again = Trained();
+        again.MixWithNoise(share, seed: 5);
+        Assert.True(again.Leaves[0].detach().equal(trained.Leaves[0].detach()).all().item<bool>());
+        Assert.True(again.Masters[0].Whole().equal(again.Leaves[0].detach()).all().item<bool>());
+        using var other = Trained();
+        other.MixWithNoise(share, seed: 6);
+        Assert.False(other.Leaves[0].detach().allclose(trained.Leaves[0].detach()));
+        using var none = Trained();
+        none.MixWithNoise(0, seed: 5);
+        Assert.True(none.Leaves[0].detach().equal(before).all().item<bool>());
+    }
+
+    [Fact]
     public void Sharpness_GradientIsTakenAtTheMovedParameters_WhichComeBackBitForBit()
     {
         const double radius = 0.05;
