@@ -76,6 +76,19 @@ public enum ForgetTokens
     Distinct,
 }
 
+/// <summary>What of a retain text is to stay as it is.</summary>
+public enum RetainLossKind
+{
+    /// <summary>The hidden states at the target layer (1 - cos), as published.</summary>
+    HiddenStates,
+
+    /// <summary>
+    /// The next-token distribution: KL(frozen || updated) for every token. Hidden states of retain texts tell much of what the model knows besides, which an update that keeps them keeps too; distributions tell hardly
+    /// anything of it. Every step runs the whole model.
+    /// </summary>
+    Outputs,
+}
+
 /// <summary>Where the forget loss stops pushing a text.</summary>
 public enum ForgetBoundKind
 {
@@ -157,8 +170,8 @@ public sealed record LayerConfig
     public double StartNoise { get; init; }
 
     /// <summary>
-    /// How many layers above the target are trained too, by the retain loss alone, which then looks at the outputs of all of them; with <see cref="StartNoise"/> they are built anew from what must stay, so that what they
-    /// held of the forget set is gone and not only out of reach. 0 for none, as published.
+    /// How many layers above the target are trained too, by the retain loss alone; with <see cref="StartNoise"/> they are built anew from what must stay, so that what they held of the forget set is gone and not only out
+    /// of reach. 0 for none, as published.
     /// </summary>
     public int RebuiltAbove { get; init; }
 }
@@ -187,6 +200,9 @@ public sealed record LossConfig
 
     /// <summary>Further negatives: frozen activations of other tokens of the batch.</summary>
     public int InBatchNegatives { get; init; }
+
+    /// <summary>What the retention loss compares with the frozen model.</summary>
+    public RetainLossKind Retain { get; init; }
 
     /// <summary>Weight of the retention loss, one for all topics or one each.</summary>
     public IReadOnlyList<double> RetainWeight { get; init; } = [100];
@@ -379,7 +395,9 @@ public sealed record UnlearnConfig
         Require(Layers.Target is null or >= 0, "layers.target must be a layer index from 0");
         Require(Layers.Parameters.Count > 0, "layers.parameters: name at least one matrix");
         Require(Layers.RebuiltAbove >= 0, "layers.rebuiltAbove must not be negative");
-        Require(Layers.RebuiltAbove == 0 || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On }, "layers.rebuiltAbove needs engine.path=shared and the model in memory (engine.stream and engine.stateInFile false, engine.cache not on)");
+        Require(Layers.RebuiltAbove == 0 || Loss.Retain == RetainLossKind.Outputs, "layers.rebuiltAbove needs loss.retain=outputs: hidden states at the target do not reach the layers above");
+        Require(Loss.Retain == RetainLossKind.HiddenStates || Loss is { RetainErrorWeight: 0, RetainNoise: 0, CountPadding: false }, "loss.retain=outputs looks at no hidden states: leave loss.retainErrorWeight and loss.retainNoise 0 and loss.countPadding false");
+        Require(Loss.Retain == RetainLossKind.HiddenStates || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On }, "loss.retain=outputs runs the whole model in every step: it needs engine.path=shared, engine.stream and engine.stateInFile false, and engine.cache other than on");
         Require(Layers.StartNoise is >= 0 and <= 1, "layers.startNoise must be in [0, 1]");
         Require(Layers.Samples >= 8, "layers.samples must be at least 8");
         Require(Layers.SearchFrom >= 0 && Layers.SearchFrom <= Layers.SearchTo && Layers.SearchTo <= 1, "layers.searchFrom and layers.searchTo must satisfy 0 <= from <= to <= 1");

@@ -149,16 +149,15 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     private Tensor RetainLoss(TokenBatch batch, double weight, Generator? generator)
     {
         using var scope = NewDisposeScope();
-        var mask = Mask(batch);
-        if (trained.HighestLayer == passes.Target) return RetainLoss(Run(batch), mask, weight, generator).MoveToOuterDisposeScope();
-        return stack([.. passes.RunThrough(batch).Select(states => RetainLoss(states, mask, weight, generator))]).mean().MoveToOuterDisposeScope();
-    }
+        if (settings.Retain == RetainLossKind.Outputs)
+        {
+            var (logits, before) = passes.RunToOutput(batch);
+            return (weight * ReferenceLosses.KullbackLeibler(logits, before)).MoveToOuterDisposeScope();
+        }
 
-    private Tensor RetainLoss((Tensor Updated, Tensor Frozen) states, Tensor? mask, double weight, Generator? generator)
-    {
-        using var scope = NewDisposeScope();
-        var (updated, frozen) = states;
+        var (updated, frozen) = Run(batch);
         if (settings.RetainNoise > 0) frozen = WithNoise(frozen, generator ?? throw new ArgumentNullException(nameof(generator), "Noise needs a generator."));
+        var mask = Mask(batch);
         var loss = RetentionLoss.Compute(updated, frozen, mask, weight, official: settings.CountPadding);
         if (settings.RetainErrorWeight > 0)
         {

@@ -60,24 +60,26 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
-    /// <summary>Hidden states after the target layer and after every trained layer above it, of the updated model, with gradient, and of the frozen one, without; each [B, T, H].</summary>
-    /// <param name="batch">The texts.</param>
-    public IReadOnlyList<(Tensor Updated, Tensor Frozen)> RunThrough(TokenBatch batch)
+    /// <summary>Logits of the updated model, with gradient, and of the frozen one, without, for every token that is followed by another of its text; both [M, V]. All layers run.</summary>
+    /// <param name="batch">The texts, padded on the right.</param>
+    public (Tensor Updated, Tensor Frozen) RunToOutput(TokenBatch batch)
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen);
         var (start, inner, reference) = Prefix(batch, context);
-        var model = Updated();
-        List<(Tensor Updated, Tensor Frozen)> states = [(Suffix(model, start, inner, context), reference)];
-        for (var layer = Target + 1; layer <= trained.HighestLayer; layer++)
+        var followed = nn.functional.pad(batch.AttentionMask(Device).narrow(1, 1, batch.Length - 1), [0, 1]); // [B, T]
+        var rows = followed.reshape(-1).nonzero().reshape(-1);
+        Tensor Logits(CausalLM model, Tensor states)
         {
-            using var guard = no_grad();
-            var below = states[^1];
-            var kept = frozen.Layer(layer, below.Frozen, context);
-            using (enable_grad()) states.Add((model.Layer(layer, below.Updated, context), kept));
+            using var inside = NewDisposeScope();
+            var top = model.Layers(states, Target + 1, model.Config.LayerCount - 1, context);
+            return model.Head(top.reshape(-1, top.shape[^1]).index_select(0, rows)).MoveToOuterDisposeScope();
         }
 
-        return [.. states.Select(pair => (pair.Updated.MoveToOuterDisposeScope(), pair.Frozen.MoveToOuterDisposeScope()))];
+        Tensor kept;
+        using (no_grad()) kept = Logits(frozen, reference);
+        var updated = Updated();
+        return (Logits(updated, Suffix(updated, start, inner, context)).MoveToOuterDisposeScope(), kept.MoveToOuterDisposeScope());
     }
 
     /// <summary>States [count, H] of random tokens of a batch before the lowest trained matrix, relative to their mean norm.</summary>

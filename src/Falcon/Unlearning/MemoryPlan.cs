@@ -49,7 +49,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         var trainedCount = names.Sum(name => sizes[name]);
         var wholeTraining = names.Any(WeightNames.IsEmbedding);
         var lowest = names.Min(TrainedParameters.LayerOf);
-        var top = config.Layers.RebuiltAbove == 0 ? target : Math.Min(target + config.Layers.RebuiltAbove, model.LayerCount - 1);
+        var toOutput = config.Loss.Retain == RetainLossKind.Outputs; // runs all layers with gradient
         var startsAtDown = TrainedParameters.AreDownProjectionsAt(names, lowest);
 
         long tokens = 0, visited = 0, longestBatch = 0, distinct = 0;
@@ -72,7 +72,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         // Methods that look at likelihoods run all layers with gradient and hold the logits and their softmax in float32.
         var ofActivations = MethodRules.UsesTargetLayer(config.Method);
         var step = microBatch * (ofActivations
-            ? SavedBytesPerToken(model, element, Math.Max(0, lowest), top, startsAtDown)
+            ? SavedBytesPerToken(model, element, Math.Max(0, lowest), toOutput ? model.LayerCount - 1 : target, startsAtDown) + (toOutput ? 4L * sizeof(float) * model.VocabularySize : 0)
             : SavedBytesPerToken(model, element, 0, model.LayerCount - 1, false) + 4L * sizeof(float) * model.VocabularySize);
         var pass = WorkBytes(model, element, wholeModel);
         var layer = new[] { Weights(name => WeightNames.LayerOf(name) == 0), Weights(WeightNames.IsEmbedding), Weights(name => WeightNames.LayerOf(name) == WeightNames.AboveLayers) }.Max();
@@ -80,7 +80,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         MemoryPlan Plan(bool streamed, bool inFile, bool cached)
         {
             var weights = !streamed
-                ? Weights(name => wholeModel || wholeTraining || TrainedParameters.LayerOf(name) <= top)
+                ? Weights(name => wholeModel || wholeTraining || TrainedParameters.LayerOf(name) <= target)
                 : Weights(name => TrainedParameters.LayerOf(name) is var at && at >= lowest && at <= target && !names.Contains(name) && !(startsAtDown && at == lowest));
             Dictionary<string, long> parts = new()
             {
@@ -101,8 +101,8 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         }
 
         bool Fits(MemoryPlan plan) => plan.Predicted <= limit && plan.CacheBytes - plan.CacheMemory <= freeDisk * FileShare;
-        var pays = engine.Path == EnginePath.Shared && top == target && !wholeTraining && ofActivations && (engine.Cache == CacheUse.On || (engine.Cache == CacheUse.Auto && (visited >= 2 * distinct || engine.CacheDirectory is not null) && lowest >= 0));
-        var canStream = !wholeTraining && ofActivations && top == target && engine.Cache != CacheUse.Off && engine.Path == EnginePath.Shared && compute.Device.type == TorchSharp.DeviceType.CPU;
+        var pays = engine.Path == EnginePath.Shared && !toOutput && !wholeTraining && ofActivations && (engine.Cache == CacheUse.On || (engine.Cache == CacheUse.Auto && (visited >= 2 * distinct || engine.CacheDirectory is not null) && lowest >= 0));
+        var canStream = !wholeTraining && ofActivations && !toOutput && engine.Cache != CacheUse.Off && engine.Path == EnginePath.Shared && compute.Device.type == TorchSharp.DeviceType.CPU;
         if ((engine.Stream || engine.StateInFile) && !canStream)
             throw new UserInputException("engine.stream and engine.stateInFile need the shared path with its cache, a few trained matrices and the CPU; leave them false here.");
         List<MemoryPlan> plans = [];

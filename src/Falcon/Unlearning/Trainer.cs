@@ -13,14 +13,13 @@ namespace Falcon.Unlearning;
 /// </summary>
 public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topics, Objective objective, TrainedParameters trained, Optimizer optimizer, int padId)
 {
-    // A run that turns the retain activations away from where they were is ruining the model (mean 1 - cos over this many steps).
+    // A run that turns the retain activations away from where they were is ruining the model (mean 1 - cos over this many steps, or nats of the next-token distributions).
     private const int DriftWindow = 20;
     private const double LargestDrift = 0.5;
 
     private readonly StepBatches _batches = new(config, topics, padId);
     private readonly LearningRateSchedule _rates = new(config.Optimizer.LearningRate, config.Steps, config.Optimizer.Decay, config.Optimizer.WarmupSteps);
     private readonly Queue<double> _drifts = new();
-    private double _largestDrift = LargestDrift;
 
     /// <summary>One step.</summary>
     /// <param name="step">The step, from 0; decides batch, topic and random numbers together with the seed.</param>
@@ -97,11 +96,13 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
     {
         _drifts.Enqueue(drift);
         if (_drifts.Count > DriftWindow) _drifts.Dequeue();
-        if (_drifts.Count < DriftWindow) return;
+        // A run that begins with noise begins far away, and has to have come back at its end.
+        var noise = config.Layers.StartNoise;
+        if (_drifts.Count < DriftWindow || (noise > 0 && step < config.Steps - 1)) return;
         var mean = _drifts.Average();
-        // A run that begins with noise begins far away and has to come nearer.
-        if (step == DriftWindow - 1 && config.Layers.StartNoise > 0) _largestDrift = Math.Max(LargestDrift, mean);
-        if (mean > _largestDrift)
-            throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {mean:F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
+        if (mean <= LargestDrift) return;
+        throw new NumericalFailureException(noise > 0
+            ? FormattableString.Invariant($"Step {step}: the noise of the start is not made good: over the last {DriftWindow} steps the retain loss without its weight is {mean:F2} on average (at most {LargestDrift}). Raise steps ({config.Steps}) or data.retainBatchSize, or lower layers.startNoise ({noise}).")
+            : FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {mean:F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
     }
 }

@@ -47,7 +47,7 @@ public static class UnlearnRun
         var padId = tokenizer.PadId ?? 0;
         topics = WithGenerated(topics, config, checkpoint, tokenizer, compute, directory, context);
         var batches = new StepBatches(config, topics, padId);
-        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Layers.RebuiltAbove > 0 || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
+        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Retain == RetainLossKind.Outputs || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
         var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
         context.Log.Information(plan.Describe());
         if (config.Engine.CacheDirectory is not null && !plan.Cached) context.Log.Warning("--cache-dir is not used: this run keeps no activations (engine.cache, the method, or a lowest trained layer of 0)");

@@ -72,6 +72,39 @@ public sealed class FalconExtensionsTests : IDisposable
     }
 
     [Fact]
+    public void RetainOutputs_LossIsTheDivergenceOfPlainLogits_AndReachesTheLayersAbove()
+    {
+        using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, Target, 1, ["all"], above: 5));
+        Assert.Equal(_model.Config.LayerCount - 1, trained.HighestLayer);
+        trained.MixWithNoise(0.2, seed: 4);
+        var objective = Objective(trained, new LossConfig { Retain = RetainLossKind.Outputs });
+        var gradients = objective.Gradients(Forget, Retain, ones(32) / Math.Sqrt(32), 3);
+
+        // Slowly: text by text from the embedding, every token that has a successor.
+        var (sum, count) = (0.0, 0);
+        foreach (var text in Retain.Sequences)
+        {
+            var alone = new TokenBatch([text], padId: 0);
+            Tensor Logits(CausalLM model)
+            {
+                using var context = alone.Context(model);
+                return model.Logits(alone.InputIds(CPU), context)[0].to(float64).log_softmax(-1);
+            }
+
+            var (before, after) = (Logits(_model), Logits(trained.Updated(_model).With(new Dictionary<string, Tensor>())));
+            for (var at = 0; at + 1 < text.Length; at++) (sum, count) = (sum + (before[at].exp() * (before[at] - after[at])).sum().item<double>(), count + 1);
+        }
+
+        Assert.Equal(3 * sum / count, gradients.RetainLoss, 1e-4);
+        Assert.True(sum > 0.01);
+        foreach (var (name, forget, retain) in trained.Names.Zip(gradients.Forget, gradients.Retain))
+        {
+            Assert.True(retain.abs().max().item<float>() > 0, name);
+            Assert.Equal(WeightNames.LayerOf(name) <= Target, forget.abs().max().item<float>() > 0); // the forget loss ends at the target
+        }
+    }
+
+    [Fact]
     public void Sharpness_GradientIsTakenAtTheMovedParameters_WhichComeBackBitForBit()
     {
         const double radius = 0.05;

@@ -240,16 +240,4 @@ public sealed class EngineTests : IDisposable
 
         public void Progress(string activity, int done, int total, string? detail = null) { }
     }
-
-    private sealed class StopAtStep(int step, CancellationTokenSource stop) : IRunLog
-    {
-        public void Information(string message) { }
-
-        public void Warning(string message) { }
-
-        public void Progress(string activity, int done, int total, string? detail = null)
-        {
-            if (activity == "unlearning" && done == step) stop.Cancel();
-        }
-    }
 }

@@ -51,6 +51,44 @@ public sealed class UnlearnRunTests : IDisposable
         Assert.NotEqual(first, Weights(2, "third"));
     }
 
+    private UnlearnConfig Rebuilding(string model, int steps, double noise) => Config(model, target: 1) is var config
+        ? config with
+        {
+            Data = config.Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
+            Layers = config.Layers with { Parameters = ["all"], RebuiltAbove = 9, StartNoise = noise },
+            Loss = config.Loss with { Retain = RetainLossKind.Outputs, RetainWeight = [1] },
+            Steps = steps,
+        }
+        : null!;
+
+    [Fact]
+    public void Execute_RebuiltFromNoise_ResumesToTheSameBytesWithTheSameGeneratedTexts()
+    {
+        var config = Rebuilding(TinyCheckpoint.Write(_folder.At("source")), steps: 6, noise: 0.1);
+        var whole = Run(config, "whole");
+        using var source = new CancellationTokenSource();
+        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("cut"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, source), Cancellation = source.Token }));
+        UnlearnRun.Execute(config, _folder.At("cut"), resume: true, RunContext.Quiet);
+
+        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "model.safetensors")), File.ReadAllBytes(_folder.At("cut", "model", "model.safetensors")));
+        Assert.Equal(File.ReadAllText(_folder.At("whole", "retain-generated.jsonl")), File.ReadAllText(_folder.At("cut", "retain-generated.jsonl")));
+        Assert.Equal(30, File.ReadLines(_folder.At("whole", "retain-generated.jsonl")).Count());
+        using var before = Checkpoint.Open(config.Model);
+        using var after = Checkpoint.Open(whole);
+        foreach (var (old, changed) in before.Entries.Zip(after.Entries))
+            Assert.Equal(old.Name.Contains("layers", StringComparison.Ordinal) && old.Name.Contains("proj", StringComparison.Ordinal), !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed)));
+    }
+
+    [Fact]
+    public void Execute_NoiseThatTheStepsDoNotMakeGood_StopsAndLeavesNothing()
+    {
+        var config = Rebuilding(TinyCheckpoint.Write(_folder.At("source")), steps: 20, noise: 1);
+        var error = Assert.Throws<NumericalFailureException>(() => Run(config with { Optimizer = config.Optimizer with { LearningRate = 1e-6 } }, "run"));
+
+        Assert.Contains("layers.startNoise", error.Message, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_folder.At("run")));
+    }
+
     [Theory]
     [InlineData(ScalarType.Float32, 1)]
     [InlineData(ScalarType.BFloat16, 3)]

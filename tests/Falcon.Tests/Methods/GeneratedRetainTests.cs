@@ -1,0 +1,97 @@
+using System.Text.RegularExpressions;
+using Falcon.Methods;
+using Falcon.Models;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+using static TorchSharp.torch;
+
+namespace Falcon.Tests.Methods;
+
+/// <summary>Retain texts that the unchanged model writes itself.</summary>
+public sealed class GeneratedRetainTests : IDisposable
+{
+    private const int Count = 40;
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly HfTokenizer _tokenizer;
+    private readonly Weights _weights;
+    private readonly CausalLM _model;
+
+    public GeneratedRetainTests()
+    {
+        var directory = TinyCheckpoint.Write(_folder.At("model"));
+        _tokenizer = HfTokenizer.Load(directory);
+        (_weights, _model) = Checkpoint.LoadModel(directory, float32, CPU);
+    }
+
+    public void Dispose()
+    {
+        _weights.Dispose();
+        _folder.Dispose();
+    }
+
+    private IReadOnlyList<int[]> Tokens(params string[] texts) => [.. texts.Select(text => _tokenizer.Encode(text))];
+
+    private IReadOnlyList<int[]> Make(IReadOnlyList<int[]> retain, IReadOnlyList<int[]> forget, ulong seed = 1, int count = Count) =>
+        GeneratedRetain.Make(_model, retain, forget, count, seed, _tokenizer, SilentRunLog.Instance, CancellationToken.None);
+
+    [Fact]
+    public void Make_RandomModel_GivesDifferentTextsThatOpenLikeTheRetainTexts()
+    {
+        var retain = Tokens("Question: what is kept?", "Question: what stays here?", "A cold morning.");
+        var made = Make(retain, []);
+
+        Assert.Equal(Count, made.Count);
+        Assert.Equal(Count, made.Select(text => string.Join(' ', text)).Distinct().Count());
+        Assert.All(made, text => Assert.InRange(text.Length, 2, retain.Max(one => one.Length)));
+        Assert.All(made, text => Assert.Contains(retain, one => one[0] == text[0]));
+        Assert.Contains(made, text => text[0] == retain[0][0]);
+        Assert.Contains(made, text => text[0] == retain[2][0]);
+    }
+
+    [Fact]
+    public void Make_SameSeed_GivesTheSameTextsAndAnotherSeedOthers()
+    {
+        var retain = Tokens("Question: what is kept?", "A cold morning.");
+
+        Assert.Equal(Make(retain, []), Make(retain, []));
+        Assert.NotEqual(Make(retain, []), Make(retain, [], seed: 2));
+    }
+
+    [Fact]
+    public void Make_WordsThatOnlyTheForgetTextsHave_AreInNoText()
+    {
+        var retain = Tokens("a b c kept", "a d e kept");
+        IReadOnlyList<string> Words(int[] text) => [.. Regex.Matches(_tokenizer.Decode(text, skipSpecialTokens: true).ToUpperInvariant(), @"[\p{L}\p{N}]+").Select(word => word.Value)];
+        var free = Make(retain, []).Select(Words).ToList();
+        var shared = retain.SelectMany(Words).ToHashSet();
+        var telling = free.SelectMany(words => words.Where(word => !shared.Contains(word)).Take(1)).First(); // else the filter would have nothing to do
+
+        var made = Make(retain, Tokens($"a {telling.ToLowerInvariant()} b"));
+
+        Assert.Equal(Count, made.Count);
+        Assert.DoesNotContain(made, text => Words(text).Contains(telling));
+        Assert.Contains(made, text => Words(text).Contains("A")); // in both sets, so it tells nothing
+    }
+
+    [Fact]
+    public void Make_EveryTextTells_IsRefusedWithTheRemedy()
+    {
+        // The opening itself holds a word that the filter takes for the forget set's alone, since retain texts here are not those that it may be in.
+        var error = Assert.Throws<UserInputException>(() => Make(Tokens("!!"), Tokens([.. Enumerable.Range(0, 10).Select(i => $"{i}"), .. Enumerable.Range('a', 26).SelectMany(c => new[] { $"{(char)c}" })]), count: 5000));
+
+        Assert.Contains("data.generatedRetain", error.Message, StringComparison.Ordinal);
+        Assert.Contains("larger retain set", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void With_FewRetainTexts_RepeatsThemUntilTheyAreAThird()
+    {
+        var topic = new TopicTexts(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]).With([.. Enumerable.Range(1, 12).Select(i => new[] { i, i })]);
+
+        Assert.Equal(6 + 12, topic.Retain.Count);
+        Assert.Equal([1, 2, 1, 2, 1, 2], topic.RetainAnswers.Take(6));
+        Assert.Equal(12, topic.Generated);
+        Assert.Equal(3, new TopicTexts(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]).With([[1, 1]]).Retain.Count);
+    }
+}
