@@ -60,15 +60,14 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
-    /// <summary>Logits of the updated model, with gradient, and of the frozen one, without, for every token that is followed by another of its text; both [M, V]. All layers run.</summary>
+    /// <summary>Logits of the updated model, with gradient, and of the frozen one, without, for every token, the last of a text too, since another text may follow it; both [M, V]. All layers run.</summary>
     /// <param name="batch">The texts, padded on the right.</param>
     public (Tensor Updated, Tensor Frozen) RunToOutput(TokenBatch batch)
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen);
         var (start, inner, reference) = Prefix(batch, context);
-        var followed = nn.functional.pad(batch.AttentionMask(Device).narrow(1, 1, batch.Length - 1), [0, 1]); // [B, T]
-        var rows = followed.reshape(-1).nonzero().reshape(-1);
+        var rows = batch.AttentionMask(Device).reshape(-1).nonzero().reshape(-1); // [M]
         Tensor Logits(CausalLM model, Tensor states)
         {
             using var inside = NewDisposeScope();

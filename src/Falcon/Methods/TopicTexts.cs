@@ -15,17 +15,8 @@ public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]
     /// <summary>How many of the last retain texts the model wrote itself.</summary>
     public int Generated { get; private init; }
 
-    /// <summary>The topic with further retain texts that the model wrote itself, which count as plain text. The others are repeated where that takes until they are a third of all: they are what the user names.</summary>
-    public TopicTexts With(IReadOnlyList<int[]> generated)
-    {
-        var copies = Math.Max(1, generated.Count / (2 * Retain.Count));
-        return this with
-        {
-            Retain = [.. Enumerable.Repeat(Retain, copies).SelectMany(texts => texts), .. generated],
-            RetainAnswers = [.. Enumerable.Repeat(RetainAnswers, copies).SelectMany(answers => answers), .. generated.Select(_ => 0)],
-            Generated = generated.Count,
-        };
-    }
+    /// <summary>The topic with further retain texts that the model wrote itself, which count as plain text.</summary>
+    public TopicTexts With(IReadOnlyList<int[]> generated) => this with { Retain = [.. Retain, .. generated], RetainAnswers = [.. RetainAnswers, .. generated.Select(_ => 0)], Generated = generated.Count };
 
     /// <summary>Reads and tokenises the files of a run, one topic for each forget file.</summary>
     /// <exception cref="UserInputException">A file is missing, damaged or holds no usable text.</exception>

@@ -14,6 +14,16 @@ public class BatchScheduleTests
         Assert.Equal((2, 6), (schedule.Topics, schedule.StepsPerEpoch));
     }
 
+    /// <summary>Expected by hand: forget batches 01 23 4, retain batches 012 34 in their own epochs.</summary>
+    [Fact]
+    public void At_RetainBatchOfItsOwn_RunsThroughItsOwnEpochs()
+    {
+        var schedule = new BatchSchedule([(5, 5)], 2, BatchOrder.File, seed: 9, retainBatchSize: 3);
+        var steps = Enumerable.Range(0, 4).Select(schedule.At).Select(batch => $"{string.Concat(batch.Forget)} {string.Concat(batch.Retain)}");
+        Assert.Equal(["01 012", "23 34", "4 012", "01 34"], steps);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new BatchSchedule([(5, 5)], 2, BatchOrder.File, seed: 9, retainBatchSize: -1));
+    }
+
     [Theory]
     [InlineData(1, 1)]
     [InlineData(7, 3)]

@@ -85,13 +85,12 @@ public sealed class GeneratedRetainTests : IDisposable
     }
 
     [Fact]
-    public void With_FewRetainTexts_RepeatsThemUntilTheyAreAThird()
+    public void With_GeneratedTexts_PutsThemBehindTheOthersAsPlainText()
     {
-        var topic = new TopicTexts(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]).With([.. Enumerable.Range(1, 12).Select(i => new[] { i, i })]);
+        var topic = new TopicTexts(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]).With([[3, 3], [4, 4], [5, 5]]);
 
-        Assert.Equal(6 + 12, topic.Retain.Count);
-        Assert.Equal([1, 2, 1, 2, 1, 2], topic.RetainAnswers.Take(6));
-        Assert.Equal(12, topic.Generated);
-        Assert.Equal(3, new TopicTexts(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]).With([[1, 1]]).Retain.Count);
+        Assert.Equal([3, 4, 5], topic.Retain.Skip(2).Select(text => text[0]));
+        Assert.Equal([1, 2, 0, 0, 0], topic.RetainAnswers);
+        Assert.Equal(3, topic.Generated);
     }
 }

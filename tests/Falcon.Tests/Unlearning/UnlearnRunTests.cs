@@ -51,15 +51,14 @@ public sealed class UnlearnRunTests : IDisposable
         Assert.NotEqual(first, Weights(2, "third"));
     }
 
-    private UnlearnConfig Rebuilding(string model, int steps, double noise) => Config(model, target: 1) is var config
-        ? config with
-        {
-            Data = config.Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
-            Layers = config.Layers with { Parameters = ["all"], RebuiltAbove = 9, StartNoise = noise },
-            Loss = config.Loss with { Retain = RetainLossKind.Outputs, RetainWeight = [1] },
-            Steps = steps,
-        }
-        : null!;
+    private UnlearnConfig Rebuilding(string model, int steps, double noise) => Presets.FalconRebuild with
+    {
+        Model = model,
+        Data = Config(model).Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
+        Layers = Presets.FalconRebuild.Layers with { Target = 1, StartNoise = noise },
+        Steps = steps,
+        Seed = 1,
+    };
 
     [Fact]
     public void Execute_RebuiltFromNoise_ResumesToTheSameBytesWithTheSameGeneratedTexts()

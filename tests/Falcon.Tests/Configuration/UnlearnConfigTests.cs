@@ -1,0 +1,40 @@
+using Falcon.Configuration;
+using Falcon.Runtime;
+
+namespace Falcon.Tests.Configuration;
+
+/// <summary>Rules across the fields of an unlearning run.</summary>
+public sealed class UnlearnConfigTests
+{
+    [Theory]
+    [InlineData("falcon")]
+    [InlineData("falcon-rebuild")]
+    [InlineData("paper")]
+    [InlineData("official")]
+    public void FromPreset_EveryName_GivesValidSettingsThatNameIt(string name)
+    {
+        var config = With(UnlearnConfig.FromPreset(name));
+        config.Validate();
+        Assert.Equal(name, config.Preset);
+    }
+
+    [Theory]
+    [InlineData("data.generatedRetain=-1", "data.generatedRetain must be in 0 to 1000000")]
+    [InlineData("data.retainBatchSize=-1", "data.retainBatchSize must not be negative; 0 takes data.batchSize")]
+    [InlineData("layers.startNoise=1.5", "layers.startNoise must be in [0, 1]")]
+    [InlineData("layers.rebuiltAbove=-1", "layers.rebuiltAbove must not be negative")]
+    [InlineData("layers.rebuiltAbove=2", "layers.rebuiltAbove needs loss.retain=outputs")]
+    [InlineData("loss.retain=outputs,loss.retainErrorWeight=1", "leave loss.retainErrorWeight and loss.retainNoise 0")]
+    [InlineData("loss.retain=outputs,loss.countPadding=true", "and loss.countPadding false")]
+    [InlineData("loss.retain=outputs,engine.stream=true", "loss.retain=outputs runs the whole model in every step")]
+    [InlineData("loss.retain=outputs,engine.path=plain", "it needs engine.path=shared")]
+    [InlineData("method=rmu,loss.retain=outputs", "loss holds settings of FALCON")]
+    public void Validate_RebuildingSettingsThatDoNotFit_AreNamed(string settings, string said)
+    {
+        var start = settings.StartsWith("method=rmu", StringComparison.Ordinal) ? MethodPresets.Of("rmu") : UnlearnConfig.FromPreset("falcon");
+        var error = Assert.Throws<UserInputException>(With(ConfigFile.Read(null, settings.Split(','), start)).Validate);
+        Assert.Contains(said, error.Message, StringComparison.Ordinal);
+    }
+
+    private static UnlearnConfig With(UnlearnConfig config) => config with { Model = "model", Data = config.Data with { Forget = ["forget.jsonl"], Retain = ["retain.jsonl"] } };
+}
