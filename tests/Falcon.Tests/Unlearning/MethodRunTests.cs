@@ -23,7 +23,7 @@ public sealed class TaughtModel : IDisposable
             StartFrom = TinyCheckpoint.Write(_folder.At("random")),
             Data = new TrainDataConfig { Questions = [Forget, Retain], BatchSize = 8 },
             Optimizer = new OptimizerConfig { LearningRate = 1e-2 },
-            Steps = 150,
+            Steps = 120,
         };
         TrainRun.Execute(config, Model, RunContext.Quiet);
     }
@@ -103,7 +103,7 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
                 "rmu" or "adaptive-rmu" => preset.HyperParameters with { Alpha = 1 },
                 _ => preset.HyperParameters,
             },
-            Steps = method == "ssd" ? 0 : 12,
+            Steps = method == "ssd" ? 0 : 24,
             Evaluation = new EvaluationConfig { Samples = 0 },
             Seed = 1,
         };
