@@ -121,9 +121,10 @@ public sealed class FamilyTests : IDisposable
             var values = Unlearned(source, way, engine);
             foreach (var (key, expected) in plain)
             {
-                // AdamW's first steps follow the signs of the gradient, also where it is next to nothing; what the passes compute is held more closely by Gradients_OfTheSharedPasses.
+                // AdamW's first steps follow the signs of the gradient, also where it is next to nothing and rounding decides, on some processors for every tenth element; gradients that have nothing to do with each other
+                // end 1.5e-3 apart. What the passes compute is held more closely by Gradients_OfTheSharedPasses.
                 var difference = expected.Zip(values[key], (a, b) => Math.Abs(a - b)).Average();
-                Assert.True(difference <= 1e-4, $"{way}: {key}: {difference}");
+                Assert.True(difference <= 3e-4, $"{way}: {key}: {difference}");
             }
         }
 
