@@ -35,7 +35,7 @@ internal sealed class MeasuredTraining(RunContext context)
         var frozen = new CausalLM(checkpoint.Config, weights);
         var target = Target(config, frozen, topics, padId);
         using var trained = new TrainedParameters(
-            TrainedParameters.Select(checkpoint.Config, target ?? 0, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove), checkpoint.LoadStored, compute.DType, compute.Device);
+            TrainedParameters.Select(checkpoint.Config, target ?? 0, config.Layers.Trained, config.Layers.Parameters), checkpoint.LoadStored, compute.DType, compute.Device);
         var batches = new StepBatches(config with { Steps = Math.Max(1, steps[^1]) }, topics, padId);
         using var cache = target is { } layer && !config.Loss.CountPadding
             ? ActivationCache.Fill(frozen, CacheParts.Of(trained, layer), batches.All(), padId, long.MaxValue, null, cancellation: context.Cancellation)

@@ -15,8 +15,15 @@ public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]
     /// <summary>How many of the last retain texts the model wrote itself.</summary>
     public int Generated { get; private init; }
 
-    /// <summary>The topic with further retain texts that the model wrote itself, which count as plain text.</summary>
-    public TopicTexts With(IReadOnlyList<int[]> generated) => this with { Retain = [.. Retain, .. generated], RetainAnswers = [.. RetainAnswers, .. generated.Select(_ => 0)], Generated = generated.Count };
+    /// <summary>The topics with further retain texts that the model wrote itself, which count as plain text. Topics that share a retain set share the longer one.</summary>
+    /// <param name="topics">Topics as read.</param>
+    /// <param name="generated">Token ids.</param>
+    public static IReadOnlyList<TopicTexts> With(IReadOnlyList<TopicTexts> topics, IReadOnlyList<int[]> generated)
+    {
+        var longer = topics.DistinctBy(topic => topic.Retain).ToDictionary(topic => topic.Retain, topic => (
+            Texts: (IReadOnlyList<int[]>)[.. topic.Retain, .. generated], Answers: (IReadOnlyList<int>)[.. topic.RetainAnswers, .. generated.Select(_ => 0)]));
+        return [.. topics.Select(topic => topic with { Retain = longer[topic.Retain].Texts, RetainAnswers = longer[topic.Retain].Answers, Generated = generated.Count })];
+    }
 
     /// <summary>Reads and tokenises the files of a run, one topic for each forget file.</summary>
     /// <exception cref="UserInputException">A file is missing, damaged or holds no usable text.</exception>

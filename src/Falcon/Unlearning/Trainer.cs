@@ -96,13 +96,13 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
     {
         _drifts.Enqueue(drift);
         if (_drifts.Count > DriftWindow) _drifts.Dequeue();
-        // A run that begins with noise begins far away, and has to have come back at its end.
+        // A run that begins with noise begins far away, and has to have come back at its end, however few steps it had or has been resumed for.
         var noise = config.Layers.StartNoise;
-        if (_drifts.Count < DriftWindow || (noise > 0 && step < config.Steps - 1)) return;
+        if (noise > 0 ? step < config.Steps - 1 : _drifts.Count < DriftWindow) return;
         var mean = _drifts.Average();
         if (mean <= LargestDrift) return;
         throw new NumericalFailureException(noise > 0
-            ? FormattableString.Invariant($"Step {step}: the noise of the start is not made good: over the last {DriftWindow} steps the retain loss without its weight is {mean:F2} on average (at most {LargestDrift}). Raise steps ({config.Steps}) or data.retainBatchSize, or lower layers.startNoise ({noise}).")
-            : FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps the retain activations have turned away by 1 - cos = {mean:F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
+            ? FormattableString.Invariant($"Step {step}: the noise of the start is not made good: over the last {_drifts.Count} steps the retain loss without its weight is {mean:F2} on average (at most {LargestDrift}). Raise steps ({config.Steps}) or data.retainBatchSize, or lower layers.startNoise ({noise}).")
+            : FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps {(config.Loss.Retain == RetainLossKind.Outputs ? "the next-token distributions of the retain texts have moved by KL" : "the retain activations have turned away by 1 - cos")} = {mean:F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
     }
 }

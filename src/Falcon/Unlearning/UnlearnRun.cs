@@ -40,15 +40,18 @@ public static class UnlearnRun
 
         var target = config.Layers.Target;
         var (first, last) = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
-        _ = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove); // fails early
+        IReadOnlyList<string> Named(int? target) => TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove);
+        _ = Named(target); // fails early
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         var padId = tokenizer.PadId ?? 0;
-        topics = WithGenerated(topics, config, checkpoint, tokenizer, compute, directory, context);
-        var batches = new StepBatches(config, topics, padId);
         var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Retain == RetainLossKind.Outputs || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
-        var plan = MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
+        MemoryPlan Plan(StepBatches batches) => MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
+        var given = topics; // what the layer and the monitor go by; training also has what the model writes itself
+        if (config.Data.GeneratedRetain > 0) topics = WithGenerated(given, config, checkpoint, tokenizer, compute, Plan(new StepBatches(config, given, padId)).Streamed, directory, context);
+        var batches = new StepBatches(config, topics, padId);
+        var plan = Plan(batches);
         context.Log.Information(plan.Describe());
         if (config.Engine.CacheDirectory is not null && !plan.Cached) context.Log.Warning("--cache-dir is not used: this run keeps no activations (engine.cache, the method, or a lowest trained layer of 0)");
         // Nothing above the target layer is needed but for measuring, for a bound on forgetting and for methods that look at likelihoods.
@@ -61,7 +64,7 @@ public static class UnlearnRun
             var kept = directory.PathOf("layers.json");
             var analysis = directory.IsResumed && File.Exists(kept)
                 ? JsonSerializer.Deserialize<LayerAnalysis>(File.ReadAllText(kept), ResultJson.Options)!
-                : LayerAnalysis.Measure(frozen, topics, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
+                : LayerAnalysis.Measure(frozen, given, config.Layers, (0, wholeModel ? checkpoint.Config.LayerCount - 1 : last), (first, last), config.Seed, padId, context.Log, context.Cancellation);
             directory.WriteJson("layers.json", analysis);
             target = analysis.SelectedLayer;
             context.Log.Information($"layer {target} has the {(config.Layers.Choice == LayerChoice.HighestInformation ? "highest" : "lowest")} mutual information of layers {first} to {last}");
@@ -73,13 +76,13 @@ public static class UnlearnRun
         ProbeScores TrainAndWrite(int? target)
         {
             using var scratch = plan.StateInFile || plan.CacheBytes > plan.CacheMemory ? new ScratchFile(directory.PathOf("scratch.bin")) : null;
-            var names = TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove);
+            var names = Named(target);
             var stateFile = plan.StateInFile ? scratch : null;
             using var trained = new TrainedParameters(names, checkpoint.LoadStored, compute.DType, compute.Device, stateFile);
             trained.MixWithNoise(config.Layers.StartNoise, config.Seed);
-            context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {target}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
+            context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {trained.HighestLayer}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
             using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, config, context) : null;
-            var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, topics, compute, context) : null;
+            var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, given, compute, context) : null;
             var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
             using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last), FirstRetainBatches = batches.FirstRetain() });
             source.Release();
@@ -100,7 +103,7 @@ public static class UnlearnRun
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control), BeforeAfter.Questions(evaluation, before, after, control), files, clock.Elapsed.TotalSeconds, $"{config.Method} (preset {config.Preset})", target) { Monitor = monitored, PeakBytes = PeakMemory.Bytes() };
         context.Log.Information($"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(plan.Predicted)})");
-        ModelCard.Write(directory.PathOf("model"), config, record, TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove));
+        ModelCard.Write(directory.PathOf("model"), config, record, Named(target));
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
         directory.Commit();
@@ -108,20 +111,19 @@ public static class UnlearnRun
     }
 
     // Written once and read by a resumed run, so that it goes on with the same texts.
-    private static IReadOnlyList<TopicTexts> WithGenerated(IReadOnlyList<TopicTexts> topics, UnlearnConfig config, Checkpoint checkpoint, HfTokenizer tokenizer, ComputeOptions compute, RunDirectory directory, RunContext context)
+    private static IReadOnlyList<TopicTexts> WithGenerated(IReadOnlyList<TopicTexts> topics, UnlearnConfig config, Checkpoint checkpoint, HfTokenizer tokenizer, ComputeOptions compute, bool streamed, RunDirectory directory, RunContext context)
     {
-        if (config.Data.GeneratedRetain == 0) return topics;
         var path = directory.PathOf("retain-generated.jsonl");
         if (!directory.IsResumed || !File.Exists(path))
         {
-            using var source = FrozenModel.Open(checkpoint, compute, streamed: config.Engine.Stream, throughLayer: null, context.Cancellation);
-            var retain = topics.Select(topic => topic.Retain).Distinct().SelectMany(texts => texts).ToList();
+            using var source = FrozenModel.Open(checkpoint, compute, streamed, throughLayer: null, context.Cancellation);
+            var retain = topics.Select(topic => topic.Retain).Distinct().SelectMany(own => own).ToList();
             var made = GeneratedRetain.Make(source.Model, retain, topics.SelectMany(topic => topic.Forget), config.Data.GeneratedRetain, config.Seed, tokenizer, context.Log, context.Cancellation);
             OutputFile.Write(path, string.Concat(made.Select(text => JsonSerializer.Serialize(new GeneratedText(tokenizer.Decode(text), text), ResultJson.LineOptions) + "\n")));
         }
 
         List<int[]> texts = [.. File.ReadLines(path).Select(line => JsonSerializer.Deserialize<GeneratedText>(line, ResultJson.LineOptions)!.Tokens)];
-        return [.. topics.Select(topic => topic.With(texts))];
+        return TopicTexts.With(topics, texts);
     }
 
     private sealed record GeneratedText(string Text, int[] Tokens);

@@ -22,6 +22,8 @@ public sealed class UnlearnConfigTests
     [InlineData("data.generatedRetain=-1", "data.generatedRetain must be in 0 to 1000000")]
     [InlineData("data.retainBatchSize=-1", "data.retainBatchSize must not be negative; 0 takes data.batchSize")]
     [InlineData("layers.startNoise=1.5", "layers.startNoise must be in [0, 1]")]
+    [InlineData("loss.retainWeight=[0],layers.startNoise=0.5", "layers.startNoise needs the method falcon with loss.retainWeight above 0")]
+    [InlineData("method=rmu,layers.startNoise=0.5", "layers.startNoise needs the method falcon")]
     [InlineData("layers.rebuiltAbove=-1", "layers.rebuiltAbove must not be negative")]
     [InlineData("layers.rebuiltAbove=2", "layers.rebuiltAbove needs loss.retain=outputs")]
     [InlineData("loss.retain=outputs,loss.retainErrorWeight=1", "leave loss.retainErrorWeight and loss.retainNoise 0")]

@@ -77,7 +77,7 @@ public sealed class GeneratedRetainTests : IDisposable
     [Fact]
     public void Make_EveryTextTells_IsRefusedWithTheRemedy()
     {
-        // The opening itself holds a word that the filter takes for the forget set's alone, since retain texts here are not those that it may be in.
+        // Texts of two tokens have few forms, and every letter and digit as a word is the forget set's alone.
         var error = Assert.Throws<UserInputException>(() => Make(Tokens("!!"), Tokens([.. Enumerable.Range(0, 10).Select(i => $"{i}"), .. Enumerable.Range('a', 26).SelectMany(c => new[] { $"{(char)c}" })]), count: 5000));
 
         Assert.Contains("data.generatedRetain", error.Message, StringComparison.Ordinal);
@@ -87,10 +87,13 @@ public sealed class GeneratedRetainTests : IDisposable
     [Fact]
     public void With_GeneratedTexts_PutsThemBehindTheOthersAsPlainText()
     {
-        var topic = new TopicTexts(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]).With([[3, 3], [4, 4], [5, 5]]);
+        TopicTexts topic = new(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]), second = topic with { Forget = Tokens("lost") };
+        var longer = TopicTexts.With([topic, second, topic with { Retain = Tokens("other"), RetainAnswers = [0] }], [[3, 3], [4, 4], [5, 5]]);
 
-        Assert.Equal([3, 4, 5], topic.Retain.Skip(2).Select(text => text[0]));
-        Assert.Equal([1, 2, 0, 0, 0], topic.RetainAnswers);
-        Assert.Equal(3, topic.Generated);
+        Assert.Equal([3, 4, 5], longer[0].Retain.Skip(2).Select(text => text[0]));
+        Assert.Equal([1, 2, 0, 0, 0], longer[0].RetainAnswers);
+        Assert.All(longer, one => Assert.Equal(3, one.Generated));
+        Assert.Same(longer[0].Retain, longer[1].Retain); // one retain set stays one
+        Assert.Equal(4, longer[2].Retain.Count);
     }
 }

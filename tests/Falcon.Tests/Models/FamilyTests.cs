@@ -121,10 +121,9 @@ public sealed class FamilyTests : IDisposable
             var values = Unlearned(source, way, engine);
             foreach (var (key, expected) in plain)
             {
-                // AdamW's first steps follow the signs of the gradient, also where it is next to nothing and rounding decides, on some processors for every tenth element; gradients that have nothing to do with each other
-                // end 1.5e-3 apart. What the passes compute is held more closely by Gradients_OfTheSharedPasses.
+                // AdamW's first steps follow the signs of the gradient, also where it is next to nothing; what the passes compute is held more closely by Gradients_OfTheSharedPasses.
                 var difference = expected.Zip(values[key], (a, b) => Math.Abs(a - b)).Average();
-                Assert.True(difference <= 3e-4, $"{way}: {key}: {difference}");
+                Assert.True(difference <= 1e-4, $"{way}: {key}: {difference}");
             }
         }
 
@@ -147,6 +146,7 @@ public sealed class FamilyTests : IDisposable
             Model = source,
             Data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 4 },
             Layers = new LayerConfig { Target = 2, Trained = 2, Parameters = ["mlp.down_proj"] },
+            Loss = Presets.Falcon.Loss with { BoundLevel = 50 }, // far above a random model's loss, else the forget gradient is as small as rounding
             Optimizer = Presets.Falcon.Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
             Steps = 2,
             Engine = engine,
