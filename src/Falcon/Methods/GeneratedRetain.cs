@@ -7,8 +7,8 @@ using Falcon.Tokenization;
 namespace Falcon.Methods;
 
 /// <summary>
-/// Retain texts that the unchanged model writes itself. What stands in no retain text is not kept, and nobody has texts of all that a model knows, but the model has: sampled at temperature 1 from the first words of the
-/// retain texts it goes through what it knows, as far as that has the form of those texts. What tells of the forget set is left out. After self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a
+/// Retain texts that the unchanged model writes itself. What stands in no retain text is not kept, and nobody has texts of all that a model knows, but the model has: sampled at temperature 1 from the head of the
+/// retain texts' template, or from the first words of one of them, it goes through what it knows, as far as that has the form of those texts. What tells of the forget set is left out, and what repeats a retain text. After self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a
 /// model writes from the head of its template (Xu et al., arXiv 2406.08464). Extension, not in the paper.
 /// </summary>
 public static partial class GeneratedRetain
@@ -40,11 +40,11 @@ public static partial class GeneratedRetain
         var longest = retain.Max(text => text.Length);
         var (drawn, dropped) = (0, 0);
         List<int[]> kept = [];
-        HashSet<int[]> seen = new(TokenSequence.Comparer);
+        HashSet<int[]> seen = new(retain, TokenSequence.Comparer); // what the model knows by heart of the retain set is there already
         for (var round = 0; kept.Count < count && drawn < DrawnPerText * count; round++)
         {
             var random = new SeededRandom(seed, "generated retain texts", round);
-            List<int[]> prompts = [.. Enumerable.Range(0, BatchSize).Select(_ => openings[random.Next(openings.Count)]).Select(opening => opening.Text[..Math.Min(opening.Text.Length, opening.Shared + 1 + random.Next(LongestOpening))])];
+            List<int[]> prompts = [.. Enumerable.Range(0, BatchSize).Select(_ => Opening(openings[random.Next(openings.Count)], random))];
             var settings = new GenerationSettings(longest, Temperature: 1, Seed: (long)(random.NextUInt64() >> 1), BatchSize);
             var continued = Generation.Continue(model, prompts, settings, stops, tokenizer.PadId ?? 0, cancellation: cancellation);
             foreach (var (prompt, more) in prompts.Zip(continued))
@@ -83,6 +83,13 @@ public static partial class GeneratedRetain
             }
         });
         return [.. retain.Select(text => (text, heads[text[0]]))];
+    }
+
+    // Every second opening is the template's head alone: what no retain text opens with is reached from there, as often as the model was taught it.
+    private static int[] Opening((int[] Text, int Shared) opening, SeededRandom random)
+    {
+        var own = opening.Shared > 0 && random.Next(2) == 0 ? 0 : 1 + random.Next(LongestOpening);
+        return opening.Text[..Math.Min(opening.Text.Length, opening.Shared + own)];
     }
 
     private static IEnumerable<string> Words(int[] text, HfTokenizer tokenizer) => Word().Matches(tokenizer.Decode(text, skipSpecialTokens: true)).Select(word => word.Value.ToUpperInvariant());

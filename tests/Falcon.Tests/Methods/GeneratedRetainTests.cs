@@ -50,6 +50,33 @@ public sealed class GeneratedRetainTests : IDisposable
     }
 
     [Fact]
+    public void Make_Template_ManyTextsContinueItsHeadAlone()
+    {
+        var retain = Tokens("Question: kept", "Question: stays", "Question: here");
+        var head = _tokenizer.Encode("Question: ");
+        Assert.All(retain, text => Assert.Equal(head, text[..head.Length]));
+
+        var next = Make(retain, []).Select(text => text[head.Length]).ToList();
+
+        Assert.InRange(next.Count(token => retain.All(text => text[head.Length] != token)), Count / 4, Count);
+        Assert.Contains(next, token => retain.Any(text => text[head.Length] == token)); // the others open as a retain text does
+    }
+
+    [Fact]
+    public void Make_TextsOfTheRetainSet_AreNotMadeAgain()
+    {
+        IReadOnlyList<string> Two(IEnumerable<char> second) => [.. second.Select(one => $"!{one}")];
+        var letters = Two(Enumerable.Range('a', 26).Select(one => (char)one).Concat("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+        var retain = Tokens([.. letters]);
+        Assert.All(retain, text => Assert.Equal(2, text.Length));
+
+        var made = Make(retain, []);
+
+        Assert.DoesNotContain(made, text => retain.Any(text.SequenceEqual));
+        Assert.Contains(Make(Tokens("!a", "!b"), []), text => retain.Any(text.SequenceEqual)); // the model does write such texts
+    }
+
+    [Fact]
     public void Make_SameSeed_GivesTheSameTextsAndAnotherSeedOthers()
     {
         var retain = Tokens("Question: what is kept?", "A cold morning.");
