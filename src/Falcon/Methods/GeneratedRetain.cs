@@ -85,10 +85,10 @@ public static partial class GeneratedRetain
         return [.. retain.Select(text => (text, heads[text[0]]))];
     }
 
-    // Every second opening is the template's head alone: what no retain text opens with is reached from there, as often as the model was taught it.
+    // Every fourth opening is the template's head alone: what no retain text opens with is reached from there, as often as the model was taught it.
     private static int[] Opening((int[] Text, int Shared) opening, SeededRandom random)
     {
-        var own = opening.Shared > 0 && random.Next(2) == 0 ? 0 : 1 + random.Next(LongestOpening);
+        var own = opening.Shared > 0 && random.Next(4) == 0 ? 0 : 1 + random.Next(LongestOpening);
         return opening.Text[..Math.Min(opening.Text.Length, opening.Shared + own)];
     }
 
