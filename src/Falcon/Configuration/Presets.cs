@@ -47,12 +47,12 @@ public static class Presets
     public static UnlearnConfig FalconRebuild { get; } = new()
     {
         Preset = "falcon-rebuild",
-        Data = new DataConfig { BatchSize = 8, RetainBatchSize = 32, GeneratedRetain = 6000 },
-        Layers = new LayerConfig { Parameters = ["all"], SearchFrom = 0.15, SearchTo = 0.25, Trained = WholeDepth, RebuiltAbove = WholeDepth, StartNoise = 0.6 },
-        Loss = new LossConfig { Retain = RetainLossKind.Outputs, RetainWeight = [2], ForgetTokens = ForgetTokens.Distinct, NormPenalty = 0.05, PromptVectors = 8, PromptSteps = 2 },
+        Data = new DataConfig { BatchSize = 8, RetainBatchSize = 32, GeneratedRetain = 8000 },
+        Layers = new LayerConfig { Parameters = ["all"], SearchFrom = 0.15, SearchTo = 0.25, Trained = WholeDepth, RebuiltAbove = WholeDepth, StartNoise = 0.7 },
+        Loss = new LossConfig { Retain = RetainLossKind.Outputs, RetainWeight = [3], ForgetTokens = ForgetTokens.Distinct, NormPenalty = 0.05, PromptVectors = 8, PromptSteps = 2 },
         Combination = new CombinationConfig { ConflictWeights = [1, 1], AlignedWeights = [1, 1] },
         Optimizer = new OptimizerConfig { Kind = OptimizerKind.AdamW, LearningRate = 3e-3, Decay = LearningRateDecay.Cosine },
-        Steps = 1200,
+        Steps = 1800,
     };
 
     // More layers than any model has.
