@@ -22,8 +22,10 @@ public sealed class HfTokenizerSpeedTests
             var whole = string.Concat(Enumerable.Repeat(unit, 1_000_000 / Encoding.UTF8.GetByteCount(unit)));
             var quarter = whole[..(whole.Length / 4)];
             var (fast, slow) = (Seconds(tokenizer, quarter), Seconds(tokenizer, whole));
-            // Four times the length: 4 for linear time, 16 for quadratic.
-            Assert.True(slow < 10 * fast + 0.2, string.Create(CultureInfo.InvariantCulture, $"'{unit}': {fast:0.000} s for a quarter, {slow:0.000} s for the whole"));
+            // Four times the length: 4 for linear time, 16 for quadratic. Busy cores lengthen one measurement or the other, not all of them.
+            bool InProportion() => slow < 10 * fast + 0.2;
+            for (var again = 0; again < 5 && !InProportion(); again++) slow = Math.Min(slow, Seconds(tokenizer, whole));
+            Assert.True(InProportion(), string.Create(CultureInfo.InvariantCulture, $"'{unit}': {fast:0.000} s for a quarter, {slow:0.000} s for the whole"));
         }
     }
 
