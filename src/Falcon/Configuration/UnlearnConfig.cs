@@ -31,7 +31,7 @@ public sealed record DataConfig
     /// <summary>Whether texts are shuffled anew every epoch; otherwise they come in file order.</summary>
     public bool Shuffle { get; init; } = true;
 
-    /// <summary>How many texts the unchanged model writes itself to be kept besides the retain files, since what stands in no retain text is not kept; texts with words that only the forget files have are left out. 0 for none.</summary>
+    /// <summary>How many texts the unchanged model writes itself to be kept besides the retain files, since what stands in no retain text is not kept; texts with words, or pairs of words, that only the forget files have are left out. 0 for none.</summary>
     public int GeneratedRetain { get; init; }
 }
 

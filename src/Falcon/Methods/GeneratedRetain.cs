@@ -18,7 +18,7 @@ public static partial class GeneratedRetain
     private const int DrawnPerText = 8;
 
     /// <summary>
-    /// Samples texts until enough different ones are found that use no word of <paramref name="forget"/> that is in no text of <paramref name="retain"/>; at most eight times as many are drawn.
+    /// Samples texts until enough different ones are found that use no word, and no two words side by side, of <paramref name="forget"/> that are in no text of <paramref name="retain"/>; at most eight times as many are drawn.
     /// </summary>
     /// <param name="model">The whole unchanged model.</param>
     /// <param name="retain">Retain texts, whose first tokens open the samples and whose longest bounds their length.</param>
@@ -33,8 +33,8 @@ public static partial class GeneratedRetain
     public static IReadOnlyList<int[]> Make(
         CausalLM model, IReadOnlyList<int[]> retain, IEnumerable<int[]> forget, int count, ulong seed, HfTokenizer tokenizer, IRunLog log, CancellationToken cancellation)
     {
-        var telling = forget.SelectMany(text => Words(text, tokenizer)).ToHashSet();
-        telling.ExceptWith(retain.SelectMany(text => Words(text, tokenizer)));
+        var telling = forget.SelectMany(text => Expressions(text, tokenizer)).ToHashSet();
+        telling.ExceptWith(retain.SelectMany(text => Expressions(text, tokenizer)));
         var openings = Openings(retain);
         var stops = model.Config.EosTokenIds.Concat(tokenizer.EosId is { } end ? [end] : []).Distinct().ToList();
         var longest = retain.Max(text => text.Length);
@@ -53,7 +53,7 @@ public static partial class GeneratedRetain
                 if (more.Length == 0 || kept.Count == count) continue;
                 // Cut off at the limit, a text has no end.
                 int[] text = prompt.Length + more.Length >= longest || stops.Count == 0 ? [.. prompt.Concat(more).Take(longest)] : [.. prompt, .. more, stops[0]];
-                if (Words(text, tokenizer).Any(telling.Contains)) dropped++;
+                if (Expressions(text, tokenizer).Any(telling.Contains)) dropped++;
                 else if (seen.Add(text)) kept.Add(text);
             }
 
@@ -61,8 +61,8 @@ public static partial class GeneratedRetain
         }
 
         if (kept.Count * 10 < count)
-            throw new UserInputException($"data.generatedRetain: of {drawn} texts that the model wrote {dropped} use words that only the forget texts have, and {kept.Count} are left of {count} wanted. Give a larger retain set, or set data.generatedRetain to 0.");
-        log.Information(string.Create(CultureInfo.InvariantCulture, $"{kept.Count} retain texts by the model itself ({drawn} drawn, {dropped} left out because they use words that only the forget texts have)"));
+            throw new UserInputException($"data.generatedRetain: of {drawn} texts that the model wrote {dropped} use words or pairs of words that only the forget texts have, and {kept.Count} are left of {count} wanted. Give a larger retain set, or set data.generatedRetain to 0.");
+        log.Information(string.Create(CultureInfo.InvariantCulture, $"{kept.Count} retain texts by the model itself ({drawn} drawn, {dropped} left out because they use words or pairs of words that only the forget texts have)"));
         return kept;
     }
 
@@ -92,7 +92,12 @@ public static partial class GeneratedRetain
         return opening.Text[..Math.Min(opening.Text.Length, opening.Shared + own)];
     }
 
-    private static IEnumerable<string> Words(int[] text, HfTokenizer tokenizer) => Word().Matches(tokenizer.Decode(text, skipSpecialTokens: true)).Select(word => word.Value.ToUpperInvariant());
+    // Words and pairs of neighbours: each part of a name may stand in a retain text, the name does not.
+    private static IEnumerable<string> Expressions(int[] text, HfTokenizer tokenizer)
+    {
+        List<string> words = [.. Word().Matches(tokenizer.Decode(text, skipSpecialTokens: true)).Select(word => word.Value.ToUpperInvariant())];
+        return words.Concat(words.Zip(words.Skip(1), (first, second) => $"{first} {second}"));
+    }
 
     [GeneratedRegex(@"[\p{L}\p{N}]+")]
     private static partial Regex Word();

@@ -102,6 +102,25 @@ public sealed class GeneratedRetainTests : IDisposable
     }
 
     [Fact]
+    public void Make_PairsOfWordsThatOnlyTheForgetTextsHave_AreInNoText()
+    {
+        var retain = Tokens("a b c kept", "a d e kept");
+        IReadOnlyList<string> Words(int[] text) => [.. Regex.Matches(_tokenizer.Decode(text, skipSpecialTokens: true).ToUpperInvariant(), @"[\p{L}\p{N}]+").Select(word => word.Value)];
+        IEnumerable<(string First, string Second)> Pairs(int[] text) => Words(text).Zip(Words(text).Skip(1));
+        var known = retain.SelectMany(Pairs).ToHashSet();
+        var telling = Make(retain, []).SelectMany(Pairs).First(pair => !known.Contains(pair)); // else the filter would have nothing to do
+        // Both words stand in the retain texts, one at a time.
+        retain = [.. retain, .. Tokens($"{telling.First} - kept - {telling.Second}".ToLowerInvariant())];
+        Assert.Contains(Make(retain, []), text => Pairs(text).Contains(telling));
+
+        var made = Make(retain, Tokens($"{telling.First} {telling.Second}".ToLowerInvariant()));
+
+        Assert.Equal(Count, made.Count);
+        Assert.DoesNotContain(made, text => Pairs(text).Contains(telling));
+        Assert.Contains(made, text => Words(text).Contains(telling.First));
+    }
+
+    [Fact]
     public void Make_EveryTextTells_IsRefusedWithTheRemedy()
     {
         // Texts of two tokens have few forms, and every letter and digit as a word is the forget set's alone.
