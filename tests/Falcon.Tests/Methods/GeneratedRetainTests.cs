@@ -35,6 +35,8 @@ public sealed class GeneratedRetainTests : IDisposable
     private IReadOnlyList<int[]> Make(IReadOnlyList<int[]> retain, IReadOnlyList<int[]> forget, ulong seed = 1, int count = Count) =>
         GeneratedRetain.Make(_model, retain, forget, count, seed, _tokenizer, SilentRunLog.Instance, CancellationToken.None);
 
+    private IReadOnlyList<string> Words(int[] text) => [.. Regex.Matches(_tokenizer.Decode(text, skipSpecialTokens: true).ToUpperInvariant(), @"[\p{L}\p{N}]+").Select(word => word.Value)];
+
     [Fact]
     public void Make_RandomModel_GivesDifferentTextsThatOpenLikeTheRetainTexts()
     {
@@ -89,7 +91,6 @@ public sealed class GeneratedRetainTests : IDisposable
     public void Make_WordsThatOnlyTheForgetTextsHave_AreInNoText()
     {
         var retain = Tokens("a b c kept", "a d e kept");
-        IReadOnlyList<string> Words(int[] text) => [.. Regex.Matches(_tokenizer.Decode(text, skipSpecialTokens: true).ToUpperInvariant(), @"[\p{L}\p{N}]+").Select(word => word.Value)];
         var free = Make(retain, []).Select(Words).ToList();
         var shared = retain.SelectMany(Words).ToHashSet();
         var telling = free.SelectMany(words => words.Where(word => !shared.Contains(word)).Take(1)).First(); // else the filter would have nothing to do
@@ -105,7 +106,6 @@ public sealed class GeneratedRetainTests : IDisposable
     public void Make_PairsOfWordsThatOnlyTheForgetTextsHave_AreInNoText()
     {
         var retain = Tokens("a b c kept", "a d e kept");
-        IReadOnlyList<string> Words(int[] text) => [.. Regex.Matches(_tokenizer.Decode(text, skipSpecialTokens: true).ToUpperInvariant(), @"[\p{L}\p{N}]+").Select(word => word.Value)];
         IEnumerable<(string First, string Second)> Pairs(int[] text) => Words(text).Zip(Words(text).Skip(1));
         var known = retain.SelectMany(Pairs).ToHashSet();
         var telling = Make(retain, []).SelectMany(Pairs).First(pair => !known.Contains(pair)); // else the filter would have nothing to do
