@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Falcon.Attacks;
+using Falcon.Reporting;
 using Spectre.Console;
 
 namespace Falcon.Cli;
@@ -72,6 +73,7 @@ internal static class AttackCommand
 
         console.Write(table);
         console.WriteLine($"In percent. Recovered: what the attack gets beyond {(hasControl ? "the never-taught model" : "plain questions")}, as a share of what the original has beyond it, with its 95 % interval. attacks.md has every number.");
+        if (AttackSection.WhatToDo(result) is { } advice) console.WriteLine(advice);
     }
 
     private static string Whole(double? share) => share is { } value ? (value * 100).ToString("F0", CultureInfo.InvariantCulture) : "–";

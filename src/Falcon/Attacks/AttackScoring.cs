@@ -78,8 +78,8 @@ internal sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackS
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var (tokens, rows) = TokenLikelihoods.Inputs(sequences, batch, PadId);
-        var embedded = model.Embed(tokens.InputIds(model.Device)); // [B, T, H]
-        var hidden = pass.Embedded?.Invoke(embedded) ?? embedded; // [B, P + T, H]
+        var read = model.EmbeddingRows(tokens.InputIds(model.Device)); // [B, T, H]
+        var hidden = model.EmbedRows(pass.Embedded?.Invoke(read) ?? read); // [B, P + T, H]
         var added = hidden.shape[1] - tokens.Length;
         using var context = model.Causal(hidden.shape[1]);
         for (var layer = 0; layer < model.Config.LayerCount; layer++)

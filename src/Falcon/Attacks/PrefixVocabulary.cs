@@ -12,12 +12,15 @@ internal sealed class PrefixVocabulary(HfTokenizer tokenizer, string question)
     /// <summary>Ids of printable ASCII text that are no special tokens.</summary>
     public IReadOnlyList<int> Allowed { get; } = [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => !tokenizer.IsSpecial(id) && IsPlain(tokenizer.Decode([id])))];
 
-    /// <summary>Whether the tokens come back from their text, alone and before the question.</summary>
+    /// <summary>Whether the tokens come back from their text, alone and before the question. Tokenizers that put a space before a text (Llama 2, Mistral) get the question's own tokens only behind a space.</summary>
     public bool Survives(int[] prefix)
     {
         var text = tokenizer.Decode(prefix);
-        return tokenizer.Encode(text, addSpecialTokens: false).AsSpan().SequenceEqual(prefix) && tokenizer.Encode(text + question, addSpecialTokens: false).AsSpan().SequenceEqual([.. prefix, .. _question]);
+        int[] whole = [.. prefix, .. _question];
+        return Gives(text, prefix) && (Gives(text + question, whole) || Gives(text + " " + question, whole));
     }
+
+    private bool Gives(string text, int[] tokens) => tokenizer.Encode(text, addSpecialTokens: false).AsSpan().SequenceEqual(tokens);
 
     private static bool IsPlain(string text) => text.Length > 0 && text.All(letter => letter is >= ' ' and <= '~');
 }

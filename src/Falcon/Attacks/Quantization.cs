@@ -1,3 +1,4 @@
+using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Runtime;
 using static TorchSharp.torch;
@@ -47,11 +48,14 @@ internal sealed class Quantization : Attack
         foreach (var (index, name) in LayerMatrices.All(model.Config).Index())
         {
             using var scope = NewDisposeScope();
-            replaced[name] = change(index, model.Weight(name)).to(model.DType).MoveToOuterDisposeScope();
+            var rounded = change(index, LayerMatrices.ByOutputs(model.Config, model.Weight(name)));
+            replaced[name] = LayerMatrices.ByOutputs(model.Config, rounded).to(model.DType).contiguous().MoveToOuterDisposeScope();
         }
 
         return model.With(replaced);
     }
+
+    private static Tensor Matrix(LoadedModel loaded, string name) => LayerMatrices.ByOutputs(loaded.Model.Config, loaded.Model.Weight(name));
 
     private static IEnumerable<KeyValuePair<string, double>> BucketFlips(AttackSubject subject, AttackSettings settings)
     {
@@ -63,7 +67,8 @@ internal sealed class Quantization : Attack
             foreach (var name in edited)
             {
                 settings.Cancellation.ThrowIfCancellationRequested();
-                var (changed, flipped) = BlockQuantization.BucketFlips(subject.Original.Model.Weight(name), subject.Loaded.Model.Weight(name), scheme);
+                using var scope = NewDisposeScope();
+                var (changed, flipped) = BlockQuantization.BucketFlips(Matrix(subject.Original, name), Matrix(subject.Loaded, name), scheme);
                 (weights, flips) = (weights + changed, flips + flipped);
             }
 

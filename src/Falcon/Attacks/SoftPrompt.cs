@@ -48,12 +48,12 @@ internal sealed class SoftPrompt : Attack
         return Best(strengths, scoring, data, at, settings.Budget);
     }
 
-    /// <summary>Embeddings [B, T, H] with vectors [P, H] put in at a position: [B, P + T, H].</summary>
-    internal static Tensor Insert(Tensor embedded, Tensor vectors, int at)
+    /// <summary>Rows of the embedding matrix [B, T, H] with vectors [P, H] put in at a position: [B, P + T, H]. They are scaled and get their positions like the tokens' own rows.</summary>
+    internal static Tensor Insert(Tensor rows, Tensor vectors, int at)
     {
         using var scope = NewDisposeScope();
-        var own = vectors.to(embedded.dtype).unsqueeze(0).expand(embedded.shape[0], vectors.shape[0], vectors.shape[1]);
-        return cat([embedded.narrow(1, 0, at), own, embedded.narrow(1, at, embedded.shape[1] - at)], 1).MoveToOuterDisposeScope();
+        var own = vectors.to(rows.dtype).unsqueeze(0).expand(rows.shape[0], vectors.shape[0], vectors.shape[1]);
+        return cat([rows.narrow(1, 0, at), own, rows.narrow(1, at, rows.shape[1] - at)], 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Mean cross-entropy of the texts' scored tokens with vectors put in; scalar with gradient to the vectors.</summary>
@@ -63,12 +63,12 @@ internal sealed class SoftPrompt : Attack
         var batch = new TokenBatch([.. texts.Select(text => text.Tokens[..^1])], padId);
         var added = vectors.shape[0];
         using var context = model.Causal(batch.Length + added);
-        var hidden = model.Layers(Insert(model.Embed(batch.InputIds(model.Device)), vectors, at), 0, model.Config.LayerCount - 1, context);
+        var hidden = model.Layers(model.EmbedRows(Insert(model.EmbeddingRows(batch.InputIds(model.Device)), vectors, at)), 0, model.Config.LayerCount - 1, context);
         return AnswerLoss.PerText(model, hidden.narrow(1, added, batch.Length), texts).mean().MoveToOuterDisposeScope();
     }
 
     private static AttackScores Best(List<(string, Tensor)> strengths, AttackScoring scoring, AttackData data, int at, AttackBudget budget) =>
-        StrengthChoice.Best(strengths, (vectors, items) => scoring.RightFirst(items, new ScoringPass { Embedded = embedded => Insert(embedded, vectors, at) }), data, budget);
+        StrengthChoice.Best(strengths, (vectors, items) => scoring.RightFirst(items, new ScoringPass { Embedded = rows => Insert(rows, vectors, at) }), data, budget);
 
     private static Tensor Train(CausalLM model, List<ScoredSequence> texts, Tensor start, double rate, Size size, int at, int padId, AttackSettings settings)
     {

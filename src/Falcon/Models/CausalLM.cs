@@ -69,8 +69,14 @@ public sealed class CausalLM
     public Tensor Embed(Tensor inputIds, Tensor? positions = null)
     {
         using var scope = NewDisposeScope();
-        var rows = Weight(Names.EmbeddingWeight).index_select(0, inputIds.reshape(-1)).view(inputIds.shape[0], inputIds.shape[1], Config.HiddenSize);
-        return EmbedRows(rows, positions).MoveToOuterDisposeScope();
+        return EmbedRows(EmbeddingRows(inputIds), positions).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The rows of the embedding matrix [B, T, H] of token ids [B, T], as they are stored: <see cref="EmbedRows"/> makes a residual stream of them.</summary>
+    public Tensor EmbeddingRows(Tensor inputIds)
+    {
+        using var scope = NewDisposeScope();
+        return Weight(Names.EmbeddingWeight).index_select(0, inputIds.reshape(-1)).view(inputIds.shape[0], inputIds.shape[1], Config.HiddenSize).MoveToOuterDisposeScope();
     }
 
     /// <summary>Rows of the embedding matrix [B, T, H], or mixtures of them, to the residual stream [B, T, H]: scaled, and with the embedding of the positions, where the family has these.</summary>

@@ -30,8 +30,15 @@ public static class AttackSection
             text.Append("</tbody>\n");
         }
 
-        return text.Append("</table></div>\n").ToString();
+        text.Append("</table></div>\n");
+        if (WhatToDo(result) is { } advice) text.Append(Invariant, $"<p>{WebUtility.HtmlEncode(advice)}</p>\n");
+        return text.ToString();
     }
+
+    /// <summary>What may be done where knowledge came back; null where none did.</summary>
+    public static string? WhatToDo(AttackResult result) => result.Attacks.Any(row => row.Verdict == AttackVerdict.Recovers)
+        ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild mixes the layers with noise and builds them anew from what must stay; with less at stake, a lower --layer and loss.forgetTokens=all leave less behind. Attack the new model the same way."
+        : null;
 
     /// <summary>How many attacks got knowledge back, in one sentence.</summary>
     public static string Sentence(AttackResult result)

@@ -1,4 +1,6 @@
 using Falcon.Attacks;
+using Falcon.Models;
+using Falcon.Tests.Models;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks;
@@ -52,6 +54,22 @@ public class BlockQuantizationTests
             var block = flat.Skip(i / 64 * 64).Take(64).Max(Math.Abs);
             var nearest = NormalFloat.MinBy(level => Math.Abs(level * block - flat[i]));
             Assert.Equal(nearest * block, values[i], 1e-5);
+        }
+    }
+
+    [Fact]
+    public void Quantized_MatricesStoredByInputs_ShareAScaleByOutput()
+    {
+        using var folder = new TemporaryFolder();
+        using var scope = NewDisposeScope();
+        var (weights, model) = Checkpoint.LoadModel(FamilyCase.Of("GPT-2").Write(folder.At("model")), float32, CPU);
+        using var owned = weights;
+        const string Name = "transformer.h.1.mlp.c_fc.weight"; // [32 inputs, 128 outputs]
+        var (stored, rounded) = (model.Weight(Name), Quantization.Quantized(model, QuantizationScheme.Int4).Weight(Name));
+        for (var output = 0; output < 128; output++)
+        {
+            var scale = stored[TensorIndex.Colon, output].abs().max().item<float>() / 7;
+            for (var input = 0; input < 32; input++) Assert.Equal(MathF.Round(stored[input, output].item<float>() / scale) * scale, rounded[input, output].item<float>(), 1e-6f);
         }
     }
 
