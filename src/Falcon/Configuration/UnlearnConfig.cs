@@ -109,6 +109,12 @@ public sealed record LossConfig
     /// <summary>What the retention loss compares with the frozen model.</summary>
     public RetainLossKind Retain { get; init; }
 
+    /// <summary>
+    /// Directory of the model whose next-token distributions are kept, and which writes the generated retain texts; null for the unchanged model itself. Of one that is unlearned already nothing of the forget set is learned again
+    /// (Lee et al., arXiv 2506.06278). It needs the same vocabulary, and <see cref="Retain"/> = outputs.
+    /// </summary>
+    public string? Teacher { get; init; }
+
     /// <summary>Weight of the retention loss, one for all topics or one each.</summary>
     public IReadOnlyList<double> RetainWeight { get; init; } = [100];
 
@@ -304,6 +310,7 @@ public sealed record UnlearnConfig
         Require(Layers.RebuiltAbove == 0 || Loss.Retain == RetainLossKind.Outputs, "layers.rebuiltAbove needs loss.retain=outputs: hidden states at the target do not reach the layers above");
         Require(Loss.Retain == RetainLossKind.HiddenStates || Loss is { RetainErrorWeight: 0, RetainNoise: 0, CountPadding: false }, "loss.retain=outputs looks at no hidden states: leave loss.retainErrorWeight and loss.retainNoise 0 and loss.countPadding false");
         Require(Loss.Retain == RetainLossKind.HiddenStates || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On }, "loss.retain=outputs runs the whole model in every step: it needs engine.path=shared, engine.stream and engine.stateInFile false, and engine.cache other than on");
+        Require(Loss.Teacher is null || Loss.Retain == RetainLossKind.Outputs, "loss.teacher needs loss.retain=outputs: hidden states of another model are no measure");
         Require(Layers.StartNoise is >= 0 and <= 1, "layers.startNoise must be in [0, 1]");
         Require(Layers.StartNoise == 0 || (Method == MethodPresets.Falcon && Loss.RetainWeight.All(weight => weight > 0)), "layers.startNoise needs the method falcon with loss.retainWeight above 0, which sees whether the noise is made good");
         Require(Layers.Samples >= 8, "layers.samples must be at least 8");

@@ -23,6 +23,9 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     /// <summary>The layer whose output enters the losses.</summary>
     public int Target { get; } = target;
 
+    /// <summary>The model whose outputs are kept; null for the frozen one. Borrowed.</summary>
+    public CausalLM? Teacher { get; init; }
+
     /// <summary>Width of the residual stream (H).</summary>
     public int HiddenSize => frozen.Config.HiddenSize;
 
@@ -60,7 +63,7 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
-    /// <summary>Logits of the updated model, with gradient, and of the frozen one, without, for every token, the last of a text too, since another text may follow it; both [M, V]. All layers run.</summary>
+    /// <summary>Logits of the updated model, with gradient, and of the frozen one or the <see cref="Teacher"/>, without, for every token, the last of a text too, since another text may follow it; both [M, V]. All layers run.</summary>
     /// <param name="batch">The texts, padded on the right.</param>
     public (Tensor Updated, Tensor Frozen) RunToOutput(TokenBatch batch)
     {
@@ -68,17 +71,26 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         using var context = batch.Context(frozen);
         var (start, inner, reference) = Prefix(batch, context);
         var rows = batch.AttentionMask(Device).reshape(-1).nonzero().reshape(-1); // [M]
-        Tensor Logits(CausalLM model, Tensor states)
+        Tensor Logits(CausalLM model, Tensor states, int from, AttentionContext seen)
         {
             using var inside = NewDisposeScope();
-            var top = model.Layers(states, Target + 1, model.Config.LayerCount - 1, context);
+            var top = model.Layers(states, from, model.Config.LayerCount - 1, seen);
             return model.Head(top.reshape(-1, top.shape[^1]).index_select(0, rows)).MoveToOuterDisposeScope();
         }
 
         Tensor kept;
-        using (no_grad()) kept = Logits(frozen, reference);
+        using (no_grad())
+        {
+            if (Teacher is { } teacher)
+            {
+                using var theirs = batch.Context(teacher); // a context belongs to the model it was made for
+                kept = Logits(teacher, teacher.Embed(batch.InputIds(teacher.Device), theirs.Positions), 0, theirs);
+            }
+            else kept = Logits(frozen, reference, Target + 1, context);
+        }
+
         var updated = Updated();
-        return (Logits(updated, Suffix(updated, start, inner, context)).MoveToOuterDisposeScope(), kept.MoveToOuterDisposeScope());
+        return (Logits(updated, Suffix(updated, start, inner, context), Target + 1, context).MoveToOuterDisposeScope(), kept.MoveToOuterDisposeScope());
     }
 
     /// <summary>States [count, H] of random tokens of a batch before the lowest trained matrix, relative to their mean norm.</summary>

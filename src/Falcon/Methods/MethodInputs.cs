@@ -24,12 +24,15 @@ public sealed record MethodInputs(
     /// <summary>What the frozen model makes of the texts of the run; null computes it in every step.</summary>
     public ActivationCache? Cache { get; init; }
 
+    /// <summary>The model whose outputs are kept; null for the frozen one.</summary>
+    public CausalLM? Teacher { get; init; }
+
     /// <summary>The retain batches of the first steps of the run, for what is measured before it starts.</summary>
     public IReadOnlyList<TokenBatch> FirstRetainBatches { get; init; } = [];
 
     /// <summary>The forward passes up to the target layer.</summary>
     /// <exception cref="InvalidOperationException">There is no target layer.</exception>
-    public LayerPasses Passes() => new(Suffix ?? Frozen, Trained, TargetLayer, cache: Cache);
+    public LayerPasses Passes() => new(Suffix ?? Frozen, Trained, TargetLayer, cache: Cache) { Teacher = Teacher };
 
     /// <summary>The target layer of a method that needs one.</summary>
     /// <exception cref="InvalidOperationException">There is none.</exception>

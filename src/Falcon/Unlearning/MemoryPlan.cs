@@ -37,8 +37,9 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
     /// <param name="batches">The batches of the run.</param>
     /// <param name="available">Bytes of memory that can be had.</param>
     /// <param name="freeDisk">Bytes free on the disk of the output.</param>
+    /// <param name="teacherParameters">Parameters of a model beside it whose outputs are kept; 0 without.</param>
     /// <exception cref="UserInputException">The run does not fit in any way; the message says what the smallest needs.</exception>
-    public static MemoryPlan Make(UnlearnConfig config, ModelConfig model, ComputeOptions compute, int target, bool wholeModel, IEnumerable<TokenBatch> batches, long available, long freeDisk)
+    public static MemoryPlan Make(UnlearnConfig config, ModelConfig model, ComputeOptions compute, int target, bool wholeModel, IEnumerable<TokenBatch> batches, long available, long freeDisk, long teacherParameters = 0)
     {
         var engine = config.Engine;
         var limit = engine.MemoryLimit ?? (long)(available * FileShare);
@@ -86,6 +87,7 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
             {
                 ["program"] = Program,
                 ["weights"] = weights,
+                ["teacher"] = teacherParameters * element,
                 ["leaves"] = leaves,
                 ["masters and moments"] = inFile ? leaves == 0 ? masters : 0 : masters + moments,
                 ["gradients"] = gradients,

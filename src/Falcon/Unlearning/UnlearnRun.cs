@@ -32,7 +32,8 @@ public static class UnlearnRun
         using var directory = RunDirectory.Create(outDirectory, resume);
         using var checkpoint = Checkpoint.Open(config.Model);
         var tokenizer = HfTokenizer.Load(config.Model);
-        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
+        using var teacherCheckpoint = config.Loss.Teacher is { } path ? OpenTeacher(path, checkpoint) : null;
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount + (teacherCheckpoint?.ParameterCount ?? 0));
         WriteSettings(directory, config, compute, context);
         directory.RequireFreeSpace(CheckpointWriter.ByteLength(checkpoint), "the new model");
         var topics = TopicTexts.Read(config.Data, tokenizer);
@@ -47,9 +48,9 @@ public static class UnlearnRun
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         var padId = tokenizer.PadId ?? 0;
         var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Retain == RetainLossKind.Outputs || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
-        MemoryPlan Plan(StepBatches batches) => MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace);
+        MemoryPlan Plan(StepBatches batches) => MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace, teacherCheckpoint?.ParameterCount ?? 0);
         var given = topics; // what the layer and the monitor go by; training also has what the model writes itself
-        if (config.Data.GeneratedRetain > 0) topics = WithGenerated(given, config, checkpoint, tokenizer, compute, Plan(new StepBatches(config, given, padId)).Streamed, directory, context);
+        if (config.Data.GeneratedRetain > 0) topics = WithGenerated(given, config, teacherCheckpoint ?? checkpoint, tokenizer, compute, Plan(new StepBatches(config, given, padId)).Streamed, directory, context);
         var batches = new StepBatches(config, topics, padId);
         var plan = Plan(batches);
         context.Log.Information(plan.Describe());
@@ -57,6 +58,7 @@ public static class UnlearnRun
         // Nothing above the target layer is needed but for measuring, for a bound on forgetting and for methods that look at likelihoods.
         using var source = FrozenModel.Open(checkpoint, compute, plan.Streamed, wholeModel ? null : target ?? last, context.Cancellation);
         var frozen = source.Model;
+        using var teacher = teacherCheckpoint is null ? null : FrozenModel.Open(teacherCheckpoint, compute, streamed: false, throughLayer: null, context.Cancellation);
         ProbeScores Measure(CausalLM model) => ProbeScores.Measure(model, tokenizer, evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
         var before = Measure(frozen);
         if (target is null && config.Layers.Parameters is not [LayerConfig.WholeModel])
@@ -84,7 +86,7 @@ public static class UnlearnRun
             using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, config, context) : null;
             var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, given, compute, context) : null;
             var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };
-            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Suffix = source.Suffix(trained, target ?? last), FirstRetainBatches = batches.FirstRetain() });
+            using var objective = MethodCatalog.Build(new MethodInputs(bounded, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, Teacher = teacher?.Model, Suffix = source.Suffix(trained, target ?? last), FirstRetainBatches = batches.FirstRetain() });
             source.Release();
             using var optimizer = MakeOptimizer(config.Optimizer, trained.Masters, stateFile);
             using var selection = monitor is not null ? new StepSelection(config, monitor, frozen, trained, directory, context.Log) : null;
@@ -98,6 +100,7 @@ public static class UnlearnRun
         // Not cancelled any more: what is left takes less time than doing it again.
         List<FileHash> files = [.. ContentHash.OfModel(config.Model).Files.Select(file => file with { Name = $"before/{file.Name}" })];
         files.AddRange(ContentHash.OfModel(directory.PathOf("model")).Files.Select(file => file with { Name = $"model/{file.Name}" }));
+        if (config.Loss.Teacher is { } taught) files.AddRange(ContentHash.OfModel(taught).Files.Select(file => file with { Name = $"teacher/{file.Name}" }));
         files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path))));
         var record = new RunRecord(
             "unlearn", evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
@@ -108,6 +111,14 @@ public static class UnlearnRun
         TrainingState.Remove(directory);
         directory.Commit();
         return record;
+    }
+
+    private static Checkpoint OpenTeacher(string path, Checkpoint student)
+    {
+        var checkpoint = Checkpoint.Open(path);
+        if (checkpoint.Config.VocabularySize == student.Config.VocabularySize) return checkpoint;
+        checkpoint.Dispose();
+        throw new UserInputException($"loss.teacher: {path} has a vocabulary of {checkpoint.Config.VocabularySize} tokens, the model of {student.Config.VocabularySize}; give a model with the same tokenizer.");
     }
 
     // Written once and read by a resumed run, so that it goes on with the same texts.

@@ -1,8 +1,10 @@
+using System.Text.Json;
 using Falcon.Configuration;
 using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runtime;
+using Falcon.Tests.Models;
 using Falcon.Tokenization;
 using Falcon.Unlearning;
 using TorchSharp;
@@ -76,6 +78,37 @@ public sealed class UnlearnRunTests : IDisposable
         using var after = Checkpoint.Open(whole);
         foreach (var (old, changed) in before.Entries.Zip(after.Entries))
             Assert.Equal(old.Name.Contains("layers", StringComparison.Ordinal) && old.Name.Contains("proj", StringComparison.Ordinal), !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed)));
+    }
+
+    [Fact]
+    public void Execute_Teacher_IsWhatIsKept()
+    {
+        var model = TinyCheckpoint.Write(_folder.At("source"));
+        var own = Rebuilding(model, steps: 3, noise: 0.1);
+        var unlearned = Run(Config(model) with { Optimizer = new OptimizerConfig { LearningRate = 3e-2 }, Steps = 6 }, "unlearned");
+        UnlearnConfig Taught(string teacher, double noise) => own with { Loss = own.Loss with { Teacher = teacher }, Layers = own.Layers with { StartNoise = noise } };
+        double FirstRetainLoss(string run) => JsonDocument.Parse(File.ReadLines(_folder.At(run, "metrics.jsonl")).First()).RootElement.GetProperty("retainLoss").GetDouble();
+
+        // The model as its own teacher changes nothing, to the bit.
+        Assert.Equal(File.ReadAllBytes(Path.Combine(Run(own, "own"), "model.safetensors")), File.ReadAllBytes(Path.Combine(Run(Taught(model, 0.1), "taught by itself"), "model.safetensors")));
+        Run(Taught(model, 0), "at rest");
+        Run(Taught(unlearned, 0), "drawn to the other");
+        Assert.Equal(0, FirstRetainLoss("at rest"), 1e-6);
+        Assert.True(FirstRetainLoss("drawn to the other") > 1e-3, $"{FirstRetainLoss("drawn to the other")}");
+        Assert.Contains("\"teacher/model.safetensors\"", File.ReadAllText(_folder.At("drawn to the other", "run.json")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Execute_TeacherOfAnotherVocabulary_IsRefused()
+    {
+        var config = Rebuilding(TinyCheckpoint.Write(_folder.At("source")), steps: 3, noise: 0.1);
+        var other = FamilyCase.Of("Mistral").Write(_folder.At("other"));
+        var error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = other } }, "run"));
+        Assert.Contains("loss.teacher", error.Message, StringComparison.Ordinal);
+        Assert.Contains(other, error.Message, StringComparison.Ordinal);
+        error = Assert.Throws<UserInputException>(() => Run(Config(config.Model) with { Loss = new LossConfig { Teacher = other } }, "run"));
+        Assert.Contains("loss.teacher needs loss.retain=outputs", error.Message, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_folder.At("run")));
     }
 
     [Fact]
