@@ -135,7 +135,7 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
     {
         using var scope = NewDisposeScope();
         var embedding = of.Weight(of.Config.Architecture.EmbeddingWeight); // [V, H]
-        var rows = embedding.index_select(0, ids.reshape(-1)).view(ids.shape[0], ids.shape[1], -1); // [B, T, H]
+        var rows = of.EmbeddingRows(ids); // [B, T, H]
         var vectors = choices.to(of.DType).matmul(embedding).repeat_interleave(items.Count, 0); // [B, P, H]
         var (at, length) = (At, choices.shape[1]);
         return of.EmbedRows(cat([rows.narrow(1, 0, at), vectors, rows.narrow(1, at + length, rows.shape[1] - at - length)], 1)).MoveToOuterDisposeScope();

@@ -1,4 +1,3 @@
-using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Runtime;
 using static TorchSharp.torch;
@@ -48,14 +47,13 @@ internal sealed class Quantization : Attack
         foreach (var (index, name) in LayerMatrices.All(model.Config).Index())
         {
             using var scope = NewDisposeScope();
-            var rounded = change(index, LayerMatrices.ByOutputs(model.Config, model.Weight(name)));
-            replaced[name] = LayerMatrices.ByOutputs(model.Config, rounded).to(model.DType).contiguous().MoveToOuterDisposeScope();
+            replaced[name] = LayerMatrices.ByOutputs(model.Config, change(index, Matrix(model, name))).to(model.DType).contiguous().MoveToOuterDisposeScope();
         }
 
         return model.With(replaced);
     }
 
-    private static Tensor Matrix(LoadedModel loaded, string name) => LayerMatrices.ByOutputs(loaded.Model.Config, loaded.Model.Weight(name));
+    private static Tensor Matrix(CausalLM model, string name) => LayerMatrices.ByOutputs(model.Config, model.Weight(name));
 
     private static IEnumerable<KeyValuePair<string, double>> BucketFlips(AttackSubject subject, AttackSettings settings)
     {
@@ -68,7 +66,7 @@ internal sealed class Quantization : Attack
             {
                 settings.Cancellation.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
-                var (changed, flipped) = BlockQuantization.BucketFlips(Matrix(subject.Original, name), Matrix(subject.Loaded, name), scheme);
+                var (changed, flipped) = BlockQuantization.BucketFlips(Matrix(subject.Original.Model, name), Matrix(subject.Loaded.Model, name), scheme);
                 (weights, flips) = (weights + changed, flips + flipped);
             }
 

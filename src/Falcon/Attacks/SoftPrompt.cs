@@ -95,7 +95,7 @@ internal sealed class SoftPrompt : Attack
         using var scope = NewDisposeScope();
         var random = new SeededRandom(seed, "first soft prompt", length);
         var ids = Enumerable.Range(0, length).Select(_ => (long)random.Next(model.Config.VocabularySize)).ToArray();
-        return model.Weight(model.Config.Architecture.EmbeddingWeight).index_select(0, tensor(ids, int64, model.Device)).to(float32).MoveToOuterDisposeScope();
+        return model.EmbeddingRows(tensor(ids, [1, length], int64, model.Device)).squeeze(0).to(float32).MoveToOuterDisposeScope();
     }
 
     // Root mean square of the embedding's entries.

@@ -110,8 +110,8 @@ public sealed record LossConfig
     public RetainLossKind Retain { get; init; }
 
     /// <summary>
-    /// Directory of the model whose next-token distributions are kept, and which writes the generated retain texts; null for the unchanged model itself. Of one that is unlearned already nothing of the forget set is learned again
-    /// (Lee et al., arXiv 2506.06278). It needs the same vocabulary, and <see cref="Retain"/> = outputs.
+    /// Directory of the model whose next-token distributions are kept, and which writes the generated retain texts; null for the unchanged model itself. Lee et al.
+    /// (arXiv 2506.06278) distil from one that is unlearned already; what it still passes on is measured in docs/experiments.md. It needs the same vocabulary, and <see cref="Retain"/> = outputs.
     /// </summary>
     public string? Teacher { get; init; }
 

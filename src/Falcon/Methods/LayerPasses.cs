@@ -69,7 +69,7 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen);
-        var (start, inner, reference) = Prefix(batch, context);
+        var (start, inner) = Start(batch, context);
         var rows = batch.AttentionMask(Device).reshape(-1).nonzero().reshape(-1); // [M]
         Tensor Logits(CausalLM model, Tensor states, int from, AttentionContext seen)
         {
@@ -86,7 +86,7 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
                 using var theirs = batch.Context(teacher); // a context belongs to the model it was made for
                 kept = Logits(teacher, teacher.Embed(batch.InputIds(teacher.Device), theirs.Positions), 0, theirs);
             }
-            else kept = Logits(frozen, reference, Target + 1, context);
+            else kept = Logits(frozen, Suffix(frozen, start, inner, context), Target + 1, context);
         }
 
         var updated = Updated();
@@ -113,11 +113,16 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     private (Tensor Start, Tensor? Inner, Tensor Frozen) Prefix(TokenBatch batch, AttentionContext context)
     {
         using var noGrad = no_grad();
-        Tensor? inner = null;
-        var start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device), context.Positions), 0, _lowest - 1, context);
-        if (_startsAtDownProjection) (start, inner) = frozen.BeforeDownProjection(_lowest, start, context);
-
+        var (start, inner) = Start(batch, context);
         return (start, inner, Suffix(frozen, start, inner, context));
+    }
+
+    // What lies before the lowest trained matrix, the same in both models; no gradient.
+    private (Tensor Start, Tensor? Inner) Start(TokenBatch batch, AttentionContext context)
+    {
+        using var noGrad = no_grad();
+        var start = frozen.Layers(frozen.Embed(batch.InputIds(frozen.Device), context.Positions), 0, _lowest - 1, context);
+        return _startsAtDownProjection ? frozen.BeforeDownProjection(_lowest, start, context) : (start, null);
     }
 
     /// <summary>The same by two whole passes from the embedding, for comparison with <see cref="Run"/>.</summary>

@@ -36,7 +36,7 @@ public static class AttackSection
     }
 
     /// <summary>What may be done where knowledge came back; null where none did.</summary>
-    public static string? WhatToDo(AttackResult result) => result.Attacks.Any(row => row.Verdict == AttackVerdict.Recovers)
+    public static string? WhatToDo(AttackResult result) => CameBack(result)
         ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild mixes the layers with noise and builds them anew from what must stay; with less at stake, a lower --layer and loss.forgetTokens=all leave less behind. Attack the new model the same way."
         : null;
 
@@ -49,9 +49,11 @@ public static class AttackSection
     }
 
     /// <summary>The verdict on a run whose knowledge came back: a success is partial, and the sentence says so.</summary>
-    public static Verdict Weaken(Verdict verdict, AttackResult? attacks) => attacks is null || attacks.Attacks.All(row => row.Verdict != AttackVerdict.Recovers)
+    public static Verdict Weaken(Verdict verdict, AttackResult? attacks) => attacks is null || !CameBack(attacks)
         ? verdict
         : new Verdict(verdict.Kind == VerdictKind.Success ? VerdictKind.Partial : verdict.Kind, $"{verdict.Sentence} But it can be brought back: {Sentence(attacks)}");
+
+    private static bool CameBack(AttackResult result) => result.Attacks.Any(row => row.Verdict == AttackVerdict.Recovers);
 
     private static string Cell(MetricValue? value) => value is null ? "<td></td>" : string.Create(Invariant, $"<td><b>{Percent(value.Value)}</b>{Interval(value.Low, value.High)}</td>");
 

@@ -115,6 +115,7 @@ public static class UnlearnRun
 
     private static Checkpoint OpenTeacher(string path, Checkpoint student)
     {
+        if (!Directory.Exists(path)) throw new UserInputException($"loss.teacher: {path} is no directory; give the folder of a Hugging Face checkpoint, or leave it out for the model itself.");
         var checkpoint = Checkpoint.Open(path);
         if (checkpoint.Config.VocabularySize == student.Config.VocabularySize) return checkpoint;
         checkpoint.Dispose();

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Falcon.Attacks;
 using Falcon.Cli;
@@ -15,15 +14,13 @@ public sealed class AttackCommandTests : IDisposable
 {
     private const string Attacks = "prefilling,logit-lens,quantization,relearning-other-facts";
 
-    private static readonly string[] Names = ["Arbel", "Borin", "Cadvel", "Dorrin", "Elmar", "Fendel", "Gorlan", "Hestra", "Ilmek", "Jorund", "Kelda", "Lorvin"];
-
     private readonly TemporaryFolder _folder = new();
     private readonly string _model, _questions, _retain;
 
     public AttackCommandTests()
     {
         _model = TinyCheckpoint.Write(_folder.At("model"));
-        _questions = Questions("questions.jsonl", Names);
+        _questions = PlaceQuestions.Write(_folder.At("questions.jsonl"), PlaceQuestions.Subjects);
         _retain = TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept");
     }
 
@@ -72,6 +69,8 @@ public sealed class AttackCommandTests : IDisposable
         Assert.Equal(verdict, AttackSection.Weaken(verdict, With(AttackVerdict.DoesNotRecover)));
         var weaker = AttackSection.Weaken(verdict, With(AttackVerdict.Recovers));
         Assert.Equal(VerdictKind.Partial, weaker.Kind);
+        Assert.Contains("--preset falcon-rebuild", AttackSection.WhatToDo(With(AttackVerdict.Recovers)), StringComparison.Ordinal);
+        Assert.Null(AttackSection.WhatToDo(With(AttackVerdict.DoesNotRecover)));
         Assert.Contains("1 of 1 attacks bring knowledge back", weaker.Sentence, StringComparison.Ordinal);
     }
 
@@ -141,7 +140,7 @@ public sealed class AttackCommandTests : IDisposable
     public void Data_WithoutChoices() => Refused([.. Arguments("out", "prefilling"), "--data", _retain], _retain, "no record has a question with wrong answers");
 
     [Fact]
-    public void Data_TooFewQuestions() => Refused([.. Arguments("out", "prefilling"), "--data", Questions("few.jsonl", Names[..3])], "3 questions are too few");
+    public void Data_TooFewQuestions() => Refused([.. Arguments("out", "prefilling"), "--data", PlaceQuestions.Write(_folder.At("few.jsonl"), PlaceQuestions.Subjects[..3])], "3 questions are too few");
 
     [Fact]
     public void Model_Missing() => Refused([.. Arguments("out", "prefilling"), "--model", _folder.At("absent")], _folder.At("absent"), "no such directory");
@@ -165,13 +164,6 @@ public sealed class AttackCommandTests : IDisposable
         for (var i = 1; i < arguments.Length; i += 2)
             if (Array.LastIndexOf(arguments, arguments[i]) == i) kept.AddRange([arguments[i], arguments[i + 1]]);
         return [.. kept];
-    }
-
-    private string Questions(string name, string[] subjects)
-    {
-        string[] places = ["sea", "hill", "wood"];
-        File.WriteAllLines(_folder.At(name), subjects.Select((subject, i) => JsonSerializer.Serialize(new { question = $"Where is {subject}?", choices = places.Select(place => $"By the {place}.").ToArray(), answer = i % 3 })));
-        return _folder.At(name);
     }
 
     private string[] Scores(string destination) =>

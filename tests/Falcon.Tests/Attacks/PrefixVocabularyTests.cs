@@ -1,4 +1,5 @@
 using Falcon.Attacks;
+using Falcon.Tests.Tokenization;
 using Falcon.Tokenization;
 
 namespace Falcon.Tests.Attacks;
@@ -8,7 +9,7 @@ public sealed class PrefixVocabularyTests
 {
     private const string Question = "Question: Who keeps the tower of Arbel?\nAnswer:";
 
-    public static TheoryData<string> Tokenizers() => [.. Directory.EnumerateDirectories(Fixtures.At("tokenizers", "tiny")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Tokenizers() => HfTokenizerSpeedTests.Families();
 
     [Theory, MemberData(nameof(Tokenizers))]
     public void Survives_GrownTokenByToken_IsTheTextThatGivesThePrefixAndTheQuestion(string name)

@@ -99,13 +99,15 @@ public sealed class UnlearnRunTests : IDisposable
     }
 
     [Fact]
-    public void Execute_TeacherOfAnotherVocabulary_IsRefused()
+    public void Execute_TeacherThatCannotBeUsed_IsRefused()
     {
         var config = Rebuilding(TinyCheckpoint.Write(_folder.At("source")), steps: 3, noise: 0.1);
         var other = FamilyCase.Of("Mistral").Write(_folder.At("other"));
         var error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = other } }, "run"));
         Assert.Contains("loss.teacher", error.Message, StringComparison.Ordinal);
         Assert.Contains(other, error.Message, StringComparison.Ordinal);
+        error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = _folder.At("absent") } }, "run"));
+        Assert.Contains($"loss.teacher: {_folder.At("absent")}", error.Message, StringComparison.Ordinal);
         error = Assert.Throws<UserInputException>(() => Run(Config(config.Model) with { Loss = new LossConfig { Teacher = other } }, "run"));
         Assert.Contains("loss.teacher needs loss.retain=outputs", error.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.At("run")));
