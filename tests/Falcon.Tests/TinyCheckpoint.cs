@@ -35,11 +35,13 @@ internal static class TinyCheckpoint
     /// <param name="directory">Created.</param>
     /// <param name="dtype">Stored number type.</param>
     /// <param name="shards">Weight files; more than one with an index.</param>
+    /// <param name="tied">Whether the head is the embedding.</param>
     /// <returns>The directory.</returns>
-    public static string Write(string directory, ScalarType dtype = ScalarType.Float32, int shards = 1)
+    public static string Write(string directory, ScalarType dtype = ScalarType.Float32, int shards = 1, bool tied = true)
     {
         Directory.CreateDirectory(directory);
         File.WriteAllText(Path.Combine(directory, "config.json"), Config().ToJsonString());
+        if (!tied) Edit(directory, config => config["tie_word_embeddings"] = false);
         File.WriteAllText(Path.Combine(directory, "tokenizer.json"), BytePairTrainer.Train([], 257, ["<|end|>"]));
         File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), BytePairTrainer.Configuration("<|end|>", padToken: "<|end|>"));
         File.WriteAllText(Path.Combine(directory, "generation_config.json"), "{\"eos_token_id\": 0}\n");

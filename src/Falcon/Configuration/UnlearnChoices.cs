@@ -83,6 +83,12 @@ public enum RetainLossKind
     /// anything of it. Every step runs the whole model.
     /// </summary>
     Outputs,
+
+    /// <summary>
+    /// The words: the cross-entropy of every next token of the retain texts, as in training. Of what the frozen model knows besides nothing comes along but what the generated texts say; it takes more steps than distributions
+    /// do. Every step runs the whole model.
+    /// </summary>
+    Tokens,
 }
 
 /// <summary>Where the forget loss stops pushing a text.</summary>

@@ -79,6 +79,12 @@ public sealed record LayerConfig
     /// of reach. 0 for none, as published.
     /// </summary>
     public int RebuiltAbove { get; init; }
+
+    /// <summary>
+    /// Whether the embedding of tokens, and the head where it has a matrix of its own, are trained too, by the retain loss alone; with <see cref="StartNoise"/> they are built anew as the layers are, since rows of tokens that mostly
+    /// stand in forget texts hold a part of what is to be forgotten. Tokens that stand in no retain text are lost with it. False, as published.
+    /// </summary>
+    public bool RebuiltEmbedding { get; init; }
 }
 
 /// <summary>The principal offset vector.</summary>
@@ -307,10 +313,11 @@ public sealed record UnlearnConfig
         Require(Layers.Target is null or >= 0, "layers.target must be a layer index from 0");
         Require(Layers.Parameters.Count > 0, "layers.parameters: name at least one matrix");
         Require(Layers.RebuiltAbove >= 0, "layers.rebuiltAbove must not be negative");
-        Require(Layers.RebuiltAbove == 0 || Loss.Retain == RetainLossKind.Outputs, "layers.rebuiltAbove needs loss.retain=outputs: hidden states at the target do not reach the layers above");
-        Require(Loss.Retain == RetainLossKind.HiddenStates || Loss is { RetainErrorWeight: 0, RetainNoise: 0, CountPadding: false }, "loss.retain=outputs looks at no hidden states: leave loss.retainErrorWeight and loss.retainNoise 0 and loss.countPadding false");
-        Require(Loss.Retain == RetainLossKind.HiddenStates || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On }, "loss.retain=outputs runs the whole model in every step: it needs engine.path=shared, engine.stream and engine.stateInFile false, and engine.cache other than on");
-        Require(Loss.Teacher is null || Loss.Retain == RetainLossKind.Outputs, "loss.teacher needs loss.retain=outputs: hidden states of another model are no measure");
+        Require(Layers.RebuiltAbove == 0 || Loss.Retain != RetainLossKind.HiddenStates, "layers.rebuiltAbove needs loss.retain=outputs or tokens: hidden states at the target do not reach the layers above");
+        Require(!Layers.RebuiltEmbedding || Loss.Retain != RetainLossKind.HiddenStates, "layers.rebuiltEmbedding needs loss.retain=outputs or tokens: hidden states at the target do not reach the head");
+        Require(Loss.Retain == RetainLossKind.HiddenStates || Loss is { RetainErrorWeight: 0, RetainNoise: 0, CountPadding: false }, "loss.retain=outputs and tokens look at no hidden states: leave loss.retainErrorWeight and loss.retainNoise 0 and loss.countPadding false");
+        Require(Loss.Retain == RetainLossKind.HiddenStates || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On }, "loss.retain=outputs and tokens run the whole model in every step: they need engine.path=shared, engine.stream and engine.stateInFile false, and engine.cache other than on");
+        Require(Loss.Teacher is null || Loss.Retain == RetainLossKind.Outputs, "loss.teacher needs loss.retain=outputs: hidden states of another model are no measure, and the texts' own tokens have none");
         Require(Layers.StartNoise is >= 0 and <= 1, "layers.startNoise must be in [0, 1]");
         Require(Layers.StartNoise == 0 || (Method == MethodPresets.Falcon && Loss.RetainWeight.All(weight => weight > 0)), "layers.startNoise needs the method falcon with loss.retainWeight above 0, which sees whether the noise is made good");
         Require(Layers.Samples >= 8, "layers.samples must be at least 8");

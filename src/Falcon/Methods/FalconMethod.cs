@@ -9,7 +9,8 @@ namespace Falcon.Methods;
 /// <param name="settings">Retain weights.</param>
 /// <param name="levels">For each topic the answer loss at which a text counts as forgotten; null for no bound.</param>
 /// <param name="shared">What the forget gradients leave alone, owned from now on; null for nothing.</param>
-public sealed class FalconMethod(FalconObjective objective, OffsetVectors offsets, LossConfig settings, IReadOnlyList<double?>? levels = null, RetainDirections? shared = null) : Objective
+/// <param name="unchanged">The retain loss of the unchanged model without its weight, see <see cref="FalconObjective.UnchangedRetainLoss"/>.</param>
+public sealed class FalconMethod(FalconObjective objective, OffsetVectors offsets, LossConfig settings, IReadOnlyList<double?>? levels = null, RetainDirections? shared = null, double unchanged = 0) : Objective
 {
     /// <inheritdoc/>
     public override ObjectiveGradients Gradients(StepBatch batch)
@@ -17,7 +18,7 @@ public sealed class FalconMethod(FalconObjective objective, OffsetVectors offset
         var weight = settings.RetainWeight[settings.RetainWeight.Count == 1 ? 0 : batch.Scheduled.Topic];
         var gradients = objective.Gradients(batch.Forget, batch.Retain, Offset(batch), weight, batch.Generator, levels?[batch.Scheduled.Topic]);
         if (shared is not null) gradients = gradients with { Forget = shared.Remove(gradients.Forget) };
-        return gradients with { Drift = weight > 0 ? gradients.RetainLoss / weight : null };
+        return gradients with { Drift = weight > 0 ? gradients.RetainLoss / weight - unchanged : null };
     }
 
     /// <inheritdoc/>

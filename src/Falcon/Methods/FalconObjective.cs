@@ -27,6 +27,8 @@ public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IR
 /// <param name="bound">Where forgetting ends; null for nowhere.</param>
 public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false, int microBatchTokens = 0, ForgetBound? bound = null)
 {
+    private const int WholeModel = WeightNames.AboveLayers;
+
     /// <summary>One forward and one backward pass for each of the two batches, or for each of their parts. The gradients belong to the caller's scope.</summary>
     /// <param name="forget">Forget texts.</param>
     /// <param name="retain">Retain texts.</param>
@@ -45,7 +47,7 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
             return (loss, partRatio);
         });
         if (settings.Sharpness > 0) forgetGradients = AtTheWorstPoint(forgetGradients, forget, offset, generator, level);
-        var (retainGradients, retainLoss, _) = Accumulate(retain, int.MaxValue, part => (RetainLoss(part, retainWeight, generator), 0));
+        var (retainGradients, retainLoss, _) = Accumulate(retain, WholeModel, part => (RetainLoss(part, retainWeight, generator), 0));
         return new ObjectiveGradients(
             forgetLoss, retainLoss,
             [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio, Pushed: pushed);
@@ -106,10 +108,10 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return ([.. sums.Select(sum => sum.MoveToOuterDisposeScope())], loss, ratio);
     }
 
-    // Gradients of all leaves; those of layers above the given one, which the loss has not passed, are zero.
+    // Gradients of all leaves; those of layers above the given one, which the loss has not passed, are zero. The forget loss leaves the embedding to the retain loss: its rows are shared by all texts.
     private List<Tensor> Differentiate(Tensor loss, int through)
     {
-        var reached = trained.Names.Select(name => TrainedParameters.LayerOf(name) <= through).ToList();
+        var reached = trained.Names.Select(name => TrainedParameters.LayerOf(name) <= through && (through == WholeModel || !WeightNames.IsEmbedding(name))).ToList();
         var found = new Queue<Tensor>(autograd.grad([loss], [.. trained.Leaves.Zip(reached).Where(pair => pair.Second).Select(pair => pair.First)]));
         return [.. trained.Leaves.Zip(reached, (leaf, isReached) => isReached ? found.Dequeue() : zeros_like(leaf.detach()))];
     }
@@ -137,6 +139,20 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>(), weights?.mean().item<float>());
     }
 
+    /// <summary>The retain loss of the unchanged model without its weight, from which drift is counted: 0 but for <see cref="RetainLossKind.Tokens"/>.</summary>
+    /// <param name="batches">Retain texts.</param>
+    /// <param name="cancellation">Stops between parts of a batch.</param>
+    public double UnchangedRetainLoss(IReadOnlyList<TokenBatch> batches, CancellationToken cancellation)
+    {
+        if (settings.Retain != RetainLossKind.Tokens || batches.Count == 0) return 0;
+        return batches.Average(batch => batch.Split(microBatchTokens).Sum(part =>
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            return passes.FrozenNextTokenLosses(part).sum().item<float>() / batch.CountedTokens;
+        }));
+    }
+
     // The forget loss where an attacker inside the model makes it high, one scalar for each kind of attacker.
     private IEnumerable<Tensor> UnderAdversaries(TokenBatch batch, Tensor goal, Tensor? mask, Generator? generator, Tensor? weights)
     {
@@ -154,6 +170,8 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
             var (logits, before) = passes.RunToOutput(batch);
             return (weight * ReferenceLosses.KullbackLeibler(logits, before)).MoveToOuterDisposeScope();
         }
+
+        if (settings.Retain == RetainLossKind.Tokens) return (weight * passes.NextTokenLosses(batch).sum() / batch.CountedTokens).MoveToOuterDisposeScope();
 
         var (updated, frozen) = Run(batch);
         if (settings.RetainNoise > 0) frozen = WithNoise(frozen, generator ?? throw new ArgumentNullException(nameof(generator), "Noise needs a generator."));

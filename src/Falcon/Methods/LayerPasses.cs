@@ -15,7 +15,8 @@ namespace Falcon.Methods;
 /// <param name="cache">What the frozen model makes of the texts, computed before; null computes it in every step. Borrowed.</param>
 public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target, IReadOnlyDictionary<string, Tensor>? alsoChanged = null, ActivationCache? cache = null)
 {
-    private readonly int _lowest = Math.Min(trained.LowestLayer, alsoChanged?.Keys.Select(TrainedParameters.LayerOf).DefaultIfEmpty(int.MaxValue).Min() ?? int.MaxValue);
+    private readonly bool _embedding = Lowest(trained, alsoChanged) == WeightNames.BelowLayers; // then the two models share nothing
+    private readonly int _lowest = Math.Max(0, Lowest(trained, alsoChanged));
 
     // The prefix may end inside the lowest layer only while the rest of that layer is the same in both models.
     private readonly bool _startsAtDownProjection = trained.StartsAtDownProjection && alsoChanged is not { Count: > 0 };
@@ -40,9 +41,11 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen, paddingRows);
+        var model = Updated();
         var (start, inner, reference) = cache?.Read(batch) ?? Prefix(batch, context);
+        start = Own(model, start, batch, context);
         if (perturbation is not null) start = start + (perturbation * start.to(float32).norm(-1, true, 2f)).to(start.dtype);
-        var updated = Suffix(Updated(), start, inner, context);
+        var updated = Suffix(model, start, inner, context);
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
@@ -54,12 +57,14 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen);
+        var model = Updated();
         var (start, inner, reference) = cache?.Read(batch) ?? Prefix(batch, context);
+        start = Own(model, start, batch, context);
         if (inner is not null) throw new UserInputException("loss.promptVectors: the lowest trained layer trains only its down projection, which no prompt reaches; set layers.parameters to all.");
         var added = prompt.shape[0];
         using var longer = frozen.Causal(batch.Length + (int)added, [.. batch.Sequences.Select(sequence => sequence.Length + added)]);
         var vectors = (prompt * MeanNorm(start, batch)).to(start.dtype).unsqueeze(0).expand(batch.Rows, added, HiddenSize);
-        var updated = Suffix(Updated(), cat([vectors, start], 1), null, longer).narrow(1, added, batch.Length);
+        var updated = Suffix(model, cat([vectors, start], 1), null, longer).narrow(1, added, batch.Length);
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
@@ -90,7 +95,33 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         }
 
         var updated = Updated();
-        return (Logits(updated, Suffix(updated, start, inner, context), Target + 1, context).MoveToOuterDisposeScope(), kept.MoveToOuterDisposeScope());
+        return (Logits(updated, Suffix(updated, Own(updated, start, batch, context), inner, context), Target + 1, context).MoveToOuterDisposeScope(), kept.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Losses of the updated model, -log p of every token but each text's first, with gradient; [M - B] float32 for M tokens in B texts. All layers run.</summary>
+    /// <param name="batch">The texts, padded on the right.</param>
+    public Tensor NextTokenLosses(TokenBatch batch) => NextTokenLosses(Updated(), batch);
+
+    /// <summary>The same of the frozen model, without gradient.</summary>
+    /// <param name="batch">The texts, padded on the right.</param>
+    public Tensor FrozenNextTokenLosses(TokenBatch batch)
+    {
+        using var noGrad = no_grad();
+        return NextTokenLosses(frozen, batch);
+    }
+
+    private Tensor NextTokenLosses(CausalLM model, TokenBatch batch)
+    {
+        using var scope = NewDisposeScope();
+        if (batch.Length < 2) return zeros([0], dtype: float32, device: Device).MoveToOuterDisposeScope();
+        using var context = batch.Context(model);
+        var ids = batch.InputIds(Device);
+        var (start, inner) = Start(batch, context);
+        var states = model.Layers(Suffix(model, ReferenceEquals(model, frozen) ? start : Own(model, start, batch, context), inner, context), Target + 1, model.Config.LayerCount - 1, context);
+        var next = batch.AttentionMask(Device).narrow(1, 1, batch.Length - 1).reshape(-1).nonzero().reshape(-1); // [M - B]
+        var predicting = states.narrow(1, 0, batch.Length - 1).reshape(-1, states.shape[^1]).index_select(0, next);
+        var labels = ids.narrow(1, 1, batch.Length - 1).reshape(-1).index_select(0, next);
+        return nn.functional.cross_entropy(model.Head(predicting).to(float32), labels, reduction: nn.Reduction.None).MoveToOuterDisposeScope();
     }
 
     /// <summary>States [count, H] of random tokens of a batch before the lowest trained matrix, relative to their mean norm.</summary>
@@ -103,6 +134,7 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen);
         var (start, _, _) = cache?.Read(batch) ?? Prefix(batch, context);
+        start = Own(Updated(), start, batch, context);
         var rows = TokenRows.Select(start, batch.IsPadded ? batch.AttentionMask(Device) : null);
         var chosen = randint(0, rows.shape[0], [count], dtype: int64, generator: generator).to(rows.device);
         return (rows.index_select(0, chosen) / MeanNorm(start, batch)).MoveToOuterDisposeScope();
@@ -116,6 +148,11 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         var (start, inner) = Start(batch, context);
         return (start, inner, Suffix(frozen, start, inner, context));
     }
+
+    private static int Lowest(TrainedParameters trained, IReadOnlyDictionary<string, Tensor>? alsoChanged) => trained.Names.Concat(alsoChanged?.Keys ?? []).Min(TrainedParameters.LayerOf);
+
+    // Where the embedding is trained the updated model has its own states from the start on, with gradient.
+    private Tensor Own(CausalLM updated, Tensor start, TokenBatch batch, AttentionContext context) => _embedding ? updated.Embed(batch.InputIds(Device), context.Positions) : start;
 
     // What lies before the lowest trained matrix, the same in both models; no gradient.
     private (Tensor Start, Tensor? Inner) Start(TokenBatch batch, AttentionContext context)

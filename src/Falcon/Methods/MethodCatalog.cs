@@ -35,10 +35,10 @@ public static class MethodCatalog
     {
         var offsets = OffsetVectors.Make(inputs.Frozen, inputs.TargetLayer, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
         var loss = inputs.Config.Loss;
-        var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Config.Layers.RebuiltAbove > 0 ? inputs.Trained.Updated(inputs.Frozen) : inputs.Frozen, inputs.TargetLayer, loss.BoundWidth);
+        var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Config.Layers is { RebuiltAbove: > 0 } or { RebuiltEmbedding: true } ? inputs.Trained.Updated(inputs.Frozen) : inputs.Frozen, inputs.TargetLayer, loss.BoundWidth);
         var passes = inputs.Passes();
         var objective = new FalconObjective(passes, inputs.Trained, loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens, bound: bound);
-        return new FalconMethod(objective, offsets, loss, ForgetBound.Levels(inputs), Shared(inputs, passes));
+        return new FalconMethod(objective, offsets, loss, ForgetBound.Levels(inputs), Shared(inputs, passes), objective.UnchangedRetainLoss(inputs.FirstRetainBatches, inputs.Cancellation));
     }
 
     private static RetainDirections? Shared(MethodInputs inputs, LayerPasses passes)

@@ -31,6 +31,7 @@ public sealed class RetainDirections : IDisposable
     {
         using var scope = NewDisposeScope();
         var rows = trained.Leaves.Select(_ => new List<Tensor>()).ToList();
+        List<int> reached = [.. Enumerable.Range(0, trained.Names.Count).Where(i => TrainedParameters.LayerOf(trained.Names[i]) is >= 0 and var layer && layer <= passes.Target)]; // no others have a forget gradient
         foreach (var batch in texts)
         {
             cancellation.ThrowIfCancellationRequested();
@@ -38,9 +39,9 @@ public sealed class RetainDirections : IDisposable
             var (updated, _) = passes.Run(batch);
             var counted = TokenRows.Select(updated, batch.LossMask(updated.device)); // [M, H] float32
             var signs = randn(counted.shape, dtype: float32, generator: generator).sign().to(counted.device);
-            var gradients = autograd.grad([(counted * signs).sum()], [.. trained.Leaves]);
+            var gradients = autograd.grad([(counted * signs).sum()], [.. reached.Select(i => trained.Leaves[i])]);
             for (var i = 0; i < gradients.Count; i++)
-                if (gradients[i].dim() == 2) rows[i].Add(Mixed(gradients[i].detach().to(float32), generator).MoveToOuterDisposeScope());
+                if (gradients[i].dim() == 2) rows[reached[i]].Add(Mixed(gradients[i].detach().to(float32), generator).MoveToOuterDisposeScope());
         }
 
         using var guard = no_grad();

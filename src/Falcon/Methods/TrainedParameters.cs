@@ -1,3 +1,4 @@
+using System.Globalization;
 using Falcon.Configuration;
 using Falcon.Models;
 using Falcon.Runtime;
@@ -55,8 +56,16 @@ public sealed class TrainedParameters : IDisposable
     /// <summary>The lowest layer that holds a trained matrix; -1 when the embedding is trained.</summary>
     public int LowestLayer => Names.Min(LayerOf);
 
-    /// <summary>The highest layer that holds a trained matrix.</summary>
-    public int HighestLayer => Names.Max(LayerOf);
+    /// <summary>Where the trained matrices lie, for the log, such as <c>layers 2 to 4</c>.</summary>
+    public string Place
+    {
+        get
+        {
+            var layers = Names.Select(LayerOf).Where(layer => layer is not (WeightNames.BelowLayers or WeightNames.AboveLayers)).ToList();
+            var embedding = Names.Any(WeightNames.IsEmbedding) ? Names.Any(WeightNames.IsHead) ? "embedding, head and " : "embedding and " : "";
+            return string.Create(CultureInfo.InvariantCulture, $"{embedding}layers {layers.Min()} to {layers.Max()}");
+        }
+    }
 
     /// <summary>Whether the lowest layer trains nothing but its down projection, so that all before that matrix is shared with the frozen model.</summary>
     public bool StartsAtDownProjection => AreDownProjectionsAt(Names, LowestLayer);
@@ -71,15 +80,19 @@ public sealed class TrainedParameters : IDisposable
     /// <param name="layers">How many layers; fewer when the target is too low.</param>
     /// <param name="above">How many layers above the target besides; fewer where the model ends.</param>
     /// <param name="components">Names within a layer, such as <c>mlp.down_proj</c>, which in every family means the matrix that writes the MLP's output into the residual stream; <c>all</c> means every matrix of a layer; <c>model</c> alone means every tensor of the whole model, tied embeddings once.</param>
+    /// <param name="embedding">Whether the embedding of tokens, and the head where it has a matrix of its own, are among them.</param>
     /// <exception cref="UserInputException">The model has no such layer or matrix.</exception>
-    public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components, int above = 0)
+    public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components, int above = 0, bool embedding = false)
     {
         if (components is [LayerConfig.WholeModel]) return [.. WeightNames.Expected(model).Select(item => item.Name)];
         if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer auto.");
         var known = model.Architecture.Matrices;
         var wanted = components.SelectMany(component => component == "all" ? known : [Matrix(model.Architecture, component)]).ToHashSet();
-        return [.. Enumerable.Range(target - layers + 1, layers + above).Where(layer => layer >= 0 && layer < model.LayerCount)
-            .SelectMany(layer => known.Where(wanted.Contains).Select(component => model.Architecture.InLayer(layer, component + ".weight")))];
+        var inLayers = Enumerable.Range(target - layers + 1, layers + above).Where(layer => layer >= 0 && layer < model.LayerCount)
+            .SelectMany(layer => known.Where(wanted.Contains).Select(component => model.Architecture.InLayer(layer, component + ".weight")));
+        if (!embedding) return [.. inLayers];
+        string[] head = model.TiedEmbeddings ? [] : [model.Architecture.HeadWeight];
+        return [model.Architecture.EmbeddingWeight, .. inLayers, .. head];
     }
 
     // Every family's matrices go by their own names, with or without what stands before the last dot; the two that write to the residual stream go by Llama's names as well.

@@ -43,14 +43,14 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
     {
         var engine = config.Engine;
         var limit = engine.MemoryLimit ?? (long)(available * FileShare);
-        var names = TrainedParameters.Select(model, target, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove);
+        var names = TrainedParameters.Select(model, target, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove, config.Layers.RebuiltEmbedding);
         var sizes = WeightNames.Expected(model).ToDictionary(item => item.Name, item => item.Shape.Aggregate(1L, (product, size) => product * size));
         long element = TensorBytes.ElementSize(compute.DType);
         long Weights(Func<string, bool> include) => sizes.Where(item => include(item.Key)).Sum(item => item.Value) * element;
         var trainedCount = names.Sum(name => sizes[name]);
         var wholeTraining = names.Any(WeightNames.IsEmbedding);
         var lowest = names.Min(TrainedParameters.LayerOf);
-        var toOutput = config.Loss.Retain == RetainLossKind.Outputs; // runs all layers with gradient
+        var toOutput = config.Loss.Retain != RetainLossKind.HiddenStates; // runs all layers with gradient
         var startsAtDown = TrainedParameters.AreDownProjectionsAt(names, lowest);
 
         long tokens = 0, visited = 0, longestBatch = 0, distinct = 0;

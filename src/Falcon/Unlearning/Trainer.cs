@@ -102,7 +102,7 @@ public sealed class Trainer(UnlearnConfig config, IReadOnlyList<TopicTexts> topi
         var mean = _drifts.Average();
         if (mean <= LargestDrift) return;
         throw new NumericalFailureException(noise > 0
-            ? FormattableString.Invariant($"Step {step}: the noise of the start is not made good: over the last {_drifts.Count} steps the retain loss without its weight is {mean:F2} on average (at most {LargestDrift}). Raise steps ({config.Steps}) or data.retainBatchSize, or lower layers.startNoise ({noise}).")
-            : FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps {(config.Loss.Retain == RetainLossKind.Outputs ? "the next-token distributions of the retain texts have moved by KL" : "the retain activations have turned away by 1 - cos")} = {mean:F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
+            ? FormattableString.Invariant($"Step {step}: the noise of the start is not made good: over the last {_drifts.Count} steps the retain loss without its weight is {mean:F2} above the unchanged model's on average (at most {LargestDrift}). Raise steps ({config.Steps}) or data.retainBatchSize, or lower layers.startNoise ({noise}).")
+            : FormattableString.Invariant($"Step {step}: the run diverges: over the last {DriftWindow} steps {(config.Loss.Retain switch { RetainLossKind.Outputs => "the next-token distributions of the retain texts have moved by KL", RetainLossKind.Tokens => "the retain texts' loss has risen by", _ => "the retain activations have turned away by 1 - cos" })} = {mean:F2} on average. Lower optimizer.learningRate ({config.Optimizer.LearningRate}) or raise loss.retainWeight."));
     }
 }

@@ -41,13 +41,13 @@ public static class UnlearnRun
 
         var target = config.Layers.Target;
         var (first, last) = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
-        IReadOnlyList<string> Named(int? target) => TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove);
+        IReadOnlyList<string> Named(int? target) => TrainedParameters.Select(checkpoint.Config, target ?? last, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove, config.Layers.RebuiltEmbedding);
         _ = Named(target); // fails early
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(compute.Reason);
         var control = BeforeAfter.Control(evaluation, config, compute, context);
         var padId = tokenizer.PadId ?? 0;
-        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Retain == RetainLossKind.Outputs || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
+        var wholeModel = evaluation.Probes.Count > 0 || config.Monitor.IsOn || config.Loss.Retain != RetainLossKind.HiddenStates || config.Loss.Bound != ForgetBoundKind.None || !MethodRules.UsesTargetLayer(config.Method);
         MemoryPlan Plan(StepBatches batches) => MemoryPlan.Make(config, checkpoint.Config, compute, target ?? last, wholeModel, batches.All(), PeakMemory.Available(), directory.FreeSpace, teacherCheckpoint?.ParameterCount ?? 0);
         var given = topics; // what the layer and the monitor go by; training also has what the model writes itself
         if (config.Data.GeneratedRetain > 0) topics = WithGenerated(given, config, teacherCheckpoint ?? checkpoint, tokenizer, compute, Plan(new StepBatches(config, given, padId)).Streamed, directory, context);
@@ -82,7 +82,7 @@ public static class UnlearnRun
             var stateFile = plan.StateInFile ? scratch : null;
             using var trained = new TrainedParameters(names, checkpoint.LoadStored, compute.DType, compute.Device, stateFile);
             trained.MixWithNoise(config.Layers.StartNoise, config.Seed);
-            context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : $"layers {trained.LowestLayer} to {trained.HighestLayer}")} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
+            context.Log.Information($"training {trained.Names.Count} tensors of {(target is null ? "the whole model" : trained.Place)} ({trained.Count.ToString("N0", CultureInfo.InvariantCulture)} parameters)");
             using var cache = plan.Cached ? Fill(frozen, trained, target!.Value, batches, plan, scratch, padId, config, context) : null;
             var monitor = config.Monitor.IsOn ? RunMonitor.Open(config, frozen, tokenizer, given, compute, context) : null;
             var bounded = monitor is null ? config : config with { Loss = config.Loss with { BoundLevel = config.Loss.BoundLevel ?? monitor.TargetLoss } };

@@ -25,11 +25,13 @@ public sealed class UnlearnConfigTests
     [InlineData("loss.retainWeight=[0],layers.startNoise=0.5", "layers.startNoise needs the method falcon with loss.retainWeight above 0")]
     [InlineData("method=rmu,layers.startNoise=0.5", "layers.startNoise needs the method falcon")]
     [InlineData("layers.rebuiltAbove=-1", "layers.rebuiltAbove must not be negative")]
-    [InlineData("layers.rebuiltAbove=2", "layers.rebuiltAbove needs loss.retain=outputs")]
+    [InlineData("layers.rebuiltAbove=2", "layers.rebuiltAbove needs loss.retain=outputs or tokens")]
+    [InlineData("layers.rebuiltEmbedding=true", "layers.rebuiltEmbedding needs loss.retain=outputs or tokens")]
+    [InlineData("loss.retain=tokens,loss.teacher=there", "loss.teacher needs loss.retain=outputs")]
     [InlineData("loss.retain=outputs,loss.retainErrorWeight=1", "leave loss.retainErrorWeight and loss.retainNoise 0")]
     [InlineData("loss.retain=outputs,loss.countPadding=true", "and loss.countPadding false")]
-    [InlineData("loss.retain=outputs,engine.stream=true", "loss.retain=outputs runs the whole model in every step")]
-    [InlineData("loss.retain=outputs,engine.path=plain", "it needs engine.path=shared")]
+    [InlineData("loss.retain=outputs,engine.stream=true", "loss.retain=outputs and tokens run the whole model in every step")]
+    [InlineData("loss.retain=outputs,engine.path=plain", "they need engine.path=shared")]
     [InlineData("method=rmu,loss.retain=outputs", "loss holds settings of FALCON")]
     public void Validate_RebuildingSettingsThatDoNotFit_AreNamed(string settings, string said)
     {

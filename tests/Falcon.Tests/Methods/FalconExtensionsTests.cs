@@ -75,7 +75,7 @@ public sealed class FalconExtensionsTests : IDisposable
     public void RetainOutputs_LossIsTheDivergenceOfPlainLogits_AndReachesTheLayersAbove()
     {
         using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, Target, 1, ["all"], above: 5));
-        Assert.Equal(_model.Config.LayerCount - 1, trained.HighestLayer);
+        Assert.Equal("layers 1 to 1", trained.Place); // the model has two
         trained.MixWithNoise(0.2, seed: 4);
         var objective = Objective(trained, new LossConfig { Retain = RetainLossKind.Outputs });
         var gradients = objective.Gradients(Forget, Retain, ones(32) / Math.Sqrt(32), 3);
@@ -102,6 +102,60 @@ public sealed class FalconExtensionsTests : IDisposable
             Assert.True(retain.abs().max().item<float>() > 0, name);
             Assert.Equal(WeightNames.LayerOf(name) <= Target, forget.abs().max().item<float>() > 0); // the forget loss ends at the target
         }
+    }
+
+    [Theory]
+    [InlineData(RetainLossKind.Outputs)]
+    [InlineData(RetainLossKind.Tokens)]
+    public void RebuiltEmbedding_IsTrainedByTheRetainLossAlone(RetainLossKind kind)
+    {
+        using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, Target, 2, ["all"], embedding: true));
+        Assert.Equal("embedding and layers 0 to 1", trained.Place);
+        trained.MixWithNoise(0.5, seed: 4);
+        var settings = new LossConfig { Retain = kind, PromptVectors = 2 };
+        using var generator = new Generator(1, CPU);
+        var offset = ones(32) / Math.Sqrt(32);
+        var whole = Objective(trained, settings).Gradients(Forget, Retain, offset, 3, generator);
+
+        Assert.Equal(_model.Config.Architecture.EmbeddingWeight, trained.Names[0]);
+        Assert.Equal(0, whole.Forget[0].abs().max().item<float>());
+        Assert.All(whole.Forget.Skip(1), gradient => Assert.True(gradient.abs().max().item<float>() > 0));
+        Assert.All(whole.Retain, gradient => Assert.True(gradient.abs().max().item<float>() > 0));
+
+        // Parts of a batch add up to the whole.
+        using var again = new Generator(1, CPU);
+        var parts = new FalconObjective(new LayerPasses(_model, trained, Target), trained, settings, microBatchTokens: 5).Gradients(Forget, Retain, offset, 3, again);
+        Assert.Equal(whole.RetainLoss, parts.RetainLoss, 1e-4);
+        foreach (var (one, other) in whole.Retain.Zip(parts.Retain)) Assert.True((one - other).abs().max().item<float>() <= 1e-4 * one.abs().max().item<float>() + 1e-6);
+    }
+
+    [Fact]
+    public void RetainTokens_LossIsTheCrossEntropyOfThePlainLogits_AndDriftCountsFromTheUnchangedModel()
+    {
+        using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, Target, 1, ["all"], above: 5));
+        var objective = Objective(trained, new LossConfig { Retain = RetainLossKind.Tokens });
+        double Slow(CausalLM model)
+        {
+            double sum = 0;
+            foreach (var text in Retain.Sequences)
+            {
+                var alone = new TokenBatch([text], padId: 0);
+                using var context = alone.Context(model);
+                var logP = model.Logits(alone.InputIds(CPU), context)[0].to(float64).log_softmax(-1);
+                for (var at = 1; at < text.Length; at++) sum -= logP[at - 1, text[at]].item<double>();
+            }
+
+            return sum / Retain.TokenCount;
+        }
+
+        var unchanged = objective.UnchangedRetainLoss([Retain, Retain], default);
+        Assert.Equal(Slow(_model), unchanged, 1e-4);
+        trained.MixWithNoise(0.5, seed: 4);
+        Assert.Equal(unchanged, objective.UnchangedRetainLoss([Retain], default), 1e-9);
+        var loss = objective.Gradients(Forget, Retain, ones(32) / Math.Sqrt(32), 3).RetainLoss;
+        Assert.Equal(3 * Slow(trained.Updated(_model)), loss, 1e-3);
+        Assert.True(Math.Abs(loss / 3 - unchanged) > 1e-2);
+        Assert.Equal(0, Objective(trained, new LossConfig { Retain = RetainLossKind.Outputs }).UnchangedRetainLoss([Retain], default));
     }
 
     [Fact]

@@ -232,6 +232,53 @@ public sealed class FamilyTests : IDisposable
         }
     }
 
+    [Theory, MemberData(nameof(Names))]
+    public void RetainLosses_WithTheEmbeddingAmongTheTrained_AreThoseOfPlainLogits(string name)
+    {
+        using var checkpoint = Checkpoint.Open(FamilyCase.Of(name).Write(_folder.At("model")));
+        using var weights = checkpoint.LoadWeights(float32, CPU);
+        var model = new CausalLM(checkpoint.Config, weights);
+        var names = TrainedParameters.Select(checkpoint.Config, 1, 100, ["all"], above: 100, embedding: true);
+        Assert.Contains(checkpoint.Config.Architecture.EmbeddingWeight, names);
+        Assert.Equal(!checkpoint.Config.TiedEmbeddings, names.Contains(checkpoint.Config.Architecture.HeadWeight));
+        using var trained = new TrainedParameters(names, checkpoint.LoadStored, float32, CPU);
+        trained.MixWithNoise(0.3, seed: 8);
+        using var scope = NewDisposeScope();
+        var passes = new LayerPasses(model, trained, 1);
+        var batch = new TokenBatch([Ids(9, 1), Ids(19, 2)], 0);
+
+        // Slowly: text by text, whole passes from each model's own embedding.
+        Tensor Slowly(Func<Tensor, Tensor, Tensor, Tensor> loss) => cat([.. batch.Sequences.Select(text =>
+        {
+            var alone = new TokenBatch([text], padId: 0);
+            using var context = alone.Context(model);
+            var ids = alone.InputIds(CPU);
+            Tensor LogP(CausalLM which) => which.Logits(ids, context)[0].log_softmax(-1);
+            return loss(LogP(model).detach(), LogP(trained.Updated(model)), ids[0]);
+        })]).mean();
+        Tensor Divergence()
+        {
+            var (logits, kept) = passes.RunToOutput(batch);
+            return ReferenceLosses.KullbackLeibler(logits, kept);
+        }
+
+        foreach (var (kind, slow, fast) in new[]
+        {
+            ("outputs", Slowly((before, after, _) => (before.exp() * (before - after)).sum(1)), Divergence()),
+            ("tokens", Slowly((_, after, ids) => -after[..^1].gather(1, ids[1..].unsqueeze(1)).squeeze(1)), passes.NextTokenLosses(batch).mean()),
+        })
+        {
+            GoldenCases.CloseRelative(slow.detach(), fast.detach(), 1e-4, kind);
+            foreach (var ((whole, shared), tensor) in autograd.grad([slow], [.. trained.Leaves]).Zip(autograd.grad([fast], [.. trained.Leaves])).Zip(trained.Names))
+            {
+                Assert.True(whole.abs().max().item<float>() > 0, tensor);
+                GoldenCases.CloseRelative(whole, shared, 1e-3, $"{kind}, {tensor}");
+            }
+        }
+
+        GoldenCases.CloseRelative(passes.RunPlainly(batch).Updated.detach(), passes.Run(batch).Updated.detach(), 1e-4, "target layer");
+    }
+
     [Fact]
     public void Embed_GemmaInBFloat16_MultipliesByTheRoundedRoot()
     {

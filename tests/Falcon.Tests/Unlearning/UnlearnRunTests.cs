@@ -80,6 +80,26 @@ public sealed class UnlearnRunTests : IDisposable
             Assert.Equal(old.Name.Contains("layers", StringComparison.Ordinal) && old.Name.Contains("proj", StringComparison.Ordinal), !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed)));
     }
 
+    [Theory]
+    [InlineData(RetainLossKind.Outputs, true)]
+    [InlineData(RetainLossKind.Tokens, false)]
+    public void Execute_RebuiltEmbedding_ChangesEveryMatrixAndResumesToTheSameBytes(RetainLossKind kind, bool tied)
+    {
+        var start = Rebuilding(TinyCheckpoint.Write(_folder.At("source"), tied: tied), steps: 6, noise: 0.1);
+        var config = start with { Layers = start.Layers with { RebuiltEmbedding = true }, Loss = start.Loss with { Retain = kind } };
+        var whole = Run(config, "whole");
+        using var source = new CancellationTokenSource();
+        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("cut"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, source), Cancellation = source.Token }));
+        UnlearnRun.Execute(config, _folder.At("cut"), resume: true, RunContext.Quiet);
+
+        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "model.safetensors")), File.ReadAllBytes(_folder.At("cut", "model", "model.safetensors")));
+        using var before = Checkpoint.Open(config.Model);
+        using var after = Checkpoint.Open(whole);
+        Assert.Equal(tied, before.Config.TiedEmbeddings);
+        foreach (var (old, changed) in before.Entries.Zip(after.Entries))
+            Assert.Equal(old.Shape.Length == 2, !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed)));
+    }
+
     [Fact]
     public void Execute_Teacher_IsWhatIsKept()
     {
