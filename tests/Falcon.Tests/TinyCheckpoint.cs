@@ -75,6 +75,18 @@ internal static class TinyCheckpoint
         File.WriteAllText(path, config.ToJsonString());
     }
 
+    /// <summary>Exchanges two tokens of a directory's tokenizer.</summary>
+    public static string WithOtherTokenizer(string directory)
+    {
+        var path = Path.Combine(directory, "tokenizer.json");
+        var file = JsonNode.Parse(File.ReadAllText(path))!;
+        var vocabulary = file["model"]!["vocab"]!;
+        var (a, b) = (vocabulary["a"]!.GetValue<int>(), vocabulary["b"]!.GetValue<int>());
+        (vocabulary["a"], vocabulary["b"]) = (b, a);
+        File.WriteAllText(path, file.ToJsonString());
+        return directory;
+    }
+
     /// <summary>A .jsonl file of questions about one subject.</summary>
     public static string Questions(string path, string subject, int count = 12)
     {

@@ -24,6 +24,7 @@ internal sealed class AttackModels : IDisposable
             var (config, ours) = (Loaded[role].Model.Config, original.Model.Config);
             if (config.LayerCount != ours.LayerCount || config.HiddenSize != ours.HiddenSize || config.VocabularySize != ours.VocabularySize)
                 throw new UserInputException($"{path}: its layers, hidden size or vocabulary differ from those of the original, so the two cannot be compared state by state; give models of one architecture and tokenizer.");
+            if (Loaded[role].Tokenizer.DifferenceFrom(original.Tokenizer) is { } difference) throw new UserInputException($"{path}: its tokenizer is not that of the original ({difference}); give models of one architecture and tokenizer.");
         }
     }
 

@@ -1,5 +1,6 @@
-using Falcon.Data;
+using System.Globalization;
 using System.Text;
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Tokenization;
@@ -101,7 +102,7 @@ public sealed class HfTokenizer
         var tokens = new List<string>(ids.Count);
         foreach (var id in ids)
         {
-            var token = _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
+            var token = TokenOf(id);
             if (token is not null && !(skipSpecialTokens && _specialContents.Contains(token))) tokens.Add(token);
         }
         return _decode(tokens);
@@ -112,6 +113,18 @@ public sealed class HfTokenizer
 
     /// <summary>Whether <see cref="Decode"/> leaves this id out when it skips special tokens.</summary>
     public bool IsSpecial(int id) => _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
+
+    /// <summary>The first id that two tokenizers take for different tokens, in words, such as <c>token 17 is "a" in one and "b" in the other</c>; null where every id that both know is the same, as two models whose outputs are compared must have it.</summary>
+    /// <param name="other">The other tokenizer.</param>
+    public string? DifferenceFrom(HfTokenizer other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        foreach (var id in Enumerable.Range(0, Math.Min(VocabularySize, other.VocabularySize)))
+            if (TokenOf(id) is { } mine && other.TokenOf(id) is { } theirs && mine != theirs) return string.Create(CultureInfo.InvariantCulture, $"token {id} is \"{mine}\" in one and \"{theirs}\" in the other");
+        return null;
+    }
+
+    private string? TokenOf(int id) => _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
 
     /// <summary>The prompt of a conversation by the model's chat template. Encode it without adding special tokens: the template writes them itself.</summary>
     /// <param name="messages">The conversation.</param>

@@ -32,7 +32,7 @@ public static class UnlearnRun
         using var directory = RunDirectory.Create(outDirectory, resume);
         using var checkpoint = Checkpoint.Open(config.Model);
         var tokenizer = HfTokenizer.Load(config.Model);
-        using var teacherCheckpoint = config.Loss.Teacher is { } path ? OpenTeacher(path, checkpoint) : null;
+        using var teacherCheckpoint = config.Loss.Teacher is { } path ? OpenTeacher(path, checkpoint, tokenizer) : null;
         var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount + (teacherCheckpoint?.ParameterCount ?? 0));
         WriteSettings(directory, config, compute, context);
         directory.RequireFreeSpace(CheckpointWriter.ByteLength(checkpoint), "the new model");
@@ -113,11 +113,17 @@ public static class UnlearnRun
         return record;
     }
 
-    private static Checkpoint OpenTeacher(string path, Checkpoint student)
+    private static Checkpoint OpenTeacher(string path, Checkpoint student, HfTokenizer tokenizer)
     {
         if (!Directory.Exists(path)) throw new UserInputException($"loss.teacher: {path} is no directory; give the folder of a Hugging Face checkpoint, or leave it out for the model itself.");
         var checkpoint = Checkpoint.Open(path);
-        if (checkpoint.Config.VocabularySize == student.Config.VocabularySize) return checkpoint;
+        if (checkpoint.Config.VocabularySize == student.Config.VocabularySize)
+        {
+            if (HfTokenizer.Load(path).DifferenceFrom(tokenizer) is not { } difference) return checkpoint;
+            checkpoint.Dispose();
+            throw new UserInputException($"loss.teacher: the tokenizer of {path} is not that of the model ({difference}); give a model with the same tokenizer.");
+        }
+
         checkpoint.Dispose();
         throw new UserInputException($"loss.teacher: {path} has a vocabulary of {checkpoint.Config.VocabularySize} tokens, the model of {student.Config.VocabularySize}; give a model with the same tokenizer.");
     }

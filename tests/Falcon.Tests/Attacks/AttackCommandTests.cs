@@ -41,6 +41,16 @@ public sealed class AttackCommandTests : IDisposable
     }
 
     [Fact]
+    public void Run_ControlWithAnotherTokenizer_IsRefused()
+    {
+        var control = TinyCheckpoint.WithOtherTokenizer(TinyCheckpoint.Write(_folder.At("control")));
+        var run = CommandRun.Of("attack", "--model", _model, "--original", _model, "--control", control, "--data", _questions, "--attacks", "prefilling", "--out", _folder.At("out"));
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(run.Errors, line => line.Contains($"{control}: its tokenizer is not that of the original (token ", StringComparison.Ordinal));
+        Assert.False(Directory.Exists(_folder.At("out")));
+    }
+
+    [Fact]
     public void Report_RunWithAttacksBesideIt_ShowsThem()
     {
         using (var run = RunDirectory.Create(_folder.At("run")))

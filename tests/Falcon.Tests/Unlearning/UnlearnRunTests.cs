@@ -130,6 +130,9 @@ public sealed class UnlearnRunTests : IDisposable
         Assert.Contains($"loss.teacher: {_folder.At("absent")}", error.Message, StringComparison.Ordinal);
         error = Assert.Throws<UserInputException>(() => Run(Config(config.Model) with { Loss = new LossConfig { Teacher = other } }, "run"));
         Assert.Contains("loss.teacher needs loss.retain=outputs", error.Message, StringComparison.Ordinal);
+        var swapped = TinyCheckpoint.WithOtherTokenizer(TinyCheckpoint.Write(_folder.At("swapped")));
+        error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = swapped } }, "run"));
+        Assert.Contains($"loss.teacher: the tokenizer of {swapped} is not that of the model (token ", error.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.At("run")));
     }
 
