@@ -113,11 +113,10 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     private Tensor NextTokenLosses(CausalLM model, TokenBatch batch)
     {
         using var scope = NewDisposeScope();
-        if (batch.Length < 2) return zeros([0], dtype: float32, device: Device).MoveToOuterDisposeScope();
         using var context = batch.Context(model);
         var ids = batch.InputIds(Device);
         var (start, inner) = Start(batch, context);
-        var states = model.Layers(Suffix(model, ReferenceEquals(model, frozen) ? start : Own(model, start, batch, context), inner, context), Target + 1, model.Config.LayerCount - 1, context);
+        var states = model.Layers(Suffix(model, Own(model, start, batch, context), inner, context), Target + 1, model.Config.LayerCount - 1, context);
         var next = batch.AttentionMask(Device).narrow(1, 1, batch.Length - 1).reshape(-1).nonzero().reshape(-1); // [M - B]
         var predicting = states.narrow(1, 0, batch.Length - 1).reshape(-1, states.shape[^1]).index_select(0, next);
         var labels = ids.narrow(1, 1, batch.Length - 1).reshape(-1).index_select(0, next);
@@ -151,8 +150,8 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
 
     private static int Lowest(TrainedParameters trained, IReadOnlyDictionary<string, Tensor>? alsoChanged) => trained.Names.Concat(alsoChanged?.Keys ?? []).Min(TrainedParameters.LayerOf);
 
-    // Where the embedding is trained the updated model has its own states from the start on, with gradient.
-    private Tensor Own(CausalLM updated, Tensor start, TokenBatch batch, AttentionContext context) => _embedding ? updated.Embed(batch.InputIds(Device), context.Positions) : start;
+    // Where the embedding is trained each model has its own states from the start on, the updated one with gradient.
+    private Tensor Own(CausalLM model, Tensor start, TokenBatch batch, AttentionContext context) => _embedding ? model.Embed(batch.InputIds(Device), context.Positions) : start;
 
     // What lies before the lowest trained matrix, the same in both models; no gradient.
     private (Tensor Start, Tensor? Inner) Start(TokenBatch batch, AttentionContext context)

@@ -37,7 +37,7 @@ public static class AttackSection
 
     /// <summary>What may be done where knowledge came back; null where none did.</summary>
     public static string? WhatToDo(AttackResult result) => CameBack(result)
-        ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild mixes the layers with noise and builds them anew from what must stay; with less at stake, a lower --layer and loss.forgetTokens=all leave less behind. Attack the new model the same way."
+        ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild mixes the layers with noise and builds them anew from what must stay; with less at stake, a lower --layer and loss.forgetTokens=all leave less behind. If that is how the model was made, layers.startNoise=1 with layers.rebuiltEmbedding=true leaves less, and loss.retain=tokens less again where the retain files hold all that must stay. Attack the new model the same way."
         : null;
 
     /// <summary>How many attacks got knowledge back, in one sentence.</summary>

@@ -127,6 +127,16 @@ public sealed class FalconExtensionsTests : IDisposable
         var parts = new FalconObjective(new LayerPasses(_model, trained, Target), trained, settings, microBatchTokens: 5).Gradients(Forget, Retain, offset, 3, again);
         Assert.Equal(whole.RetainLoss, parts.RetainLoss, 1e-4);
         foreach (var (one, other) in whole.Retain.Zip(parts.Retain)) Assert.True((one - other).abs().max().item<float>() <= 1e-4 * one.abs().max().item<float>() + 1e-6);
+
+        // Nothing is left behind.
+        var live = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
+        for (var time = 0; time < 20; time++)
+        {
+            using var step = NewDisposeScope();
+            _ = Objective(trained, settings).Gradients(Forget, Retain, offset, 3, again);
+        }
+
+        Assert.Equal(live, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
     }
 
     [Fact]
@@ -156,6 +166,11 @@ public sealed class FalconExtensionsTests : IDisposable
         Assert.Equal(3 * Slow(trained.Updated(_model)), loss, 1e-3);
         Assert.True(Math.Abs(loss / 3 - unchanged) > 1e-2);
         Assert.Equal(0, Objective(trained, new LossConfig { Retain = RetainLossKind.Outputs }).UnchangedRetainLoss([Retain], default));
+
+        // Texts of one token have no token to predict.
+        var single = objective.Gradients(Forget, new TokenBatch([[7], [9]], padId: 0), ones(32) / Math.Sqrt(32), 3);
+        Assert.Equal(0, single.RetainLoss);
+        Assert.All(single.Retain, gradient => Assert.Equal(0, gradient.abs().max().item<float>()));
     }
 
     [Fact]
