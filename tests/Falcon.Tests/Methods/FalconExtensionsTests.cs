@@ -196,6 +196,17 @@ public sealed class FalconExtensionsTests : IDisposable
     }
 
     [Fact]
+    public void RetainDirections_WhatTheForgetLossDoesNotReach_HasNone()
+    {
+        using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, 0, 1, ["all"], above: 5, embedding: true));
+        using var generator = new Generator(1, CPU);
+        using var found = RetainDirections.Find(new LayerPasses(_model, trained, 0), trained, [Retain], 0.9, generator);
+        foreach (var (name, count) in trained.Names.Zip(found.Counts)) Assert.Equal(WeightNames.LayerOf(name) == 0, count > 0);
+        List<Tensor> gradients = [.. trained.Leaves.Select(leaf => ones_like(leaf.detach()))];
+        foreach (var ((name, before), after) in trained.Names.Zip(gradients).Zip(found.Remove(gradients))) Assert.Equal(WeightNames.LayerOf(name) != 0, before.equal(after).all().item<bool>());
+    }
+
+    [Fact]
     public void RetainDirections_OfTheDownProjection_AreThePrincipalInputsAndLeaveTheGradient()
     {
         using var trained = Trained();
