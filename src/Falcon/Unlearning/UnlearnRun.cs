@@ -117,15 +117,19 @@ public static class UnlearnRun
     {
         if (!Directory.Exists(path)) throw new UserInputException($"loss.teacher: {path} is no directory; give the folder of a Hugging Face checkpoint, or leave it out for the model itself.");
         var checkpoint = Checkpoint.Open(path);
-        if (checkpoint.Config.VocabularySize == student.Config.VocabularySize)
+        try
         {
-            if (HfTokenizer.Load(path).DifferenceFrom(tokenizer) is not { } difference) return checkpoint;
-            checkpoint.Dispose();
-            throw new UserInputException($"loss.teacher: the tokenizer of {path} is not that of the model ({difference}); give a model with the same tokenizer.");
+            if (checkpoint.Config.VocabularySize != student.Config.VocabularySize)
+                throw new UserInputException($"loss.teacher: {path} has a vocabulary of {checkpoint.Config.VocabularySize} tokens, the model of {student.Config.VocabularySize}; give a model with the same tokenizer.");
+            if (HfTokenizer.Load(path).DifferenceFrom(tokenizer) is { } difference)
+                throw new UserInputException($"loss.teacher: the tokenizer of {path} is not that of the model ({difference}); give a model with the same tokenizer.");
+            return checkpoint;
         }
-
-        checkpoint.Dispose();
-        throw new UserInputException($"loss.teacher: {path} has a vocabulary of {checkpoint.Config.VocabularySize} tokens, the model of {student.Config.VocabularySize}; give a model with the same tokenizer.");
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
     }
 
     // Written once and read by a resumed run, so that it goes on with the same texts.
