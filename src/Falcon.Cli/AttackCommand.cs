@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Falcon.Attacks;
 using Falcon.Reporting;
+using Falcon.Runtime;
 using Spectre.Console;
 
 namespace Falcon.Cli;
@@ -65,12 +66,12 @@ internal static class AttackCommand
         foreach (var column in table.Columns.Skip(1).Take(3)) column.RightAligned();
         void Add(params string[] cells) => table.AddRow(cells.Select(cell => new Text(cell)));
         Add("no attack", Percent(result.Unattacked.Unlearned.Value), Percent(result.Unattacked.Control?.Value), "", "");
-        foreach (var row in result.Attacks)
-        {
-            var share = row.BeyondControl ?? row.RecoveredShare;
-            Add(row.Name, Percent(row.Unlearned.Value), Percent(row.Control?.Value), share.Value is null ? "no gap" : $"{Whole(share.Value)} ({Whole(share.Low)} to {Whole(share.High)})", row.Verdict == AttackVerdict.DoesNotRecover ? "does not" : AttackTable.VerdictText(row.Verdict));
-        }
-
+        void AddRow(string name, MetricValue unlearned, MetricValue? control, RecoveredShare share, AttackVerdict verdict) => Add(
+            name, Percent(unlearned.Value), Percent(control?.Value), share.Value is null ? "no gap" : $"{Whole(share.Value)} ({Whole(share.Low)} to {Whole(share.High)})", verdict == AttackVerdict.DoesNotRecover ? "does not" : AttackTable.VerdictText(verdict));
+        foreach (var row in result.Attacks) AddRow(row.Name, row.Unlearned, row.Control, row.BeyondControl ?? row.RecoveredShare, row.Verdict);
+        List<AttackTierRow> tiers = [.. result.Tiers.Where(row => row.Attacks.Count > 1)];
+        if (tiers.Count > 0) table.AddEmptyRow();
+        foreach (var row in tiers) AddRow(AttackTable.TierText(row), row.Attacked.Unlearned, row.Attacked.Control, row.BeyondControl ?? row.RecoveredShare, row.Verdict);
         console.Write(table);
         console.WriteLine($"In percent. Recovered: what the attack gets beyond {(hasControl ? "the never-taught model" : "plain questions")}, as a share of what the original has beyond it, with its 95 % interval. attacks.md has every number.");
         if (AttackSection.WhatToDo(result) is { } advice) console.WriteLine(advice);

@@ -18,6 +18,9 @@ public sealed record AttackResult(
     IReadOnlyList<AttackRow> Attacks, AttackedModels Unattacked, AttackBudget Budget, ulong Seed, AttackQuestions Questions,
     IReadOnlyDictionary<string, EvaluatedModel> Models, IReadOnlyList<FileHash> Data, EnvironmentRecord Environment, double Seconds)
 {
+    /// <summary>The attacks of each tier taken together, then all below training; empty in older files and where no attack is judged as plain questions are.</summary>
+    public IReadOnlyList<AttackTierRow> Tiers { get; init; } = [];
+
     /// <summary>Name of the result file in the directory.</summary>
     public const string FileName = "attacks.json";
 

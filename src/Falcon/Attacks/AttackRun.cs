@@ -35,12 +35,15 @@ public static class AttackRun
 
         var cells = new AttackCells(directory, settings, models, data, dataKey, environment, attackSettings, context);
         List<AttackRow> rows = [];
+        List<TieredScores> asking = [];
         foreach (var attack in attacks)
         {
             context.Log.Progress("recovery attacks", rows.Count, attacks.Count, attack.Name);
             try
             {
                 rows.Add(Row(attack, cells, settings.Seed));
+                if (attack.BaselineName == PlainQuestions.Instance.BaselineName)
+                    asking.Add(new TieredScores(attack.Name, attack.Tier, cells.Of(attack, AttackRole.Unlearned).Scores, cells.Of(attack, AttackRole.Original).Scores, cells.HasControl ? cells.Of(attack, AttackRole.Control).Scores : null));
             }
             catch (UserInputException error) when (settings.Attacks.Count == 0)
             {
@@ -53,7 +56,10 @@ public static class AttackRun
             data.Development.Count, data.Test.Count, data.Utility.Count, data.ForgetTexts.Count, data.RetainTexts.Count, data.BenignTexts.Count, JsonNamingPolicy.CamelCase.ConvertName(data.Form.ToString()));
         var result = new AttackResult(
             rows, Unattacked(PlainQuestions.Instance, cells, settings.Seed), settings.Budget, settings.Seed, questions,
-            models.Hashes.ToDictionary(one => JsonNamingPolicy.CamelCase.ConvertName(one.Key.ToString()), one => one.Value), files, environment, context.Clock.GetElapsedTime(begin).TotalSeconds);
+            models.Hashes.ToDictionary(one => JsonNamingPolicy.CamelCase.ConvertName(one.Key.ToString()), one => one.Value), files, environment, context.Clock.GetElapsedTime(begin).TotalSeconds)
+        {
+            Tiers = AttackTierRow.All(asking, cells.Baseline(PlainQuestions.Instance, AttackRole.Unlearned).Scores.PerItem, settings.Seed),
+        };
         directory.WriteJson(AttackResult.FileName, result);
         File.WriteAllText(directory.PathOf("attacks.md"), AttackTable.Markdown(result));
         directory.Commit();
@@ -97,7 +103,7 @@ public static class AttackRun
         };
     }
 
-    private static MetricValue? Faster(IReadOnlyList<double> unlearned, IReadOnlyList<double> control, ulong seed) => unlearned.Count == 0 || unlearned.Count != control.Count
+    internal static MetricValue? Faster(IReadOnlyList<double> unlearned, IReadOnlyList<double> control, ulong seed) => unlearned.Count == 0 || unlearned.Count != control.Count
         ? null
         : Metric.Mean([.. unlearned.Zip(control, (ours, theirs) => ours - theirs)], Metric.Lower, (long)seed, "mean gain over the course of the training less that of the never-taught control");
 

@@ -19,9 +19,24 @@ public static class AttackTable
             page.Append(CultureInfo.InvariantCulture, $"| {TierText(row.Tier)} | {row.Name} | {Cell(row.Unlearned)} | {Cell(row.Original)} | {Cell(row.Control)} | {Cell(row.Random)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {row.Budget.Seconds:0.0} |\n");
         foreach (var row in result.Attacks.Where(row => row.FasterThanControl is not null))
             page.Append(CultureInfo.InvariantCulture, $"\n{row.Name}: averaged over the training the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
+        AppendTiers(page, result);
         page.Append("\n## What was done\n\n");
         foreach (var row in result.Attacks) page.Append(CultureInfo.InvariantCulture, $"- **{row.Name}**: {row.Definition} Kept for the unlearned model: {row.Settings["unlearned"]}.\n");
         return page.ToString();
+    }
+
+    /// <summary>The attacks of a tier in words: which tier, and how many of them are taken together.</summary>
+    public static string TierText(AttackTierRow row) => string.Create(CultureInfo.InvariantCulture, $"{(row.Tier is { } tier ? TierText(tier) : "all below training")}, {row.Attacks.Count} together");
+
+    private static void AppendTiers(StringBuilder page, AttackResult result)
+    {
+        if (result.Tiers.Count == 0) return;
+        page.Append("\n## Tier by tier\n\nThe attacks of a tier that are judged as plain questions are, taken together: the mean of their right answers, with the questions drawn together for all of them.\n\n");
+        page.Append("| tier | unlearned | original | never taught | recovered share | beyond control | verdict | attacks |\n|---|---|---|---|---|---|---|---|\n");
+        foreach (var row in result.Tiers)
+            page.Append(CultureInfo.InvariantCulture, $"| {(row.Tier is { } tier ? TierText(tier) : "all below training")} | {Cell(row.Attacked.Unlearned)} | {Cell(row.Attacked.Original)} | {Cell(row.Attacked.Control)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {string.Join(", ", row.Attacks)} |\n");
+        foreach (var row in result.Tiers.Where(row => row.FasterThanControl is not null))
+            page.Append(CultureInfo.InvariantCulture, $"\nAveraged over its {row.Attacks.Count} trainings the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
     }
 
     /// <summary>A tier in words.</summary>

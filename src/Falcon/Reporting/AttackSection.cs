@@ -27,13 +27,18 @@ public static class AttackSection
             text.Append(Invariant, $"<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{(hasControl ? 6 : 5)}\">{WebUtility.HtmlEncode(AttackTable.TierText(tier.Key))}</th></tr>\n");
             foreach (var row in tier)
                 text.Append(Invariant, $"<tr><th scope=\"row\">{WebUtility.HtmlEncode(row.Name)}<small class=\"note\">{WebUtility.HtmlEncode(row.Definition)}</small></th>{Cell(row.Unlearned)}{(hasControl ? Cell(row.Control) : "")}{Cell(row.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n");
+            foreach (var together in result.Tiers.Where(one => one.Tier == tier.Key && one.Attacks.Count > 1)) text.Append(Together(together, hasControl));
             text.Append("</tbody>\n");
         }
 
+        foreach (var together in result.Tiers.Where(one => one.Tier is null && one.Attacks.Count > 1)) text.Append(Invariant, $"<tbody>{Together(together, hasControl)}</tbody>\n");
         text.Append("</table></div>\n");
         if (WhatToDo(result) is { } advice) text.Append(Invariant, $"<p>{WebUtility.HtmlEncode(advice)}</p>\n");
         return text.ToString();
     }
+
+    private static string Together(AttackTierRow row, bool hasControl) => string.Create(Invariant,
+        $"<tr><th scope=\"row\">{WebUtility.HtmlEncode(AttackTable.TierText(row))}<small class=\"note\">Mean of the right answers; the questions are drawn together for all of them: {WebUtility.HtmlEncode(string.Join(", ", row.Attacks))}.</small></th>{Cell(row.Attacked.Unlearned)}{(hasControl ? Cell(row.Attacked.Control) : "")}{Cell(row.Attacked.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n");
 
     /// <summary>What may be done where knowledge came back; null where none did.</summary>
     public static string? WhatToDo(AttackResult result) => CameBack(result)
@@ -45,7 +50,14 @@ public static class AttackSection
     {
         int Count(AttackVerdict verdict) => result.Attacks.Count(row => row.Verdict == verdict);
         var unsure = Count(AttackVerdict.CannotTell);
-        return string.Create(Invariant, $"{Count(AttackVerdict.Recovers)} of {result.Attacks.Count} attacks bring knowledge back, {Count(AttackVerdict.DoesNotRecover)} do not{(unsure > 0 ? $", and for {unsure} the data do not tell" : "")}.");
+        return string.Create(Invariant, $"{Count(AttackVerdict.Recovers)} of {result.Attacks.Count} attacks bring knowledge back, {Count(AttackVerdict.DoesNotRecover)} do not{(unsure > 0 ? $", and for {unsure} the data do not tell" : "")}.{TiersThatRecover(result)}");
+    }
+
+    // Many attacks that each get a little are seen together before any of them is seen alone.
+    private static string TiersThatRecover(AttackResult result)
+    {
+        List<AttackTierRow> tiers = [.. result.Tiers.Where(row => row.Verdict == AttackVerdict.Recovers && row.Attacks.Count > 1 && !result.Attacks.Any(attack => attack.Verdict == AttackVerdict.Recovers && row.Attacks.Contains(attack.Name)))];
+        return tiers.Count == 0 ? "" : $" Taken together, these do: {string.Join("; ", tiers.Select(AttackTable.TierText))}.";
     }
 
     /// <summary>The verdict on a run whose knowledge came back: a success is partial, and the sentence says so.</summary>
@@ -53,7 +65,7 @@ public static class AttackSection
         ? verdict
         : new Verdict(verdict.Kind == VerdictKind.Success ? VerdictKind.Partial : verdict.Kind, $"{verdict.Sentence} But it can be brought back: {Sentence(attacks)}");
 
-    private static bool CameBack(AttackResult result) => result.Attacks.Any(row => row.Verdict == AttackVerdict.Recovers);
+    private static bool CameBack(AttackResult result) => result.Attacks.Any(row => row.Verdict == AttackVerdict.Recovers) || result.Tiers.Any(row => row.Verdict == AttackVerdict.Recovers);
 
     private static string Cell(MetricValue? value) => value is null ? "<td></td>" : string.Create(Invariant, $"<td><b>{Percent(value.Value)}</b>{Interval(value.Low, value.High)}</td>");
 

@@ -37,7 +37,12 @@ public sealed class AttackCommandTests : IDisposable
         Assert.NotNull(result["attacks"]![3]!["fasterThanControl"]);
         Assert.Equal(0, result["attacks"]![3]!["fasterThanControl"]!["value"]!.GetValue<double>(), 1e-12); // one and the same model
         Assert.Contains("| training | relearning-other-facts |", File.ReadAllText(_folder.At("out", "attacks.md")), StringComparison.Ordinal);
-        Assert.Equal(6, AttackResult.Read(_folder.At("out", AttackResult.FileName)).Questions.Test);
+        var read = AttackResult.Read(_folder.At("out", AttackResult.FileName));
+        Assert.Equal(6, read.Questions.Test);
+        Assert.Equal([AttackTier.BlackBox, AttackTier.Activations, AttackTier.Weights, AttackTier.Training, null], read.Tiers.Select(row => row.Tier));
+        Assert.Equal(["prefilling", "logit-lens", "quantization"], read.Tiers[^1].Attacks);
+        Assert.Equal(read.Attacks.Take(3).Average(row => row.Unlearned.Value), read.Tiers[^1].Attacked.Unlearned.Value, 9);
+        Assert.Contains("| all below training |", File.ReadAllText(_folder.At("out", "attacks.md")), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -65,6 +70,7 @@ public sealed class AttackCommandTests : IDisposable
         var page = HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]);
         Assert.Contains("Can it be brought back?", page, StringComparison.Ordinal);
         Assert.All(Attacks.Split(','), name => Assert.Contains($"<th scope=\"row\">{name}<", page, StringComparison.Ordinal));
+        Assert.Contains("<th scope=\"row\">all below training, 3 together<", page, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -82,6 +88,11 @@ public sealed class AttackCommandTests : IDisposable
         Assert.Contains("--preset falcon-rebuild", AttackSection.WhatToDo(With(AttackVerdict.Recovers)), StringComparison.Ordinal);
         Assert.Null(AttackSection.WhatToDo(With(AttackVerdict.DoesNotRecover)));
         Assert.Contains("1 of 1 attacks bring knowledge back", weaker.Sentence, StringComparison.Ordinal);
+
+        var tier = result.Tiers[0] with { Attacks = ["prefilling", "paraphrases"], Verdict = AttackVerdict.Recovers };
+        var together = AttackSection.Weaken(verdict, With(AttackVerdict.CannotTell) with { Tiers = [tier] });
+        Assert.Equal(VerdictKind.Partial, together.Kind);
+        Assert.Contains("Taken together, these do: black box, 2 together.", together.Sentence, StringComparison.Ordinal);
     }
 
     [Fact]
