@@ -53,7 +53,11 @@ internal static class AttackCommand
                 Seed = (ulong)(session.Seed ?? 0),
                 Cache = parsed.GetValue(cache),
             };
-            return session.Finish(AttackRun.Execute(settings, session.Context with { MemoryLimit = parsed.GetValue(memoryLimit) }), Show);
+            return session.Finish(AttackRun.Execute(settings, session.Context with { MemoryLimit = parsed.GetValue(memoryLimit) }), (console, result) =>
+            {
+                Show(console, result);
+                if (result.Attacks.Any(row => row.Verdict == AttackVerdict.CannotTell && row.RecoveredShare.Value is not null)) console.WriteLine($"Where nothing can be told, {result.Questions.Test} scored questions are too few for it: more of them in --data make the intervals narrower.");
+            });
         });
         return command;
     }
@@ -73,7 +77,7 @@ internal static class AttackCommand
         if (tiers.Count > 0) table.AddEmptyRow();
         foreach (var row in tiers) AddRow(AttackTable.TierText(row), row.Attacked.Unlearned, row.Attacked.Control, row.BeyondControl ?? row.RecoveredShare, row.Verdict);
         console.Write(table);
-        console.WriteLine($"In percent. Recovered: what the attack gets beyond {(hasControl ? "the never-taught model" : "plain questions")}, as a share of what the original has beyond it, with its 95 % interval. attacks.md has every number.");
+        console.WriteLine($"In percent. Recovered: what the attack gets beyond {(hasControl ? "the never-taught model" : "plain questions")}, as a share of what the original has beyond it, with its 95 % interval.{(tiers.Count > 0 ? " A tier's row is the mean of as many of its attacks as the brackets say." : "")} attacks.md has every number.");
         if (AttackSection.WhatToDo(result) is { } advice) console.WriteLine(advice);
     }
 

@@ -12,7 +12,7 @@ internal sealed class CorpusOptions
     {
         Model = new Option<string>("--model") { Description = "Hugging Face model directory (config.json, safetensors, tokenizer.json).", HelpName = "DIR", Required = required };
         Forget = OptionParsing.List("--forget", "What to forget: .jsonl, .json, .csv, .parquet or .txt; one file a domain, separated by commas.", "FILES", required);
-        Retain = OptionParsing.List("--retain", "What to keep: one file for all domains, or one a domain in the same order.", "FILES", required);
+        Retain = OptionParsing.List("--retain", "What to keep: one file for all domains, or one a domain in the same order; several for a single domain count as one.", "FILES", required);
         foreach (var option in new Option[] { Model, Forget, Retain, Field }) command.Add(option);
     }
 

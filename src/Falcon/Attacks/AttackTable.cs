@@ -25,8 +25,8 @@ public static class AttackTable
         return page.ToString();
     }
 
-    /// <summary>The attacks of a tier in words: which tier, and how many of them are taken together.</summary>
-    public static string TierText(AttackTierRow row) => string.Create(CultureInfo.InvariantCulture, $"{(row.Tier is { } tier ? TierText(tier) : "all below training")}, {row.Attacks.Count} together");
+    /// <summary>A tier in words, with the number of its attacks that are taken together in brackets.</summary>
+    public static string TierText(AttackTierRow row) => string.Create(CultureInfo.InvariantCulture, $"{(row.Tier is { } tier ? TierText(tier) : "all below training")} ({row.Attacks.Count})");
 
     private static void AppendTiers(StringBuilder page, AttackResult result)
     {

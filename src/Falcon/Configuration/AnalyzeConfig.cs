@@ -36,8 +36,7 @@ public sealed record AnalyzeConfig
         List<string> faults = [];
         if (Model.Length == 0) faults.Add("model: give the checkpoint directory (--model DIR)");
         if (Data.Forget.Count == 0) faults.Add("data.forget: give at least one forget file (--forget FILE[,FILE])");
-        if (Data.Retain.Count != 1 && Data.Retain.Count != Data.Forget.Count)
-            faults.Add($"data.retain: {Data.Forget.Count} forget file(s) but {Data.Retain.Count} retain file(s); give one retain file for each forget file, in the same order, or one for all");
+        if (Data.RetainFault() is { } fault) faults.Add(fault);
         if (Samples < 8) faults.Add("samples (--samples) must be at least 8");
         if (BootstrapRounds < 0) faults.Add("bootstrapRounds must not be negative");
         if (FirstLayer < 0 || LastLayer < FirstLayer) faults.Add("firstLayer and lastLayer (--layers A-B) must satisfy 0 <= A <= B");

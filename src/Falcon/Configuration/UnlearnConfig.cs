@@ -10,7 +10,7 @@ public sealed record DataConfig
     /// <summary>One file for each forget domain.</summary>
     public IReadOnlyList<string> Forget { get; init; } = [];
 
-    /// <summary>The retain file that goes with each forget domain, or one for all of them.</summary>
+    /// <summary>The retain file that goes with each forget domain, or one for all of them; with a single forget domain as many as there are, which count as one.</summary>
     public IReadOnlyList<string> Retain { get; init; } = [];
 
     /// <summary>Names of fields other than the usual ones, such as <c>question=q,answer=a</c>.</summary>
@@ -33,6 +33,15 @@ public sealed record DataConfig
 
     /// <summary>How many texts the unchanged model writes itself to be kept besides the retain files, since what stands in no retain text is not kept; texts with words, or pairs of words, that only the forget files have are left out. 0 for none.</summary>
     public int GeneratedRetain { get; init; }
+
+    /// <summary>What is wrong with the number of retain files; null for nothing.</summary>
+    internal string? RetainFault() => Retain.Count switch
+    {
+        0 => "data.retain: give at least one retain file (--retain FILE[,FILE])",
+        1 => null,
+        _ when Forget.Count <= 1 || Retain.Count == Forget.Count => null,
+        _ => $"data.retain: {Forget.Count} forget files but {Retain.Count} retain files; give one retain file for each forget file, in the same order, or one for all",
+    };
 }
 
 /// <summary>Where to intervene.</summary>
@@ -303,8 +312,7 @@ public sealed record UnlearnConfig
 
         Require(Model.Length > 0, "model: give the checkpoint directory (--model DIR)");
         Require(Data.Forget.Count > 0, "data.forget: give at least one forget file (--forget FILE[,FILE])");
-        Require(Data.Retain.Count == 1 || Data.Retain.Count == Data.Forget.Count,
-            $"data.retain: {Data.Forget.Count} forget file(s) but {Data.Retain.Count} retain file(s); give one retain file for each forget file, in the same order, or one for all");
+        if (Data.RetainFault() is { } fault) faults.Add(fault);
         Require(Data.BatchSize >= 1, "data.batchSize must be at least 1");
         Require(Data.MaxLength >= 2, "data.maxLength must be at least 2 tokens");
         Require(Data.RetainBatchSize >= 0, "data.retainBatchSize must not be negative; 0 takes data.batchSize");

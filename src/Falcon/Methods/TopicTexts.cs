@@ -31,6 +31,7 @@ public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]
     {
         data.Template.Validate();
         var retain = data.Retain.Select(path => Tokenise(path, data, tokenizer)).ToList();
+        if (data.Forget.Count == 1) retain = [([.. retain.SelectMany(file => file.Texts)], [.. retain.SelectMany(file => file.Answers)])];
         return
         [
             .. data.Forget.Select((path, i) =>

@@ -70,7 +70,7 @@ public sealed class AttackCommandTests : IDisposable
         var page = HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]);
         Assert.Contains("Can it be brought back?", page, StringComparison.Ordinal);
         Assert.All(Attacks.Split(','), name => Assert.Contains($"<th scope=\"row\">{name}<", page, StringComparison.Ordinal));
-        Assert.Contains("<th scope=\"row\">all below training, 3 together<", page, StringComparison.Ordinal);
+        Assert.Contains("<th scope=\"row\">all below training (3)<", page, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -92,7 +92,7 @@ public sealed class AttackCommandTests : IDisposable
         var tier = result.Tiers[0] with { Attacks = ["prefilling", "paraphrases"], Verdict = AttackVerdict.Recovers };
         var together = AttackSection.Weaken(verdict, With(AttackVerdict.CannotTell) with { Tiers = [tier] });
         Assert.Equal(VerdictKind.Partial, together.Kind);
-        Assert.Contains("Taken together, these do: black box, 2 together.", together.Sentence, StringComparison.Ordinal);
+        Assert.Contains("Taken together, these do: black box (2).", together.Sentence, StringComparison.Ordinal);
     }
 
     [Fact]

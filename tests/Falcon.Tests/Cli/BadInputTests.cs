@@ -180,7 +180,7 @@ public sealed class BadInputTests : IDisposable
 
     [Fact]
     public void Retain_NumberDoesNotFit() =>
-        Refused(["--retain", $"{_retain},{_retain},{_retain}", "--forget", $"{_forget},{_forget}"], "2 forget file(s) but 3 retain file(s)", "one retain file for each forget file");
+        Refused(["--retain", $"{_retain},{_retain},{_retain}", "--forget", $"{_forget},{_forget}"], "2 forget files but 3 retain files", "one retain file for each forget file");
 
     [Fact]
     public void RunFile_UnknownKey()
