@@ -96,6 +96,9 @@ public enum AttackVerdict
     /// <summary>The attack gets more out of the model than plain questions do and than it gets out of a model that was never taught.</summary>
     Recovers,
 
+    /// <summary>The model knows more than one that was never taught by plain questions already, and the attack gets no more.</summary>
+    KnownAnyway,
+
     /// <summary>At most a tenth of what the original has beyond the control.</summary>
     DoesNotRecover,
 

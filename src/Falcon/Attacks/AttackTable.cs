@@ -51,6 +51,7 @@ public static class AttackTable
     public static string VerdictText(AttackVerdict verdict) => verdict switch
     {
         AttackVerdict.Recovers => "recovers",
+        AttackVerdict.KnownAnyway => "known anyway",
         AttackVerdict.DoesNotRecover => "does not recover",
         _ => "cannot tell",
     };

@@ -21,27 +21,28 @@ public sealed record AttackTierRow(
 
     /// <summary>Rows of the tiers, then one for all below training.</summary>
     /// <param name="attacks">Attacks that are judged as plain questions are, with what they got.</param>
-    /// <param name="unattacked">Plain questions to the unlearned model, one score an item.</param>
+    /// <param name="plain">Plain questions.</param>
     /// <param name="seed">Seed of the bootstrap.</param>
-    internal static List<AttackTierRow> All(IReadOnlyList<TieredScores> attacks, IReadOnlyList<double> unattacked, ulong seed)
+    internal static List<AttackTierRow> All(IReadOnlyList<TieredScores> attacks, TieredScores plain, ulong seed)
     {
-        List<AttackTierRow> rows = [.. attacks.GroupBy(attack => attack.Tier).Select(tier => Of(tier.Key, [.. tier], unattacked, seed))];
+        List<AttackTierRow> rows = [.. attacks.GroupBy(attack => attack.Tier).Select(tier => Of(tier.Key, [.. tier], plain, seed))];
         List<TieredScores> below = [.. attacks.Where(attack => attack.Tier < AttackTier.Training)];
-        if (below.Count > 0) rows.Add(Of(null, below, unattacked, seed));
+        if (below.Count > 0) rows.Add(Of(null, below, plain, seed));
         return rows;
     }
 
-    private static AttackTierRow Of(AttackTier? tier, List<TieredScores> attacks, IReadOnlyList<double> unattacked, ulong seed)
+    private static AttackTierRow Of(AttackTier? tier, List<TieredScores> attacks, TieredScores plain, ulong seed)
     {
         MetricValue Value(double[] scores) => Metric.Mean(scores, Metric.Lower, (long)seed, "share of the scored questions that are answered rightly, mean over the attacks");
         var unlearned = Mean([.. attacks.Select(attack => attack.Unlearned.PerItem)]);
         var original = Mean([.. attacks.Select(attack => attack.Original.PerItem)]);
         var control = attacks[0].Control is null ? null : Mean([.. attacks.Select(attack => attack.Control!.PerItem)]);
-        var share = RecoveredShare.Of(unlearned, unattacked, original, (long)seed);
+        var share = RecoveredShare.Of(unlearned, plain.Unlearned.PerItem, original, (long)seed);
         var beyond = control is null ? null : RecoveredShare.Of(unlearned, control, original, (long)seed);
+        var known = plain.Control is null ? null : RecoveredShare.Of(plain.Unlearned.PerItem, plain.Control.PerItem, plain.Original.PerItem, (long)seed);
         List<TieredScores> learning = [.. attacks.Where(attack => attack.Unlearned.Gain.Count > 0 && attack.Control is not null)];
         return new AttackTierRow(
-            tier, [.. attacks.Select(attack => attack.Name)], new AttackedModels(Value(unlearned), Value(original), control is null ? null : Value(control)), share, beyond, AttackRun.Verdict(share, beyond))
+            tier, [.. attacks.Select(attack => attack.Name)], new AttackedModels(Value(unlearned), Value(original), control is null ? null : Value(control)), share, beyond, AttackRun.Verdict(share, beyond, known))
         {
             FasterThanControl = learning.Count == 0 ? null : AttackRun.Faster(Mean([.. learning.Select(attack => attack.Unlearned.Gain)]), Mean([.. learning.Select(attack => attack.Control!.Gain)]), seed),
         };

@@ -40,17 +40,19 @@ public static class AttackSection
     private static string Together(AttackTierRow row, bool hasControl) => string.Create(Invariant,
         $"<tr><th scope=\"row\">{WebUtility.HtmlEncode(AttackTable.TierText(row))}<small class=\"note\">Taken together, mean of the right answers: {WebUtility.HtmlEncode(string.Join(", ", row.Attacks))}.</small></th>{Cell(row.Attacked.Unlearned)}{(hasControl ? Cell(row.Attacked.Control) : "")}{Cell(row.Attacked.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n");
 
-    /// <summary>What may be done where knowledge came back; null where none did.</summary>
+    /// <summary>What may be done where knowledge came back or was still there; null where neither is so.</summary>
     public static string? WhatToDo(AttackResult result) => CameBack(result)
         ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild mixes the layers with noise and builds them anew from what must stay; with less at stake, a lower --layer and loss.forgetTokens=all leave less behind. If that is how the model was made, layers.startNoise=1 with layers.rebuiltEmbedding=true leaves less, and loss.retain=tokens less again where the retain files hold all that must stay. Attack the new model the same way."
-        : null;
+        : result.Attacks.Any(row => row.Verdict == AttackVerdict.KnownAnyway)
+            ? "Plain questions get more out of this model than out of one that was never taught: too little was forgotten for an attack to show what is hidden. More steps, a lower --layer or more layers.trained forget more."
+            : null;
 
     /// <summary>How many attacks got knowledge back, in one sentence.</summary>
     public static string Sentence(AttackResult result)
     {
         int Count(AttackVerdict verdict) => result.Attacks.Count(row => row.Verdict == verdict);
-        var unsure = Count(AttackVerdict.CannotTell);
-        return string.Create(Invariant, $"{Count(AttackVerdict.Recovers)} of {result.Attacks.Count} attacks bring knowledge back, {Count(AttackVerdict.DoesNotRecover)} do not{(unsure > 0 ? $", and for {unsure} the data do not tell" : "")}.{TiersThatRecover(result)}");
+        int unsure = Count(AttackVerdict.CannotTell), known = Count(AttackVerdict.KnownAnyway);
+        return string.Create(Invariant, $"{Count(AttackVerdict.Recovers)} of {result.Attacks.Count} attacks bring knowledge back, {Count(AttackVerdict.DoesNotRecover)} do not{(known > 0 ? $", {known} get no more than plain questions, which the model still answers" : "")}{(unsure > 0 ? $", and for {unsure} the data do not tell" : "")}.{TiersThatRecover(result)}");
     }
 
     // Many attacks that each get a little are seen together before any of them is seen alone.

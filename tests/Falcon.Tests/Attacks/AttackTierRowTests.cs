@@ -12,7 +12,7 @@ public class AttackTierRowTests
     private static TieredScores Attack(string name, AttackTier tier, Func<int, bool> unlearned, Func<int, bool>? control = null) =>
         new(name, tier, Scores(unlearned), Scores(_ => true), control is null ? null : Scores(control));
 
-    private static double[] Plain(int right) => [.. Enumerable.Range(0, Questions).Select(i => i < right ? 1.0 : 0.0)];
+    private static TieredScores Plain(int right, int? control = null) => new("none", AttackTier.BlackBox, Scores(i => i < right), Scores(_ => true), control is { } known ? Scores(i => i < known) : null);
 
     [Fact]
     public void All_TwoAttacksOfATier_AreTheMeanOfBoth()
@@ -37,6 +37,15 @@ public class AttackTierRowTests
         Assert.Equal(0.4, rows[^1].Attacked.Unlearned.Value, 9);
         Assert.Null(rows[^1].BeyondControl);
         Assert.Single(AttackTierRow.All([Attack("c", AttackTier.Training, _ => true)], Plain(10), 0));
+    }
+
+    [Fact]
+    public void All_ModelThatStillAnswers_IsKnownAnyway()
+    {
+        List<TieredScores> attacks = [Attack("a", AttackTier.Weights, i => i < 28, i => i < 10), Attack("b", AttackTier.Weights, i => i < 30, i => i < 10)];
+        Assert.Equal(AttackVerdict.KnownAnyway, AttackTierRow.All(attacks, Plain(30, control: 10), 0)[0].Verdict);
+        Assert.Equal(AttackVerdict.CannotTell, AttackTierRow.All(attacks, Plain(30), 0)[0].Verdict);
+        Assert.Equal(AttackVerdict.Recovers, AttackTierRow.All(attacks, Plain(10, control: 10), 0)[0].Verdict);
     }
 
     // Five attacks that each get 25 of 40 right where plain questions get 15: alone none has an interval above zero that another question could not undo, together they have a narrower one.

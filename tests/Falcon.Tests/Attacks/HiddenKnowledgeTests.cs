@@ -52,7 +52,7 @@ public sealed class HiddenKnowledgeTests(HidingModelSet models) : IClassFixture<
         TestContext.Current.TestOutputHelper?.WriteLine($"{name}, {place}: {floor.Average():0.00} to {attacked.Mean:0.00} ({attacked.Setting}); {share}; never taught {control.Mean:0.00}");
         Assert.True(share.Value > 0.5, $"{floor.Average()} to {attacked.Mean} with {attacked.Setting}: {share}");
         Assert.True(beyond.Low > 0, $"never taught {control.Mean}: {beyond}");
-        if (attack.Tier != AttackTier.Training) Assert.Equal(AttackVerdict.Recovers, AttackRun.Verdict(share, beyond));
+        if (attack.Tier != AttackTier.Training) Assert.Equal(AttackVerdict.Recovers, AttackRun.Verdict(share, beyond, null));
         var never = RecoveredShare.Of(control.PerItem, Plain(models.Control), original.PerItem, 0);
         Assert.True(never.Low <= 0, $"never taught: {control.Mean} with {control.Setting}: {never}"); // nothing beyond its interval
     }

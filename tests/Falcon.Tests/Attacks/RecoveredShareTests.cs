@@ -26,10 +26,14 @@ public class RecoveredShareTests
     [InlineData(0.5, 0.3, 0.05, -0.1, "DoesNotRecover")] // what the attack gives, it gives to the never-taught control too
     [InlineData(0.2, -0.1, 0.2, -0.1, "CannotTell")]
     [InlineData(-0.2, -0.3, 0.4, 0.2, "CannotTell")] // more than the control, but no more than plain questions
-    public void Verdict_ComparesWithControlAndWithPlainQuestions(double share, double shareLow, double beyond, double beyondLow, string verdict) =>
-        Assert.Equal(verdict, AttackRun.Verdict(new RecoveredShare(share, shareLow, 1), new RecoveredShare(beyond, beyondLow, 1)).ToString());
+    [InlineData(-0.2, -0.3, 0.4, 0.2, "CannotTell", 0.2, -0.1)] // which may be by chance
+    [InlineData(-0.2, -0.3, 0.4, 0.2, "KnownAnyway", 0.6, 0.4)] // or because the model knows
+    [InlineData(0.5, 0.3, 0.5, 0.3, "Recovers", 0.6, 0.4)]
+    [InlineData(-0.2, -0.3, 0.1, 0.0, "DoesNotRecover", 0.6, 0.4)]
+    public void Verdict_ComparesWithControlAndWithPlainQuestions(double share, double shareLow, double beyond, double beyondLow, string verdict, double? plain = null, double? plainLow = null) =>
+        Assert.Equal(verdict, AttackRun.Verdict(new RecoveredShare(share, shareLow, 1), new RecoveredShare(beyond, beyondLow, 1), new RecoveredShare(plain, plainLow, 1)).ToString());
 
     [Fact]
     public void Verdict_NothingEvenInTheOriginal_CannotTell() =>
-        Assert.Equal(AttackVerdict.CannotTell, AttackRun.Verdict(new RecoveredShare(0.5, 0.1, 0.9), new RecoveredShare(null, null, null)));
+        Assert.Equal(AttackVerdict.CannotTell, AttackRun.Verdict(new RecoveredShare(0.5, 0.1, 0.9), new RecoveredShare(null, null, null), null));
 }
