@@ -17,7 +17,7 @@ internal static class UnlearnCommand
             "unlearn --model models/my-model --forget a.jsonl,b.jsonl --retain retain.jsonl --preset paper --set optimizer.learningRate=1e-4 --out runs/second",
             "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --method npo --set hyperParameters.beta=0.05 --out runs/third");
         var corpus = new CorpusOptions(command, required: false);
-        var preset = new Option<string?>("--preset") { Description = "Of the method falcon: falcon (default), falcon-rebuild (small models: every layer built anew from noise, so that attacks bring nothing back), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|falcon-rebuild|paper|official" };
+        var preset = new Option<string?>("--preset") { Description = "Of the method falcon: falcon (default), falcon-rebuild (small models: all matrices built anew from noise, so that attacks bring nothing back), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|falcon-rebuild|paper|official" };
         var method = new Option<string?>("--method") { Description = $"Unlearning method: {string.Join(", ", MethodPresets.Names)}. Each has its published settings; --set hyperParameters.NAME=VALUE changes them.", HelpName = "NAME" };
         var layer = new Option<string?>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0; the default is the preset's.", HelpName = "auto|N" };
         var config = new Option<string?>("--config") { Description = "Run file (JSON with comments); options on the command line win over it.", HelpName = "FILE" };

@@ -53,11 +53,13 @@ public sealed class UnlearnRunTests : IDisposable
         Assert.NotEqual(first, Weights(2, "third"));
     }
 
+    // Of the preset, but for the embedding, and with a forget loss that is never off.
     private UnlearnConfig Rebuilding(string model, int steps, double noise) => Presets.FalconRebuild with
     {
         Model = model,
         Data = Config(model).Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
-        Layers = Presets.FalconRebuild.Layers with { Target = 1, StartNoise = noise },
+        Layers = Presets.FalconRebuild.Layers with { Target = 1, StartNoise = noise, RebuiltEmbedding = false },
+        Loss = Presets.FalconRebuild.Loss with { ForgetTokens = ForgetTokens.Distinct, Bound = ForgetBoundKind.None, BoundLevel = null, PromptVectors = 8, PromptSteps = 2 },
         Steps = steps,
         Seed = 1,
     };
