@@ -38,7 +38,7 @@ public static class AttackSection
     }
 
     private static string Together(AttackTierRow row, bool hasControl) => string.Create(Invariant,
-        $"<tr><th scope=\"row\">{WebUtility.HtmlEncode(AttackTable.TierText(row))}<small class=\"note\">Taken together, mean of the right answers: {WebUtility.HtmlEncode(string.Join(", ", row.Attacks))}.</small></th>{Cell(row.Attacked.Unlearned)}{(hasControl ? Cell(row.Attacked.Control) : "")}{Cell(row.Attacked.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n");
+        $"<tr class=\"sum\"><th scope=\"row\">{WebUtility.HtmlEncode(AttackTable.TierText(row))}<small class=\"note\">Taken together, mean of the right answers: {WebUtility.HtmlEncode(string.Join(", ", row.Attacks))}.</small></th>{Cell(row.Attacked.Unlearned)}{(hasControl ? Cell(row.Attacked.Control) : "")}{Cell(row.Attacked.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n");
 
     /// <summary>What may be done where knowledge came back or was still there; null where neither is so.</summary>
     public static string? WhatToDo(AttackResult result) => CameBack(result)

@@ -45,6 +45,7 @@ internal static class ReportStyle
         tbody th{font-weight:500}
         tr.group th{font-size:13px;font-weight:600;color:var(--soft);padding-top:18px;border-top:0}
         tr.group+tr th,tr.group+tr td{border-top:0}
+        tr.sum th{font-weight:700}
         td b{font-size:17px;font-weight:650;white-space:nowrap}
         td small{display:block;color:var(--soft);font-size:12.5px;white-space:nowrap}
         th small{display:block;color:var(--soft);font-size:12.5px;font-weight:400}
