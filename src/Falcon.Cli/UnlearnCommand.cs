@@ -17,7 +17,7 @@ internal static class UnlearnCommand
             "unlearn --model models/my-model --forget a.jsonl,b.jsonl --retain retain.jsonl --preset paper --set optimizer.learningRate=1e-4 --out runs/second",
             "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --method npo --set hyperParameters.beta=0.05 --out runs/third");
         var corpus = new CorpusOptions(command, required: false);
-        var preset = new Option<string?>("--preset") { Description = "Of the method falcon: falcon (default), falcon-rebuild (small models: all matrices built anew from noise, so that attacks bring nothing back), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|falcon-rebuild|paper|official" };
+        var preset = new Option<string?>("--preset") { Description = "Of the method falcon: falcon (default), falcon-rebuild (small models: every layer mixed with noise and built anew, so that attacks bring nothing back), falcon-anew (the same from pure noise and with the embedding, for what a model says by heart), paper (the formulas of the paper) or official (what the authors' code computes).", HelpName = "falcon|falcon-rebuild|falcon-anew|paper|official" };
         var method = new Option<string?>("--method") { Description = $"Unlearning method: {string.Join(", ", MethodPresets.Names)}. Each has its published settings; --set hyperParameters.NAME=VALUE changes them.", HelpName = "NAME" };
         var layer = new Option<string?>("--layer") { Description = "Layer to unlearn at: auto (least mutual information) or a number counted from 0; the default is the preset's.", HelpName = "auto|N" };
         var config = new Option<string?>("--config") { Description = "Run file (JSON with comments); options on the command line win over it.", HelpName = "FILE" };
@@ -30,7 +30,7 @@ internal static class UnlearnCommand
         var cacheDirectory = new Option<string?>("--cache-dir") { Description = "Keep these activations in this directory for later runs with the same model, texts and layers; by default they go with the run.", HelpName = "DIR" };
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
-        preset.AcceptOneOf("falcon", "falcon-rebuild", "paper", "official");
+        preset.AcceptOneOf("falcon", "falcon-rebuild", "falcon-anew", "paper", "official");
         method.AcceptOneOf([.. MethodPresets.Names]);
         engine.AcceptOneOf("shared", "plain");
         layer.Validators.Add(result =>
@@ -67,7 +67,7 @@ internal static class UnlearnCommand
         var written = ConfigFile.Read<UnlearnConfig>(arguments.Config, arguments.Settings);
         var method = arguments.Method ?? written.Method;
         if (method == MethodPresets.Falcon) return UnlearnConfig.FromPreset(arguments.Preset ?? (written.Method == method ? written.Preset : Presets.Default));
-        if (arguments.Preset is { } preset) throw new UserInputException($"--preset {preset}: the presets falcon, falcon-rebuild, paper and official are of the method falcon; leave it out with --method {method}.");
+        if (arguments.Preset is { } preset) throw new UserInputException($"--preset {preset}: the presets falcon, falcon-rebuild, falcon-anew, paper and official are of the method falcon; leave it out with --method {method}.");
         return MethodPresets.Of(method);
     }
 

@@ -32,6 +32,6 @@ internal static class MethodRules
         if (config.Engine.MicroBatchTokens != 0) yield return $"engine.microBatchTokens: the method {method} takes whole batches; leave it 0";
         if (config.OffsetVector != new OffsetVectorConfig()) yield return $"offsetVector is of FALCON; the method {method} does not use it";
         if (config.Optimizer.Kind == OptimizerKind.Sophia) yield return $"optimizer.kind sophia estimates the curvature of FALCON's loss; use adamW or sophiaOfficial with the method {method}";
-        if (config.Preset != MethodPresets.Published) yield return $"preset is \"{config.Preset}\", but the presets falcon, falcon-rebuild, paper and official are of the method falcon; leave it out";
+        if (config.Preset != MethodPresets.Published) yield return $"preset is \"{config.Preset}\", but the presets falcon, falcon-rebuild, falcon-anew, paper and official are of the method falcon; leave it out";
     }
 }

@@ -41,17 +41,29 @@ public static class Presets
     };
 
     /// <summary>
-    /// For small models, where what was forgotten must not come back under attack: every layer and the embedding begin as noise and are built anew from the retain texts and from texts that the unchanged model writes, by its
-    /// next-token distributions, while FALCON's forget loss, at a low layer, works on an answer when the model comes to tell it again. It costs a part of training the model anew and needs the whole model in training.
+    /// For small models, where what was forgotten must not come back under attack: every layer is mixed with noise and built anew from the retain texts and from texts that the unchanged model writes, by its next-token
+    /// distributions, while FALCON's forget loss, under an adversary's prompt, holds at a low layer. It costs a part of training the model anew and needs the whole model in training.
     /// </summary>
     public static UnlearnConfig FalconRebuild { get; } = new()
     {
         Preset = "falcon-rebuild",
         Data = new DataConfig { BatchSize = 8, RetainBatchSize = 32, GeneratedRetain = 8000 },
-        Layers = new LayerConfig { Parameters = ["all"], SearchFrom = 0.15, SearchTo = 0.25, Trained = WholeDepth, RebuiltAbove = WholeDepth, StartNoise = 1, RebuiltEmbedding = true },
-        Loss = new LossConfig { Retain = RetainLossKind.Outputs, RetainWeight = [3], ForgetTokens = ForgetTokens.Answer, Bound = ForgetBoundKind.AnswerLoss, BoundLevel = 1 },
+        Layers = new LayerConfig { Parameters = ["all"], SearchFrom = 0.15, SearchTo = 0.25, Trained = WholeDepth, RebuiltAbove = WholeDepth, StartNoise = 0.7 },
+        Loss = new LossConfig { Retain = RetainLossKind.Outputs, RetainWeight = [3], ForgetTokens = ForgetTokens.Distinct, NormPenalty = 0.05, PromptVectors = 8, PromptSteps = 2 },
         Combination = new CombinationConfig { ConflictWeights = [1, 1], AlignedWeights = [1, 1] },
         Optimizer = new OptimizerConfig { Kind = OptimizerKind.AdamW, LearningRate = 3e-3, Decay = LearningRateDecay.Cosine },
+        Steps = 1800,
+    };
+
+    /// <summary>
+    /// For small models that say by heart what they shall forget, where <see cref="FalconRebuild"/> hides: every layer and the embedding begin as pure noise and are built anew from the retain texts and from texts that the unchanged
+    /// model writes. FALCON's forget loss works on an answer when the model comes to tell it again, and else is off: pushed below what a model that was never taught says, an answer would only be suppressed.
+    /// </summary>
+    public static UnlearnConfig FalconAnew { get; } = FalconRebuild with
+    {
+        Preset = "falcon-anew",
+        Layers = FalconRebuild.Layers with { StartNoise = 1, RebuiltEmbedding = true },
+        Loss = new LossConfig { Retain = RetainLossKind.Outputs, RetainWeight = [3], ForgetTokens = ForgetTokens.Answer, Bound = ForgetBoundKind.AnswerLoss, BoundLevel = 1 },
         Steps = 3000,
     };
 

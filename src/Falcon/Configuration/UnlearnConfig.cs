@@ -244,7 +244,7 @@ public sealed record UnlearnConfig
     /// <summary>The unlearning method, one of <see cref="MethodPresets.Names"/>.</summary>
     public string Method { get; init; } = MethodPresets.Falcon;
 
-    /// <summary>The preset that the values started from: of FALCON falcon, falcon-rebuild, paper or official, of any other method published.</summary>
+    /// <summary>The preset that the values started from: of FALCON falcon, falcon-rebuild, falcon-anew, paper or official, of any other method published.</summary>
     public string Preset { get; init; } = "falcon";
 
     /// <summary>The checkpoint directory.</summary>
@@ -295,9 +295,10 @@ public sealed record UnlearnConfig
     {
         "falcon" => Presets.Falcon,
         "falcon-rebuild" => Presets.FalconRebuild,
+        "falcon-anew" => Presets.FalconAnew,
         "paper" => Presets.Paper,
         "official" => Presets.Official,
-        _ => throw new UserInputException($"--preset {name}: not known. Use falcon, falcon-rebuild, paper or official."),
+        _ => throw new UserInputException($"--preset {name}: not known. Use falcon, falcon-rebuild, falcon-anew, paper or official."),
     };
 
     /// <summary>Checks every rule at once.</summary>

@@ -42,7 +42,7 @@ public static class AttackSection
 
     /// <summary>What may be done where knowledge came back or was still there; null where neither is so.</summary>
     public static string? WhatToDo(AttackResult result) => CameBack(result)
-        ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild starts every matrix from noise and builds the model anew from what must stay; with less at stake, a lower --layer and loss.forgetTokens=all leave less behind. If that is how the model was made, its own outputs told: loss.retain=tokens with data.generatedRetain=0 leaves them out, where the retain files hold all that must stay. Attack the new model the same way."
+        ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild mixes the layers with noise and builds them anew from what must stay; with less at stake, a lower --layer and loss.forgetTokens=all leave less behind. If that is how the model was made, --preset falcon-anew starts everything, the embedding too, from pure noise. Attack the new model the same way."
         : result.Attacks.Any(row => row.Verdict == AttackVerdict.KnownAnyway)
             ? "Plain questions get more out of this model than out of one that was never taught: too little was forgotten for an attack to show what is hidden. More steps, a lower --layer or more layers.trained forget more."
             : null;

@@ -9,6 +9,7 @@ public sealed class UnlearnConfigTests
     [Theory]
     [InlineData("falcon")]
     [InlineData("falcon-rebuild")]
+    [InlineData("falcon-anew")]
     [InlineData("paper")]
     [InlineData("official")]
     public void FromPreset_EveryName_GivesValidSettingsThatNameIt(string name)

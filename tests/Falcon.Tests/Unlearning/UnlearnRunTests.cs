@@ -53,13 +53,11 @@ public sealed class UnlearnRunTests : IDisposable
         Assert.NotEqual(first, Weights(2, "third"));
     }
 
-    // Of the preset, but for the embedding, and with a forget loss that is never off.
-    private UnlearnConfig Rebuilding(string model, int steps, double noise) => Presets.FalconRebuild with
+    private UnlearnConfig Rebuilding(string model, int steps, double noise, UnlearnConfig? preset = null) => (preset ?? Presets.FalconRebuild) with
     {
         Model = model,
         Data = Config(model).Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
-        Layers = Presets.FalconRebuild.Layers with { Target = 1, StartNoise = noise, RebuiltEmbedding = false },
-        Loss = Presets.FalconRebuild.Loss with { ForgetTokens = ForgetTokens.Distinct, Bound = ForgetBoundKind.None, BoundLevel = null, PromptVectors = 8, PromptSteps = 2 },
+        Layers = (preset ?? Presets.FalconRebuild).Layers with { Target = 1, StartNoise = noise },
         Steps = steps,
         Seed = 1,
     };
@@ -87,8 +85,8 @@ public sealed class UnlearnRunTests : IDisposable
     [InlineData(RetainLossKind.Tokens, false)]
     public void Execute_RebuiltEmbedding_ChangesEveryMatrixAndResumesToTheSameBytes(RetainLossKind kind, bool tied)
     {
-        var start = Rebuilding(TinyCheckpoint.Write(_folder.At("source"), tied: tied), steps: 6, noise: 0.1);
-        var config = start with { Layers = start.Layers with { RebuiltEmbedding = true }, Loss = start.Loss with { Retain = kind } };
+        var start = Rebuilding(TinyCheckpoint.Write(_folder.At("source"), tied: tied), steps: 6, noise: 0.1, Presets.FalconAnew);
+        var config = start with { Loss = start.Loss with { Retain = kind } };
         var whole = Run(config, "whole");
         using var source = new CancellationTokenSource();
         Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("cut"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, source), Cancellation = source.Token }));
