@@ -65,7 +65,7 @@ internal static class AttackCommand
     internal static void Show(IAnsiConsole console, AttackResult result)
     {
         var hasControl = result.Unattacked.Control is not null;
-        var table = new Table().Border(TableBorder.Simple).AddColumns("attack", "unlearned", "never\ntaught", "recovered", "verdict");
+        var table = new Table().Border(TableBorder.Simple).AddColumns("attack", "un-\nlearned", "never\ntaught", "recovered", "verdict");
         foreach (var column in table.Columns) column.NoWrap();
         foreach (var column in table.Columns.Skip(1).Take(3)) column.RightAligned();
         void Add(params string[] cells) => table.AddRow(cells.Select(cell => new Text(cell)));
