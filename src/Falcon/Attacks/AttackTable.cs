@@ -36,7 +36,7 @@ public static class AttackTable
         foreach (var row in result.Tiers)
             page.Append(CultureInfo.InvariantCulture, $"| {(row.Tier is { } tier ? TierText(tier) : "all below training")} | {Cell(row.Attacked.Unlearned)} | {Cell(row.Attacked.Original)} | {Cell(row.Attacked.Control)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {string.Join(", ", row.Attacks)} |\n");
         foreach (var row in result.Tiers.Where(row => row.FasterThanControl is not null))
-            page.Append(CultureInfo.InvariantCulture, $"\nAveraged over its {row.Attacks.Count} trainings the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
+            page.Append(CultureInfo.InvariantCulture, $"\nAveraged over {(row.Attacks.Count == 1 ? "the training" : $"the {row.Attacks.Count} trainings")} the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
     }
 
     /// <summary>A tier in words.</summary>
