@@ -26,7 +26,7 @@ public static class AttackTable
     }
 
     /// <summary>A tier in words, with the number of its attacks that are taken together in brackets.</summary>
-    public static string TierText(AttackTierRow row) => string.Create(CultureInfo.InvariantCulture, $"{(row.Tier is { } tier ? TierText(tier) : "all below training")} ({row.Attacks.Count})");
+    public static string TierText(AttackTierRow row) => string.Create(CultureInfo.InvariantCulture, $"{TierText(row.Tier)} ({row.Attacks.Count})");
 
     private static void AppendTiers(StringBuilder page, AttackResult result)
     {
@@ -34,17 +34,18 @@ public static class AttackTable
         page.Append("\n## Tier by tier\n\nThe attacks of a tier that are judged as plain questions are, taken together: the mean of their right answers, with the questions drawn together for all of them.\n\n");
         page.Append("| tier | unlearned | original | never taught | recovered share | beyond control | verdict | attacks |\n|---|---|---|---|---|---|---|---|\n");
         foreach (var row in result.Tiers)
-            page.Append(CultureInfo.InvariantCulture, $"| {(row.Tier is { } tier ? TierText(tier) : "all below training")} | {Cell(row.Attacked.Unlearned)} | {Cell(row.Attacked.Original)} | {Cell(row.Attacked.Control)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {string.Join(", ", row.Attacks)} |\n");
+            page.Append(CultureInfo.InvariantCulture, $"| {TierText(row.Tier)} | {Cell(row.Attacked.Unlearned)} | {Cell(row.Attacked.Original)} | {Cell(row.Attacked.Control)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {string.Join(", ", row.Attacks)} |\n");
         foreach (var row in result.Tiers.Where(row => row.FasterThanControl is not null))
             page.Append(CultureInfo.InvariantCulture, $"\nAveraged over {(row.Attacks.Count == 1 ? "the training" : $"the {row.Attacks.Count} trainings")} the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
     }
 
-    /// <summary>A tier in words.</summary>
-    public static string TierText(AttackTier tier) => tier switch
+    /// <summary>A tier in words; null stands for all below training.</summary>
+    public static string TierText(AttackTier? tier) => tier switch
     {
+        null => "all below training",
         AttackTier.BlackBox => "black box",
         AttackTier.InputOptimization => "input optimisation",
-        _ => tier.ToString().ToLowerInvariant(),
+        _ => tier.Value.ToString().ToLowerInvariant(),
     };
 
     /// <summary>A verdict in words.</summary>
