@@ -1,6 +1,7 @@
 using BenchmarkDotNet.Attributes;
-using Falcon.LayerSelection;
-using Falcon.Methods;
+using Falcon.Layers;
+using Falcon.Methods.Falcon;
+using Falcon.Methods.Terms;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,9 +1,9 @@
 // Removes what one file of questions knows from a model and keeps what another one knows:
 // dotnet run --project samples/Unlearn -- MODEL FORGET RETAIN OUT [STEPS]
 using System.Globalization;
-using Falcon.Configuration;
+using Falcon.Runs;
+using Falcon.Runs.Configuration;
 using Falcon.Runtime;
-using Falcon.Unlearning;
 
 var preset = UnlearnConfig.FromPreset("falcon");
 var config = preset with

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Falcon.Cli.Verbs;
 using Spectre.Console;
 
 namespace Falcon.Cli;

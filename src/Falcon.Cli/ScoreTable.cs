@@ -1,6 +1,6 @@
 using System.Globalization;
 using Falcon.Reporting;
-using Falcon.Runtime;
+using Falcon.Results;
 using Spectre.Console;
 
 namespace Falcon.Cli;

@@ -1,7 +1,7 @@
 using System.Reflection;
 using System.Reflection.Emit;
 using System.Runtime.CompilerServices;
-using Falcon.Models;
+using Falcon.Checkpoints;
 using Falcon.Runtime;
 using TorchSharp;
 

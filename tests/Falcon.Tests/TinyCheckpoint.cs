@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Falcon.Checkpoints.Safetensors;
 using Falcon.Models;
+using Falcon.Models.Families;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 using static TorchSharp.torch;

@@ -1,5 +1,7 @@
 using System.Globalization;
+using Falcon.Checkpoints.Safetensors;
 using Falcon.Models;
+using Falcon.Models.Families;
 using TorchSharp;
 
 namespace Falcon.Tests;

@@ -1,3 +1,5 @@
+using Falcon.Attacks.Protocol;
+using Falcon.Results;
 namespace Falcon.Attacks;
 
 /// <summary>

@@ -1,3 +1,8 @@
+using Falcon.Attacks.Activations;
+using Falcon.Attacks.BlackBox;
+using Falcon.Attacks.Inputs;
+using Falcon.Attacks.Training;
+using Falcon.Attacks.Weights;
 namespace Falcon.Attacks;
 
 /// <summary>The attacks, in the order of their tiers.</summary>

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Falcon.Data;
+using Falcon.Results;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation;

@@ -1,4 +1,6 @@
 using Falcon.Data;
+using Falcon.Evaluation.Metrics;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation;

@@ -1,5 +1,6 @@
 using Falcon.Data;
 using Falcon.Models;
+using Falcon.Models.Generation;
 using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Falcon.Models;
+using Falcon.Models.Generation;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 

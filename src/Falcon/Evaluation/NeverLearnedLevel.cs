@@ -1,4 +1,5 @@
 using Falcon.Data;
+using Falcon.Evaluation.Metrics;
 using Falcon.Models;
 using Falcon.Tokenization;
 

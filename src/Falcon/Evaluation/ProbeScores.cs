@@ -1,6 +1,8 @@
-using Falcon.Configuration;
 using Falcon.Data;
+using Falcon.Evaluation.Metrics;
 using Falcon.Models;
+using Falcon.Results;
+using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 

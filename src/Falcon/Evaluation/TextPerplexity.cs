@@ -1,4 +1,7 @@
+using Falcon.Evaluation.Metrics;
+using Falcon.Evaluation.Suites;
 using Falcon.Models;
+using Falcon.Results;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using Falcon.Models;
+using Falcon.Checkpoints;
 
 namespace Falcon.Exchange;
 

@@ -1,5 +1,10 @@
+using Falcon.Checkpoints;
+using Falcon.Checkpoints.Safetensors;
+using Falcon.Engine;
 using Falcon.Evaluation;
-using Falcon.Models;
+using Falcon.Evaluation.Metrics;
+using Falcon.Results;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

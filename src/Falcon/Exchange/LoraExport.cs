@@ -1,4 +1,5 @@
-using Falcon.Models;
+using Falcon.Checkpoints;
+using Falcon.Checkpoints.Safetensors;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Falcon.Models;
+using Falcon.Checkpoints.Safetensors;
 using Falcon.Runtime;
 
 namespace Falcon.Exchange;

@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using Falcon.Models;
+using Falcon.Checkpoints.Safetensors;
 
 namespace Falcon.Exchange;
 

@@ -1,5 +1,6 @@
-using Falcon.Evaluation;
-using Falcon.Models;
+using Falcon.Checkpoints;
+using Falcon.Checkpoints.Safetensors;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 
 namespace Falcon.Exchange;

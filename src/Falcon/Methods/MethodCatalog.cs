@@ -1,4 +1,8 @@
-using Falcon.Configuration;
+using Falcon.Engine;
+using Falcon.Methods.Baselines;
+using Falcon.Methods.Falcon;
+using Falcon.Methods.Terms;
+using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
-using Falcon.Configuration;
+using Falcon.Engine;
 using Falcon.Models;
+using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 

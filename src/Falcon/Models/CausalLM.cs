@@ -1,4 +1,6 @@
 using System.Globalization;
+using Falcon.Engine;
+using Falcon.Models.Families;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

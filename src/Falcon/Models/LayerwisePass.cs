@@ -1,3 +1,4 @@
+using Falcon.Checkpoints.Safetensors;
 using static TorchSharp.torch;
 
 namespace Falcon.Models;

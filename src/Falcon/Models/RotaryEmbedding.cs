@@ -1,3 +1,4 @@
+using Falcon.Models.Families;
 using static TorchSharp.torch;
 
 namespace Falcon.Models;

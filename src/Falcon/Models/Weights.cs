@@ -1,4 +1,5 @@
 using System.Globalization;
+using Falcon.Models.Families;
 using static TorchSharp.torch;
 
 namespace Falcon.Models;

@@ -1,4 +1,4 @@
-using Falcon.Models;
+using Falcon.Engine;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -1,4 +1,4 @@
-using Falcon.Configuration;
+using Falcon.Runs.Configuration;
 
 namespace Falcon.Optimization;
 

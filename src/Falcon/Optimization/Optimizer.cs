@@ -1,5 +1,5 @@
 using System.Globalization;
-using Falcon.Models;
+using Falcon.Engine;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -1,8 +1,9 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
-using Falcon.Attacks;
-using Falcon.Runtime;
+using Falcon.Attacks.Protocol;
+using Falcon.Results;
+using Falcon.Runs.Attacking;
 
 namespace Falcon.Reporting;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
-using Falcon.Runtime;
+using Falcon.Results;
 
 namespace Falcon.Reporting;
 

@@ -1,4 +1,4 @@
-using Falcon.Attacks;
+using Falcon.Results;
 using Falcon.Runtime;
 
 namespace Falcon.Reporting;

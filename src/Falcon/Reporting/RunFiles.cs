@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
-using Falcon.Attacks;
+using Falcon.Results;
 using Falcon.Runtime;
 
 namespace Falcon.Reporting;

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using Falcon.Runtime;
+using Falcon.Results;
 
 namespace Falcon.Reporting;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Falcon.Runtime;
+using Falcon.Results;
 
 namespace Falcon.Reporting;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Falcon.ChatTemplates;
 using Falcon.Data;
 using Falcon.Runtime;
 
@@ -49,7 +50,7 @@ public sealed class HfTokenizer
         ChatTemplate = files.ChatTemplate();
         foreach (var name in new[] { "bos_token", "eos_token", "pad_token", "unk_token" })
             if (files.SpecialToken(name) is { } content) _chatTokens[name] = content;
-        _chatTemplate = new(() => Tokenization.ChatTemplate.Parse(ChatTemplate
+        _chatTemplate = new(() => ChatTemplates.ChatTemplate.Parse(ChatTemplate
             ?? throw new UserInputException($"{file.File}: the tokenizer has no chat template beside it. Add a chat_template.jinja, or use plain prompts.")));
     }
 

@@ -2,7 +2,8 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Falcon.Models;
+using Falcon.Checkpoints;
+using Falcon.Checkpoints.Safetensors;
 
 namespace Falcon.Tests.Cli;
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Falcon.Cli;
+using Falcon.Results;
 using Falcon.Runtime;
 
 namespace Falcon.Tests.Cli;

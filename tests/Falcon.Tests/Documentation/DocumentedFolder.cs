@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Falcon.Tests.Evaluation;
+using Falcon.Tests.Evaluation.Suites;
 using Falcon.Tests.Hub;
 using Parquet.Serialization;
 

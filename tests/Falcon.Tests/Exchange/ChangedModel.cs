@@ -1,4 +1,4 @@
-using Falcon.Models;
+using Falcon.Checkpoints;
 
 namespace Falcon.Tests.Exchange;
 

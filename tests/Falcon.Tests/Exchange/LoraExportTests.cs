@@ -1,6 +1,8 @@
 using System.Text.Json;
+using Falcon.Checkpoints;
+using Falcon.Checkpoints.Safetensors;
+using Falcon.Engine;
 using Falcon.Exchange;
-using Falcon.Models;
 using Falcon.Runtime;
 using Falcon.Tests.Cli;
 using static TorchSharp.torch;

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
+using Falcon.Checkpoints;
+using Falcon.Checkpoints.Safetensors;
 using Falcon.Exchange;
-using Falcon.Models;
 using Falcon.Runtime;
 using Falcon.Tests.Cli;
 using static TorchSharp.torch;

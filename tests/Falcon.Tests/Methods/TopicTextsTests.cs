@@ -1,5 +1,5 @@
-using Falcon.Configuration;
 using Falcon.Methods;
+using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 

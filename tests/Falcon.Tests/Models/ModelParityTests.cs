@@ -1,5 +1,8 @@
 using System.Text.Json;
+using Falcon.Checkpoints;
+using Falcon.Checkpoints.Safetensors;
 using Falcon.Models;
+using Falcon.Models.Families;
 using TorchSharp;
 using static TorchSharp.torch;
 

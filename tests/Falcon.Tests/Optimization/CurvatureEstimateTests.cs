@@ -1,5 +1,5 @@
+using Falcon.Methods.Falcon;
 using Falcon.Optimization;
-using Falcon.Methods;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Optimization;

@@ -1,5 +1,5 @@
-using Falcon.Configuration;
 using Falcon.Optimization;
+using Falcon.Runs.Configuration;
 
 namespace Falcon.Tests.Optimization;
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
-using Falcon.Models;
-using Falcon.Runtime;
+using Falcon.Engine;
 using Falcon.Optimization;
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Optimization;

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using System.Xml;
 using Falcon.Reporting;
-using Falcon.Runtime;
+using Falcon.Results;
 
 namespace Falcon.Tests.Reporting;
 

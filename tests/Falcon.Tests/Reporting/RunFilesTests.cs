@@ -1,4 +1,5 @@
 using Falcon.Reporting;
+using Falcon.Results;
 using Falcon.Runtime;
 
 namespace Falcon.Tests.Reporting;

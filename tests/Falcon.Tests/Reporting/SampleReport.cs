@@ -1,5 +1,5 @@
 using Falcon.Reporting;
-using Falcon.Runtime;
+using Falcon.Results;
 
 namespace Falcon.Tests.Reporting;
 

@@ -1,5 +1,5 @@
-using Falcon.Data;
 using System.Text.Json.Nodes;
+using Falcon.Data;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 

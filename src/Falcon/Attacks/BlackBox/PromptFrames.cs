@@ -1,0 +1,34 @@
+using Falcon.Attacks.Protocol;
+using Falcon.Results;
+using Falcon.Runtime;
+
+namespace Falcon.Attacks.BlackBox;
+
+/// <summary>Asks the same question in other clothes and keeps the clothes that work best on the development questions.</summary>
+internal abstract class PromptFrames : Attack
+{
+    private const int RandomTokens = 8;
+    private const int QuickTries = 3;
+
+    public override AttackTier Tier => AttackTier.BlackBox;
+
+    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
+    {
+        var scoring = new AttackScoring(subject.Loaded, data, settings);
+        var frames = Frames(subject, data, scoring);
+        return StrengthChoice.Best(frames, (frame, items) => scoring.RightFirst(items, new ScoringPass { Prompt = frame }), data, settings.Budget);
+    }
+
+    /// <summary>Random tokens before the question, as many tries as there are frames (a quick attacker: three).</summary>
+    public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
+    {
+        var scoring = new AttackScoring(subject.Loaded, data, settings);
+        var random = new SeededRandom(settings.Seed, Name + ", random tokens");
+        List<(string, int[])> prefixes = [.. Enumerable.Range(1, settings.Budget == AttackBudget.Quick ? QuickTries : Frames(subject, data, scoring).Count).Select(i => ($"random tokens {i}", Enumerable.Range(0, RandomTokens).Select(_ => random.Next(subject.Loaded.Tokenizer.VocabularySize)).ToArray()))];
+        return StrengthChoice.Best(prefixes, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data, settings.Budget);
+    }
+
+    /// <summary>The frames: name, and the whole text before the answer.</summary>
+    protected abstract IReadOnlyList<(string Name, Func<AttackItem, string> Prompt)> Frames(AttackSubject subject, AttackData data, AttackScoring scoring);
+}
+

@@ -1,0 +1,57 @@
+namespace Falcon.Evaluation.Metrics;
+
+/// <summary>A confidence interval.</summary>
+/// <param name="Low">Lower end.</param>
+/// <param name="High">Upper end.</param>
+public readonly record struct Interval(double Low, double High);
+
+/// <summary>95 % confidence intervals of proportions and means.</summary>
+public static class Intervals
+{
+    // The 97.5 % point of the standard normal distribution.
+    private const double NormalQuantile = 1.959963984540054;
+
+    /// <summary>Wilson's score interval of a proportion (Wilson 1927): (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n), z = 1.96.</summary>
+    /// <param name="successes">Number of successes, 0 to <paramref name="trials"/>.</param>
+    /// <param name="trials">Number of trials, 1 or more.</param>
+    public static Interval Wilson(int successes, int trials)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(trials, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(successes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(successes, trials);
+        double n = trials;
+        var share = successes / n;
+        var square = NormalQuantile * NormalQuantile;
+        var centre = share + (square / (2 * n));
+        var margin = NormalQuantile * Math.Sqrt((share * (1 - share) / n) + (square / (4 * n * n)));
+        var scale = 1 + (square / n);
+        return new Interval(Math.Max(0, (centre - margin) / scale), Math.Min(1, (centre + margin) / scale));
+    }
+
+    /// <summary>Percentile bootstrap of a mean (Efron 1979): means of samples drawn with replacement; their 2.5 % and 97.5 % points. The same seed gives the same interval.</summary>
+    /// <param name="values">One value an example.</param>
+    /// <param name="seed">Seed of the draws.</param>
+    /// <param name="resamples">Number of samples drawn.</param>
+    /// <exception cref="ArgumentException">No value.</exception>
+    public static Interval BootstrapMean(ReadOnlySpan<double> values, int seed, int resamples = 2000)
+    {
+        if (values.IsEmpty) throw new ArgumentException("a mean needs at least one value", nameof(values));
+        ArgumentOutOfRangeException.ThrowIfLessThan(resamples, 1);
+        var random = new Random(seed); // a given seed keeps its sequence across .NET versions
+        var means = new double[resamples];
+        foreach (ref var mean in means.AsSpan())
+        {
+            for (var draw = 0; draw < values.Length; draw++) mean += values[random.Next(values.Length)];
+            mean /= values.Length;
+        }
+        Array.Sort(means);
+        return new Interval(Quantile(means, 0.025), Quantile(means, 0.975));
+    }
+
+    internal static double Quantile(double[] sorted, double share)
+    {
+        var position = share * (sorted.Length - 1);
+        var below = (int)position;
+        return below + 1 == sorted.Length ? sorted[below] : sorted[below] + ((position - below) * (sorted[below + 1] - sorted[below]));
+    }
+}

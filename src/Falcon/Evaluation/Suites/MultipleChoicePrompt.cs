@@ -1,0 +1,77 @@
+using System.Text;
+using Falcon.Evaluation.Metrics;
+
+namespace Falcon.Evaluation.Suites;
+
+/// <summary>One question with four choices.</summary>
+/// <param name="Question">The question; white space at its ends is dropped in the prompt.</param>
+/// <param name="Choices">Four texts, used as they are.</param>
+/// <param name="Answer">Index of the right choice, 0 to 3.</param>
+public sealed record MultipleChoiceQuestion(string Question, IReadOnlyList<string> Choices, int Answer);
+
+/// <summary>Prompts of MMLU and WMDP as the lm-evaluation-harness builds them: description, shots, question, ending in <c>Answer:</c> without a space.</summary>
+public static class MultipleChoicePrompt
+{
+    private const string Letters = "ABCD";
+
+    /// <summary>The continuations that are scored: a space and the letter.</summary>
+    public static IReadOnlyList<string> Continuations { get; } = [" A", " B", " C", " D"];
+
+    /// <summary>The choice texts by whose length accuracy may be normalised: the letters.</summary>
+    public static IReadOnlyList<string> ChoiceTexts { get; } = ["A", "B", "C", "D"];
+
+    /// <summary>An MMLU prompt.</summary>
+    /// <param name="subject">Name of the subject as in the data, with underscores (<c>abstract_algebra</c>).</param>
+    /// <param name="question">The question to answer.</param>
+    /// <param name="shots">Solved questions put before it: the first rows of the development split, in order.</param>
+    public static string Mmlu(string subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots) =>
+        Build(subject.Replace('_', ' '), question, shots);
+
+    /// <summary>A WMDP prompt; the task has no shots.</summary>
+    /// <param name="subset"><c>bio</c>, <c>chem</c> or <c>cyber</c>.</param>
+    /// <param name="question">The question to answer.</param>
+    /// <exception cref="ArgumentException">Another subset.</exception>
+    public static string Wmdp(string subset, MultipleChoiceQuestion question) => Build(WmdpSubject(subset), question, []);
+
+    /// <summary>The prompt before full answers, as the harness's task <c>mmlu_continuation</c> has it: the questions without their choices.</summary>
+    /// <param name="subject">What the questions are about, in words; null leaves the description out.</param>
+    /// <param name="question">The question to answer.</param>
+    /// <param name="shots">Solved questions put before it.</param>
+    public static string Continuation(string? subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
+    {
+        var prompt = new StringBuilder(subject is null ? "" : $"The following are questions (with answers) about {subject}.\n\n");
+        foreach (var shot in shots) prompt.Append("Question: ").Append(PythonText.StripSpan(shot.Question)).Append("\nAnswer: ").Append(shot.Choices[shot.Answer]).Append("\n\n");
+        return prompt.Append("Question: ").Append(PythonText.StripSpan(question.Question)).Append("\nAnswer:").ToString();
+    }
+
+    /// <summary>The prompt before letters for questions of no benchmark: no description, any number of choices up to 26.</summary>
+    internal static string Bare(MultipleChoiceQuestion question)
+    {
+        var prompt = new StringBuilder().Append(PythonText.StripSpan(question.Question)).Append('\n');
+        for (var i = 0; i < question.Choices.Count; i++) prompt.Append((char)('A' + i)).Append(". ").Append(question.Choices[i]).Append('\n');
+        return prompt.Append("Answer:").ToString();
+    }
+
+    internal static string WmdpSubject(string subset) => subset switch
+    {
+        "bio" => "biology",
+        "chem" => "chemistry",
+        "cyber" => "cybersecurity",
+        _ => throw new ArgumentException($"WMDP has the subsets bio, chem and cyber, not '{subset}'", nameof(subset)),
+    };
+
+    private static string Build(string subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
+    {
+        var prompt = new StringBuilder($"The following are multiple choice questions (with answers) about {subject}.\n\n");
+        foreach (var shot in shots) Append(prompt, shot).Append(' ').Append(Letters[shot.Answer]).Append("\n\n");
+        return Append(prompt, question).ToString();
+    }
+
+    private static StringBuilder Append(StringBuilder prompt, MultipleChoiceQuestion question)
+    {
+        if (question.Choices.Count != Letters.Length) throw new ArgumentException($"a question needs {Letters.Length} choices, not {question.Choices.Count}", nameof(question));
+        prompt.Append(PythonText.StripSpan(question.Question)).Append('\n');
+        for (var i = 0; i < Letters.Length; i++) prompt.Append(Letters[i]).Append(". ").Append(question.Choices[i]).Append('\n');
+        return prompt.Append("Answer:");
+    }
+}

@@ -1,0 +1,60 @@
+using System.Globalization;
+using Falcon.Evaluation;
+using Falcon.Models;
+using Falcon.Runs.Configuration;
+using static TorchSharp.torch;
+
+namespace Falcon.Methods.Falcon;
+
+/// <summary>
+/// Where forgetting ends: a text whose answer has become as unlikely as an answer that was never learned is pushed no further. Without a bound the forget loss goes on
+/// long after that and the model comes to deny the answer, which a model that never learned it does not.
+/// Extension, not in the paper; the bounded objectives of preference-based unlearning (NPO, Zhang et al. 2024) have the same purpose.
+/// </summary>
+/// <param name="model">The whole model with the layers above the target as they are now: the unchanged model where none of them is trained.</param>
+/// <param name="target">The layer whose output is given to <see cref="Weights"/>.</param>
+/// <param name="width">Softness of the bound in nats, above 0.</param>
+public sealed class ForgetBound(CausalLM model, int target, double width)
+{
+    /// <summary>w = sigmoid( (level - loss) / width ) for each counted token, the same for all tokens of a text; loss is the mean loss of the tokens that the counted positions predict.</summary>
+    /// <param name="hidden">Hidden states at the target layer under the updated model [B, T, H].</param>
+    /// <param name="batch">The texts.</param>
+    /// <param name="mask">Positions that count [B, T]; null for all.</param>
+    /// <param name="level">The mean loss at which a text's weight is one half, in nats.</param>
+    /// <returns>Float32 weights [M] in the order of the counted tokens, without gradient.</returns>
+    public Tensor Weights(Tensor hidden, TokenBatch batch, Tensor? mask, double level)
+    {
+        using var guard = no_grad();
+        using var scope = NewDisposeScope();
+        using var context = batch.Context(model);
+        var (device, length) = (hidden.device, batch.Length);
+        var counted = mask ?? ones([batch.Rows, length], dtype: @bool, device: device);
+        var losses = zeros([batch.Rows], dtype: float32, device: device);
+        if (length > 1)
+        {
+            // A position counts here when the token after it is real.
+            var predicting = counted.narrow(1, 0, length - 1).logical_and(batch.AttentionMask(device).narrow(1, 1, length - 1)); // [B, T-1]
+            var top = model.Layers(hidden.detach(), target + 1, model.Config.LayerCount - 1, context).narrow(1, 0, length - 1);
+            var rows = predicting.reshape(-1).nonzero().reshape(-1);
+            var logits = model.Head(top.reshape(-1, top.shape[2]).index_select(0, rows)).to(float32); // [N, V]
+            var next = batch.InputIds(device).narrow(1, 1, length - 1).reshape(-1).index_select(0, rows).unsqueeze(1);
+            var tokenLosses = logits.logsumexp(1) - logits.gather(1, next).squeeze(1); // [N]
+            var texts = rows.div(length - 1, RoundingMode.floor);
+            losses = losses.index_add(0, texts, tokenLosses, 1) / predicting.sum(1).clamp_min(1);
+        }
+
+        var weights = ((level - losses) / width).sigmoid().unsqueeze(1).expand(batch.Rows, length).reshape(-1); // [B*T]
+        return weights.index_select(0, counted.reshape(-1).nonzero().reshape(-1)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The level of each topic: the given one, or that of token frequencies (<see cref="NeverLearnedLevel.OfTokenFrequencies"/>); null without a bound.</summary>
+    /// <param name="inputs">Settings and texts of the run.</param>
+    public static IReadOnlyList<double?> Levels(MethodInputs inputs)
+    {
+        var loss = inputs.Config.Loss;
+        if (loss.Bound == ForgetBoundKind.None) return [.. inputs.Topics.Select(_ => (double?)null)];
+        List<double?> levels = [.. inputs.Topics.Select(topic => loss.BoundLevel ?? NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, [.. topic.Retain.SkipLast(topic.Generated)], [.. topic.RetainAnswers.SkipLast(topic.Generated)]))];
+        inputs.Log.Information($"a text counts as forgotten at a loss of {string.Join(", ", levels.Select(level => level?.ToString("F2", CultureInfo.InvariantCulture)))} nats a token");
+        return levels;
+    }
+}

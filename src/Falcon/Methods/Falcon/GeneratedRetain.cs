@@ -1,0 +1,106 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Falcon.Engine;
+using Falcon.Models;
+using Falcon.Models.Generation;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+
+namespace Falcon.Methods.Falcon;
+
+/// <summary>
+/// Retain texts that the unchanged model writes itself. What stands in no retain text is not kept, and nobody has texts of all that a model knows, but the model has: sampled at temperature 1 from the head of the
+/// retain texts' template, or from the first words of one of them, it goes through what it knows, as far as that has the form of those texts. What tells of the forget set is left out, and what repeats a retain text. After self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a
+/// model writes from the head of its template (Xu et al., arXiv 2406.08464). Extension, not in the paper.
+/// </summary>
+public static partial class GeneratedRetain
+{
+    private const int LongestOpening = 4;
+    private const int BatchSize = 64;
+    private const int DrawnPerText = 8;
+
+    /// <summary>
+    /// Samples texts until enough different ones are found that use no word, and no two words side by side, of <paramref name="forget"/> that are in no text of <paramref name="retain"/>; at most eight times as many are drawn.
+    /// </summary>
+    /// <param name="model">The whole unchanged model.</param>
+    /// <param name="retain">Retain texts, whose first tokens open the samples and whose longest bounds their length.</param>
+    /// <param name="forget">Forget texts of all domains.</param>
+    /// <param name="count">How many are wanted.</param>
+    /// <param name="seed">Seed of the run.</param>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="log">Progress.</param>
+    /// <param name="cancellation">Stops between tokens.</param>
+    /// <returns>Token ids; the end-of-text token stands where the model wrote it.</returns>
+    /// <exception cref="UserInputException">Fewer than a tenth of the wanted texts could be had.</exception>
+    public static IReadOnlyList<int[]> Make(
+        CausalLM model, IReadOnlyList<int[]> retain, IEnumerable<int[]> forget, int count, ulong seed, HfTokenizer tokenizer, IRunLog log, CancellationToken cancellation)
+    {
+        var telling = forget.SelectMany(text => Expressions(text, tokenizer)).ToHashSet();
+        telling.ExceptWith(retain.SelectMany(text => Expressions(text, tokenizer)));
+        var openings = Openings(retain);
+        var stops = model.Config.EosTokenIds.Concat(tokenizer.EosId is { } end ? [end] : []).Distinct().ToList();
+        var longest = retain.Max(text => text.Length);
+        var (drawn, dropped) = (0, 0);
+        List<int[]> kept = [];
+        HashSet<int[]> seen = new(retain, TokenSequence.Comparer); // what the model knows by heart of the retain set is there already
+        for (var round = 0; kept.Count < count && drawn < DrawnPerText * count; round++)
+        {
+            var random = new SeededRandom(seed, "generated retain texts", round);
+            List<int[]> prompts = [.. Enumerable.Range(0, BatchSize).Select(_ => Opening(openings[random.Next(openings.Count)], random))];
+            var settings = new GenerationSettings(longest, Temperature: 1, Seed: (long)(random.NextUInt64() >> 1), BatchSize);
+            var continued = Generation.Continue(model, prompts, settings, stops, tokenizer.PadId ?? 0, cancellation: cancellation);
+            foreach (var (prompt, more) in prompts.Zip(continued))
+            {
+                drawn++;
+                if (more.Length == 0 || kept.Count == count) continue;
+                // Cut off at the limit, a text has no end.
+                int[] text = prompt.Length + more.Length >= longest || stops.Count == 0 ? [.. prompt.Concat(more).Take(longest)] : [.. prompt, .. more, stops[0]];
+                if (Expressions(text, tokenizer).Any(telling.Contains)) dropped++;
+                else if (seen.Add(text)) kept.Add(text);
+            }
+
+            log.Progress("retain texts by the model itself", kept.Count, count);
+        }
+
+        if (kept.Count * 10 < count)
+            throw new UserInputException($"data.generatedRetain: of {drawn} texts that the model wrote {dropped} use words or pairs of words that only the forget texts have, and {kept.Count} are left of {count} wanted. Give a larger retain set, or set data.generatedRetain to 0.");
+        log.Information(string.Create(CultureInfo.InvariantCulture, $"{kept.Count} retain texts by the model itself ({drawn} drawn, {dropped} left out because they use words or pairs of words that only the forget texts have)"));
+        return kept;
+    }
+
+    // A text opens with what it shares with most texts of its kind (the head of a template) and a few tokens of its own.
+    private static List<(int[] Text, int Shared)> Openings(IReadOnlyList<int[]> retain)
+    {
+        var heads = retain.GroupBy(text => text[0]).ToDictionary(group => group.Key, group =>
+        {
+            List<int[]> left = [.. group];
+            if (left.Count * 4 < retain.Count) return 0; // no template
+            var shared = 0;
+            while (true)
+            {
+                var next = left.Where(text => text.Length > shared).GroupBy(text => text[shared]).OrderByDescending(one => one.Count()).ThenBy(one => one.Key).FirstOrDefault();
+                if (next is null || next.Count() * 10 < left.Count * 9) return shared;
+                left = [.. next];
+                shared++;
+            }
+        });
+        return [.. retain.Select(text => (text, heads[text[0]]))];
+    }
+
+    // Every fourth opening is the template's head alone: what no retain text opens with is reached from there, as often as the model was taught it.
+    private static int[] Opening((int[] Text, int Shared) opening, SeededRandom random)
+    {
+        var own = opening.Shared > 0 && random.Next(4) == 0 ? 0 : 1 + random.Next(LongestOpening);
+        return opening.Text[..Math.Min(opening.Text.Length, opening.Shared + own)];
+    }
+
+    // Words and pairs of neighbours: each part of a name may stand in a retain text, the name does not.
+    private static IEnumerable<string> Expressions(int[] text, HfTokenizer tokenizer)
+    {
+        List<string> words = [.. Word().Matches(tokenizer.Decode(text, skipSpecialTokens: true)).Select(word => word.Value.ToUpperInvariant())];
+        return words.Concat(words.Zip(words.Skip(1), (first, second) => $"{first} {second}"));
+    }
+
+    [GeneratedRegex(@"[\p{L}\p{N}]+")]
+    private static partial Regex Word();
+}

@@ -1,0 +1,121 @@
+using System.Text.Json;
+using Falcon.Runtime;
+
+namespace Falcon.Models.Families;
+
+/// <summary>The architecture of a decoder-only transformer, read from a Hugging Face <c>config.json</c>.</summary>
+/// <remarks>
+/// A key, model type, activation or RoPE scaling that is not known is refused by name: an ignored key (a scaling, a bias, a window)
+/// silently gives other logits.
+/// </remarks>
+public sealed record ModelConfig
+{
+    /// <summary>The family, as <c>model_type</c> names it (docs/families.md).</summary>
+    public required string ModelType { get; init; }
+
+    /// <summary>How the decoder is built and what its tensors are called.</summary>
+    public required ArchitectureDescription Architecture { get; init; }
+
+    /// <summary>Number of tokens in the vocabulary (V).</summary>
+    public required int VocabularySize { get; init; }
+
+    /// <summary>Width of the residual stream (H).</summary>
+    public required int HiddenSize { get; init; }
+
+    /// <summary>Width of the MLP's inner layer.</summary>
+    public required int IntermediateSize { get; init; }
+
+    /// <summary>Number of decoder layers.</summary>
+    public required int LayerCount { get; init; }
+
+    /// <summary>Number of query heads (A).</summary>
+    public required int HeadCount { get; init; }
+
+    /// <summary>Number of key/value heads; each serves HeadCount / KeyValueHeadCount query heads.</summary>
+    public required int KeyValueHeadCount { get; init; }
+
+    /// <summary>Width of one head (D); may differ from HiddenSize / HeadCount.</summary>
+    public required int HeadSize { get; init; }
+
+    /// <summary>The epsilon under the root of a norm.</summary>
+    public required double NormEpsilon { get; init; }
+
+    /// <summary>Longest sequence the model was made for.</summary>
+    public required int MaxPositions { get; init; }
+
+    /// <summary>Whether the output head is the embedding matrix.</summary>
+    public required bool TiedEmbeddings { get; init; }
+
+    /// <summary>Whether the q, k and v projections have a bias.</summary>
+    public bool QueryKeyValueBias { get; init; }
+
+    /// <summary>Whether the o projection has a bias.</summary>
+    public bool OutputBias { get; init; }
+
+    /// <summary>Whether the matrices of the MLP have a bias.</summary>
+    public bool MlpBias { get; init; }
+
+    /// <summary>Whether queries and keys are normalised per head before RoPE (Qwen3, Gemma 3).</summary>
+    public bool QueryKeyNorm { get; init; }
+
+    /// <summary>The function between the matrices of the MLP.</summary>
+    public ActivationKind Activation { get; init; }
+
+    /// <summary>Whether attention and MLP of a layer read the same residual stream (GPT-NeoX), instead of the MLP reading what attention left.</summary>
+    public bool ParallelResidual { get; init; }
+
+    /// <summary>What attention scores are divided by the root of; null for the head's width.</summary>
+    public double? ScoreScalar { get; init; }
+
+    /// <summary>Whether the scores of layer i are divided by i + 1 too (a switch of GPT-2).</summary>
+    public bool ScoresFallWithDepth { get; init; }
+
+    /// <summary>Soft bound of attention scores s, as cap · tanh(s / cap) (Gemma 2); null for none.</summary>
+    public double? ScoreCap { get; init; }
+
+    /// <summary>Soft bound of logits, likewise; null for none.</summary>
+    public double? LogitCap { get; init; }
+
+    /// <summary>Rotary position embedding of each layer; null where a layer does not rotate.</summary>
+    public required IReadOnlyList<RopeConfig?> Ropes { get; init; }
+
+    /// <summary>Whether some layer's rotation depends on the length of the text, so that cached keys are of no use when a text grows past a bound.</summary>
+    public bool RotationDependsOnLength => Ropes.Any(rope => rope is { DependsOnLength: true });
+
+    /// <summary>What attention scores of a layer are divided by.</summary>
+    internal double ScoreDivisor(int layer) => Math.Sqrt(ScoreScalar ?? HeadSize) * (ScoresFallWithDepth ? layer + 1 : 1);
+
+    /// <summary>The sliding attention window of each layer; null where the layer sees everything before it.</summary>
+    public required IReadOnlyList<int?> SlidingWindows { get; init; }
+
+    /// <summary>The dtype that the file claims for its weights (<c>dtype</c> or <c>torch_dtype</c>); the safetensors header is the truth.</summary>
+    public string? DeclaredDType { get; init; }
+
+    /// <summary>Ids that end a generation, from <c>eos_token_id</c>.</summary>
+    public IReadOnlyList<int> EosTokenIds { get; init; } = [];
+
+    /// <summary>Reads <c>config.json</c> in <paramref name="directory"/>.</summary>
+    /// <exception cref="UserInputException">The directory or the file is missing, or it is not JSON.</exception>
+    /// <exception cref="UnsupportedCheckpointException">A key or value is not supported; the message names it.</exception>
+    public static ModelConfig Load(string directory)
+    {
+        if (!Directory.Exists(directory)) throw new UserInputException($"{directory}: no such directory. Give the folder of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json).");
+        var path = Path.Combine(directory, "config.json");
+        if (!File.Exists(path)) throw new UserInputException($"{path}: not found. A Hugging Face checkpoint directory has a config.json beside its weights.");
+        return Read(path);
+    }
+
+    /// <summary>Reads one configuration file.</summary>
+    /// <inheritdoc cref="Load(string)" path="/exception"/>
+    public static ModelConfig Read(string path)
+    {
+        JsonDocument document;
+        try { document = JsonDocument.Parse(File.ReadAllBytes(path)); }
+        catch (JsonException e) { throw new UserInputException($"{path}: not valid JSON (line {e.LineNumber + 1}). Restore the file from the original checkpoint.", e); }
+        using (document)
+        {
+            if (document.RootElement.ValueKind != JsonValueKind.Object) throw new UnsupportedCheckpointException($"{path}: expected a JSON object.");
+            return FamilyConfig.Read(new ConfigReader(path, document.RootElement));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+using Falcon.Attacks.Protocol;
+using Falcon.Checkpoints;
+using Falcon.Evaluation;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+
+namespace Falcon.Runs.Attacking;
+
+/// <summary>The models of a run, opened together. Owns them.</summary>
+internal sealed class AttackModels : IDisposable
+{
+    private readonly List<IDisposable> _owned = [];
+
+    private AttackModels(IReadOnlyList<(AttackRole Role, string Path)> paths, RunContext context)
+    {
+        Hashes = paths.ToDictionary(one => one.Role, one => EvaluatedModel.Of(one.Path, context.Cancellation));
+        List<Checkpoint> checkpoints = [.. paths.Select(one => Own(Checkpoint.Open(one.Path)))];
+        Compute = ComputeOptions.Choose(context.Device, context.DType, checkpoints.Sum(checkpoint => checkpoint.ParameterCount));
+        context.Log.Information(Compute.Reason);
+        Loaded = paths.Zip(checkpoints, (one, checkpoint) => (one.Role, Model: new LoadedModel(Own(OpenedModel.Open(checkpoint, Compute, context.MemoryLimit, context.Log)).Model, HfTokenizer.Load(one.Path))))
+            .ToDictionary(one => one.Role, one => one.Model);
+        var original = Loaded[AttackRole.Original];
+        foreach (var (role, path) in paths)
+        {
+            var (config, ours) = (Loaded[role].Model.Config, original.Model.Config);
+            if (config.LayerCount != ours.LayerCount || config.HiddenSize != ours.HiddenSize || config.VocabularySize != ours.VocabularySize)
+                throw new UserInputException($"{path}: its layers, hidden size or vocabulary differ from those of the original, so the two cannot be compared state by state; give models of one architecture and tokenizer.");
+            if (Loaded[role].Tokenizer.DifferenceFrom(original.Tokenizer) is { } difference) throw new UserInputException($"{path}: its tokenizer is not that of the original ({difference}); give models of one architecture and tokenizer.");
+        }
+    }
+
+    /// <summary>Device and dtype.</summary>
+    public ComputeOptions Compute { get; }
+
+    /// <summary>Which files the models are.</summary>
+    public IReadOnlyDictionary<AttackRole, EvaluatedModel> Hashes { get; }
+
+    /// <summary>The models.</summary>
+    public IReadOnlyDictionary<AttackRole, LoadedModel> Loaded { get; }
+
+    /// <summary>Opens the models of the settings.</summary>
+    /// <exception cref="UserInputException">A directory cannot be used, or the architectures differ.</exception>
+    public static AttackModels Open(AttackRunSettings settings, RunContext context)
+    {
+        List<(AttackRole, string)> paths = [(AttackRole.Unlearned, settings.Model), (AttackRole.Original, settings.Original)];
+        if (settings.Control is { } control) paths.Add((AttackRole.Control, control));
+        return new AttackModels(paths, context);
+    }
+
+    /// <summary>The model of a role with what it is compared with.</summary>
+    public AttackSubject Subject(AttackRole role) => new(Loaded[role], Loaded[AttackRole.Original]) { Control = Loaded.GetValueOrDefault(AttackRole.Control) };
+
+    /// <summary>Closes the models.</summary>
+    public void Dispose()
+    {
+        _owned.Reverse();
+        foreach (var owned in _owned) owned.Dispose();
+    }
+
+    private T Own<T>(T owned) where T : IDisposable
+    {
+        _owned.Add(owned);
+        return owned;
+    }
+}
+
+/// <summary>Which model is attacked.</summary>
+internal enum AttackRole
+{
+    /// <summary>The unlearned model.</summary>
+    Unlearned,
+
+    /// <summary>The model before unlearning.</summary>
+    Original,
+
+    /// <summary>A model that was never taught.</summary>
+    Control,
+}

@@ -1,0 +1,43 @@
+using Falcon.Data;
+using Falcon.Runs.Configuration;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+
+namespace Falcon.Runs.Training;
+
+/// <summary>One tokenised training text.</summary>
+/// <param name="Ids">Token ids; at least two.</param>
+/// <param name="PromptLength">How many of them are the prompt, whose prediction has the smaller weight; 1 for plain text, whose first token is the end-of-text token before it.</param>
+internal sealed record TrainingText(int[] Ids, int PromptLength)
+{
+    /// <summary>The records of all files: those of questions, then those of plain texts.</summary>
+    /// <exception cref="UserInputException">A file is missing or damaged, or a record is of the other kind.</exception>
+    public static IReadOnlyList<CorpusRecord> Read(TrainDataConfig data)
+    {
+        data.Template.Validate();
+        List<CorpusRecord> all = [];
+        foreach (var (path, asks) in data.Questions.Select(path => (path, true)).Concat(data.Texts.Select(path => (path, false))))
+        {
+            var records = Corpus.Read(path, asks ? data.Fields : null);
+            if (records.FirstOrDefault(record => record.Question is not null != asks) is { } other)
+                throw new UserInputException($"{path}, line {other.Line}: {(asks ? "a plain text stands among the questions; name the file in data.texts" : "a question stands among the plain texts; name the file in data.questions")}.");
+            all.AddRange(records);
+        }
+
+        return all;
+    }
+
+    /// <summary>
+    /// Tokenises a record: prompt, completion and end-of-text token; a plain text stands between two end-of-text tokens, of which the first predicts its first token.
+    /// </summary>
+    public static TrainingText Of(CorpusRecord record, PromptTemplate template, HfTokenizer tokenizer, int maxLength)
+    {
+        int[] end = tokenizer.EosId is { } id ? [id] : [];
+        var asks = record.Question is not null;
+        int[] ids = asks
+            ? [.. tokenizer.Encode(template.Whole(record)), .. template.EndOfText ? end : []]
+            : [.. end, .. tokenizer.Encode(template.Whole(record)), .. end];
+        var prompt = asks ? tokenizer.Encode(template.Prompt(record)).Length : 1;
+        return new TrainingText(ids.Length > maxLength ? ids[..maxLength] : ids, prompt);
+    }
+}

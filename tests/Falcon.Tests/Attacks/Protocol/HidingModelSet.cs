@@ -1,0 +1,77 @@
+using Falcon.Attacks.Protocol;
+using Falcon.Checkpoints;
+using Falcon.Data;
+using Falcon.Evaluation;
+using Falcon.Models;
+using Falcon.Runs.Attacking;
+using Falcon.Runtime;
+using Falcon.Tokenization;
+using static TorchSharp.torch;
+
+namespace Falcon.Tests.Attacks.Protocol;
+
+/// <summary>The demo's model, one that was never taught, and models that know and do not say, each made when it is first asked for.</summary>
+public sealed class HidingModelSet : IDisposable
+{
+    private static readonly string Demo = Path.Combine(Fixtures.RepositoryRoot, "demo");
+
+    private readonly List<IDisposable> _owned = [];
+    private readonly Dictionary<HidingPlace, LoadedModel> _made = [];
+    private readonly global::Falcon.Models.Weights _originalWeights;
+
+    public HidingModelSet()
+    {
+        var run = new AttackRunSettings("", "", [At("forget-alchemy-mcq.jsonl"), At("forget-ciphers-mcq.jsonl")], "")
+        {
+            Forget = [At("forget-alchemy.jsonl"), At("forget-ciphers.jsonl")],
+            Retain = [At("retain-alchemy.jsonl"), At("retain-ciphers.jsonl")],
+        };
+        Data = AttackDataReader.Read(run, new PromptTemplate(), SilentRunLog.Instance);
+        ((Original, _originalWeights), (Control, _)) = (Load("model"), Load("control"));
+    }
+
+    internal AttackData Data { get; }
+
+    /// <summary>The model that says what it knows.</summary>
+    internal LoadedModel Original { get; }
+
+    /// <summary>A model that was never taught.</summary>
+    internal LoadedModel Control { get; }
+
+    internal LoadedModel Of(HidingPlace place)
+    {
+        if (_made.TryGetValue(place, out var made)) return made;
+        using var scope = NewDisposeScope();
+        var training = new HidingTraining(Original, Data);
+        made = place switch
+        {
+            HidingPlace.Head => HidingModels.BehindTheHead(Original, _originalWeights, Data),
+            HidingPlace.Rounding => HidingModels.WithinRounding(Original, Data),
+            HidingPlace.Neurons => training.BehindNeurons(layer: 4),
+            HidingPlace.Steering => HidingModels.Steered(Original, Path.Combine(Demo, "model"), [At("forget-alchemy.jsonl"), At("forget-ciphers.jsonl")], [At("keep-alchemy.jsonl"), At("keep-ciphers.jsonl")]),
+            HidingPlace.Length => training.WithLongStates(),
+            HidingPlace.OneForm => training.InOneForm(),
+            HidingPlace.NoOpening => training.WithoutOpening(),
+            _ => training.Refusing(),
+        };
+        string[] changed = made.Model.Config.TiedEmbeddings ? [.. HidingModels.Replaced(made.Model, Original.Model)] : ["lm_head.weight"];
+        foreach (var name in changed) _owned.Add(made.Model.Weight(name).DetachFromDisposeScope());
+        return _made[place] = made;
+    }
+
+    public void Dispose()
+    {
+        foreach (var owned in _owned) owned.Dispose();
+    }
+
+    private static string At(string name) => Path.Combine(Demo, "data", name);
+
+    private (LoadedModel Model, global::Falcon.Models.Weights Weights) Load(string name)
+    {
+        var directory = Path.Combine(Demo, name);
+        using var checkpoint = Checkpoint.Open(directory);
+        var weights = checkpoint.LoadWeights(float32, CPU);
+        _owned.Add(weights);
+        return (new LoadedModel(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(directory)), weights);
+    }
+}
