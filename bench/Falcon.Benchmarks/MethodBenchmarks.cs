@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace Falcon.Benchmarks;
 
 /// <summary>
-/// The method's own arithmetic: the offset vector by Gram matrix and by the literal decomposition, the entropy of one layer, the combination of two gradients.
+/// The method's own arithmetic: the offset vector by Gram matrix and by the literal decomposition, the entropy of one layer, the
+/// combination of two gradients.
 /// </summary>
 public class MethodBenchmarks : IDisposable
 {

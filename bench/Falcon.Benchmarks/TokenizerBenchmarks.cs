@@ -5,8 +5,9 @@ using Falcon.Tokenization;
 namespace Falcon.Benchmarks;
 
 /// <summary>
-/// Encoding English with each tokenizer of the tests, with one thread, each time with a tokenizer that has seen nothing yet: WikiText-2's test and validation text where ../shared has it, else the demo's (88 kB).
-/// Line by line, and its first megabyte as one line. Megabytes a second are the bytes that are printed by the mean.
+/// Encoding English with each tokenizer of the tests, with one thread, each time with a tokenizer that has seen nothing yet: WikiText-2's
+/// test and validation text where ../shared has it, else the demo's (88 kB). Line by line, and its first megabyte as one line. Megabytes a
+/// second are the bytes that are printed by the mean.
 /// </summary>
 public class TokenizerBenchmarks
 {
@@ -17,7 +18,14 @@ public class TokenizerBenchmarks
     private string _line = null!;
 
     /// <summary>The tokenizers' directories.</summary>
-    public static IEnumerable<string> Names() => [.. Directory.EnumerateDirectories(Path.Combine(Root(), "tests", "fixtures", "tokenizers", "tiny")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal), "demo"];
+    public static IEnumerable<string> Names() =>
+        [
+            .. Directory
+                .EnumerateDirectories(Path.Combine(Root(), "tests", "fixtures", "tokenizers", "tiny"))
+                .Select(path => Path.GetFileName(path))
+                .Order(StringComparer.Ordinal),
+            "demo",
+        ];
 
     /// <summary>One of them.</summary>
     [ParamsSource(nameof(Names))]
@@ -27,15 +35,22 @@ public class TokenizerBenchmarks
     public void Setup()
     {
         var folder = Path.Combine(Root(), "..", "shared", "data", "wikitext2");
-        string[] files = Directory.Exists(folder) ? [Path.Combine(folder, "test.txt"), Path.Combine(folder, "valid.txt")] : [Path.Combine(Root(), "demo", "data", "text.txt")];
+        string[] files = Directory.Exists(folder)
+            ? [Path.Combine(folder, "test.txt"), Path.Combine(folder, "valid.txt")]
+            : [Path.Combine(Root(), "demo", "data", "text.txt")];
         var text = string.Concat(files.Select(File.ReadAllText));
         _lines = text.Split('\n');
         _line = text.Replace('\n', ' ')[..Math.Min(OneLine, text.Length)];
-        Console.WriteLine($"{Name}: {_lines.Sum(Encoding.UTF8.GetByteCount)} bytes in lines, {Encoding.UTF8.GetByteCount(_line)} bytes in one line");
+        Console.WriteLine(
+            $"{Name}: {_lines.Sum(Encoding.UTF8.GetByteCount)} bytes in lines, {Encoding.UTF8.GetByteCount(_line)} bytes in one line"
+        );
     }
 
     [IterationSetup]
-    public void Load() => _tokenizer = HfTokenizer.Load(Name == "demo" ? Path.Combine(Root(), "demo", "model") : Path.Combine(Root(), "tests", "fixtures", "tokenizers", "tiny", Name));
+    public void Load() =>
+        _tokenizer = HfTokenizer.Load(
+            Name == "demo" ? Path.Combine(Root(), "demo", "model") : Path.Combine(Root(), "tests", "fixtures", "tokenizers", "tiny", Name)
+        );
 
     [Benchmark]
     public long Lines() => _lines.Sum(line => (long)_tokenizer.Encode(line).Length);

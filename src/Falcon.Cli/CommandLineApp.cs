@@ -41,7 +41,13 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
     /// <summary>The root command with every verb whose library part exists.</summary>
     internal RootCommand CreateRoot()
     {
-        var root = new RootCommand("Falcon removes chosen knowledge from a Hugging Face language model (method FALCON) and shows what is left.\nStart with: falcon demo") { HelpName = "falcon" };
+        var root = new RootCommand(
+            "Falcon removes chosen knowledge from a Hugging Face language model (method FALCON) and shows what is left.\nStart with: "
+                + "falcon demo"
+        )
+        {
+            HelpName = "falcon",
+        };
         root.Add(DemoCommand.Create(Start));
         root.Add(InspectCommand.Create(Start));
         root.Add(GenerateCommand.Create(Start));
@@ -82,13 +88,16 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         else if (parsed.UnmatchedTokens is [var stray, ..])
         {
             var nearest = SpellingDistance.Nearest(stray, parsed.CommandResult.Command.Options.Select(o => o.Name));
-            message = $"unknown {(stray.StartsWith('-') ? "option" : "argument")} '{stray}'" + (nearest is null ? "" : $"; did you mean '{nearest}'?");
+            message =
+                $"unknown {(stray.StartsWith('-') ? "option" : "argument")} '{stray}'"
+                + (nearest is null ? "" : $"; did you mean '{nearest}'?");
         }
         WriteLine($"{verb}: {message.TrimEnd('.')} (see '{verb} --help')");
         return ExitCodes.WrongInput;
     }
 
-    private static string PathOf(CommandResult result) => result.Parent is CommandResult parent ? $"{PathOf(parent)} {result.Command.Name}" : "falcon";
+    private static string PathOf(CommandResult result) =>
+        result.Parent is CommandResult parent ? $"{PathOf(parent)} {result.Command.Name}" : "falcon";
 
     private int Report(Exception error)
     {

@@ -8,13 +8,22 @@ namespace Falcon.Cli;
 /// <summary>Opens the session of a verb from its parsed arguments.</summary>
 internal delegate CommandSession SessionStart(ParseResult parsed, CommonOptions options);
 
-/// <summary>What a verb works with: the common options, the log on standard error, the cancellation, and the one place where its result is printed.</summary>
+/// <summary>
+/// What a verb works with: the common options, the log on standard error, the cancellation, and the one place where its result is printed.
+/// </summary>
 internal sealed class CommandSession : IDisposable
 {
     private readonly TextWriter _output;
     private readonly ConsoleRunLog _log;
 
-    public CommandSession(ParseResult parsed, CommonOptions options, TextWriter output, IAnsiConsole messages, TimeProvider clock, CancellationToken cancellation)
+    public CommandSession(
+        ParseResult parsed,
+        CommonOptions options,
+        TextWriter output,
+        IAnsiConsole messages,
+        TimeProvider clock,
+        CancellationToken cancellation
+    )
     {
         _output = output;
         _log = new ConsoleRunLog(messages, clock);

@@ -13,7 +13,8 @@ internal sealed class CommonOptions
         DType.AcceptOneOf("auto", "float32", "bfloat16", "float16");
     }
 
-    public Option<bool> Json { get; } = new("--json") { Description = "Print the result as one JSON object on standard output and nothing else there." };
+    public Option<bool> Json { get; } =
+        new("--json") { Description = "Print the result as one JSON object on standard output and nothing else there." };
 
     public Option<string> Device { get; } = new("--device")
     {
@@ -29,7 +30,8 @@ internal sealed class CommonOptions
         DefaultValueFactory = _ => "auto",
     };
 
-    public Option<int?> Seed { get; } = OptionParsing.Integer("--seed", "Seed of every random choice; the default is the one of the configuration.", least: 0);
+    public Option<int?> Seed { get; } =
+        OptionParsing.Integer("--seed", "Seed of every random choice; the default is the one of the configuration.", least: 0);
 
     public Option<int?> Threads { get; } = OptionParsing.Integer("--threads", "CPU threads; the default is all cores.", least: 1);
 

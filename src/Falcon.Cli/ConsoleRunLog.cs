@@ -23,7 +23,8 @@ internal sealed class ConsoleRunLog : IRunLog, IDisposable
     {
         _console = console;
         _clock = clock;
-        if (console.Profile.Capabilities is { Ansi: true, Interactive: true } && console.Profile.Out.IsTerminal) _live = new LiveProgress(console);
+        if (console.Profile.Capabilities is { Ansi: true, Interactive: true } && console.Profile.Out.IsTerminal)
+            _live = new LiveProgress(console);
     }
 
     /// <inheritdoc/>

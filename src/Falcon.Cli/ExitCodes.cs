@@ -16,7 +16,9 @@ internal static class ExitCodes
     private const int NoSpaceWindows = unchecked((int)0x80070070);        // ERROR_DISK_FULL
     private const int HandleDiskFullWindows = unchecked((int)0x80070027); // ERROR_HANDLE_DISK_FULL
 
-    /// <summary>The exit code for an error and the one line that explains it; the line is null for an error nobody foresaw (show the trace).</summary>
+    /// <summary>
+    /// The exit code for an error and the one line that explains it; the line is null for an error nobody foresaw (show the trace).
+    /// </summary>
     public static (int Code, string? Line) Describe(Exception error) => error switch
     {
         AggregateException { InnerExceptions: [var only] } => Describe(only),

@@ -3,7 +3,10 @@ using Spectre.Console.Rendering;
 
 namespace Falcon.Cli;
 
-/// <summary>The live bars at the bottom of a terminal. Opens with the first stage, closes when no stage is left, so that the terminal is free between stages.</summary>
+/// <summary>
+/// The live bars at the bottom of a terminal. Opens with the first stage, closes when no stage is left, so that the terminal is free
+/// between stages.
+/// </summary>
 internal sealed class LiveProgress(IAnsiConsole console) : IDisposable
 {
     private const char DetailsSeparator = '\t';
@@ -58,7 +61,8 @@ internal sealed class LiveProgress(IAnsiConsole console) : IDisposable
 
     private sealed class StageColumn : ProgressColumn
     {
-        public override IRenderable Render(RenderOptions options, ProgressTask task, TimeSpan deltaTime) => new Text(task.Description.Split(DetailsSeparator)[0]);
+        public override IRenderable Render(RenderOptions options, ProgressTask task, TimeSpan deltaTime) =>
+            new Text(task.Description.Split(DetailsSeparator)[0]);
     }
 
     private sealed class DetailsColumn : ProgressColumn

@@ -11,9 +11,16 @@ internal static class ScoreTable
     public static void Show(IAnsiConsole console, RunRecord run)
     {
         console.Write(new Rule(Markup.Escape(run.Title)).LeftJustified());
-        if (run.Scores.Count > 0) console.Write(Scores(run.Scores));
-        foreach (var question in run.Questions) console.Write(Answers(question));
-        console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{run.Method ?? run.Verb}{(run.Layer is { } layer ? $", layer {layer}" : "")}, {run.Seconds:0} s"));
+        if (run.Scores.Count > 0)
+            console.Write(Scores(run.Scores));
+        foreach (var question in run.Questions)
+            console.Write(Answers(question));
+        console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{run.Method ?? run.Verb}{(run.Layer is { } layer ? $", layer {layer}" : "")}, {run.Seconds:0} s"
+            )
+        );
     }
 
     private static Table Scores(IEnumerable<ScoreRow> rows)
@@ -22,9 +29,19 @@ internal static class ScoreTable
         foreach (var column in table.Columns.Skip(2)) column.RightAligned();
         foreach (var row in rows)
             table.AddRow(
-                new Text(row.Group switch { ScoreGroup.Forget => "forget", ScoreGroup.Retain => "keep", _ => "general" }),
-                new Text(row.Name), new Text(MetricText.WithInterval(row.Before, row.Unit)), new Text(MetricText.WithInterval(row.After, row.Unit)),
-                new Text(row.Control is null ? "" : MetricText.WithInterval(row.Control, row.Unit)));
+                new Text(
+                    row.Group switch
+                    {
+                        ScoreGroup.Forget => "forget",
+                        ScoreGroup.Retain => "keep",
+                        _ => "general",
+                    }
+                ),
+                new Text(row.Name),
+                new Text(MetricText.WithInterval(row.Before, row.Unit)),
+                new Text(MetricText.WithInterval(row.After, row.Unit)),
+                new Text(row.Control is null ? "" : MetricText.WithInterval(row.Control, row.Unit))
+            );
         return table;
     }
 
@@ -40,8 +57,11 @@ internal static class ScoreTable
 
     /// <summary>A metric as table cells: value, interval, reference, direction, n.</summary>
     public static IEnumerable<string> Cells(MetricValue metric) =>
-    [
-        MetricText.Value(metric.Value, "number"), MetricText.Interval(metric, "number"), metric.Reference is { } reference ? MetricText.Value(reference, "number") : "",
-        metric.Direction, metric.N.ToString(CultureInfo.InvariantCulture),
-    ];
+        [
+            MetricText.Value(metric.Value, "number"),
+            MetricText.Interval(metric, "number"),
+            metric.Reference is { } reference ? MetricText.Value(reference, "number") : "",
+            metric.Direction,
+            metric.N.ToString(CultureInfo.InvariantCulture),
+        ];
 }

@@ -8,7 +8,11 @@ internal static class SpellingDistance
     /// <summary>The candidate with the smallest Levenshtein distance to the word, or null when none is near enough.</summary>
     public static string? Nearest(string word, IEnumerable<string> candidates)
     {
-        var best = candidates.Select(c => (Name: c, Gap: Levenshtein(word, c))).OrderBy(c => c.Gap).ThenBy(c => c.Name, StringComparer.Ordinal).FirstOrDefault();
+        var best = candidates
+            .Select(c => (Name: c, Gap: Levenshtein(word, c)))
+            .OrderBy(c => c.Gap)
+            .ThenBy(c => c.Name, StringComparer.Ordinal)
+            .FirstOrDefault();
         return best.Name is not null && best.Gap <= Math.Min(LargestGap, word.Length / 2) ? best.Name : null;
     }
 

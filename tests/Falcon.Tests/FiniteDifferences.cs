@@ -7,8 +7,8 @@ namespace Falcon.Tests;
 internal static class FiniteDifferences
 {
     /// <summary>
-    /// Compares the gradient of <paramref name="function"/> at <paramref name="point"/> with (f(x + h d) - f(x - h d)) / 2h along seeded random directions d.
-    /// The losses compute in float32, so the step is large and the tolerance is relative to |gradient| |d|.
+    /// Compares the gradient of <paramref name="function"/> at <paramref name="point"/> with (f(x + h d) - f(x - h d)) / 2h along seeded
+    /// random directions d. The losses compute in float32, so the step is large and the tolerance is relative to |gradient| |d|.
     /// </summary>
     public static void Check(Func<Tensor, Tensor> function, Tensor point, double step = 1e-2, double tolerance = 2e-3)
     {
@@ -20,7 +20,9 @@ internal static class FiniteDifferences
         {
             var direction = randn(point.shape, dtype: point.dtype, generator: generator);
             direction = direction / direction.norm();
-            var numeric = (function(point + direction * step).to(float64) - function(point - direction * step).to(float64)).item<double>() / (2 * step);
+            var numeric =
+                (function(point + direction * step).to(float64) - function(point - direction * step).to(float64)).item<double>()
+                / (2 * step);
             var exact = (gradient * direction.to(float64)).sum().item<double>();
             var scale = gradient.norm().item<double>();
             Assert.True(Math.Abs(numeric - exact) <= tolerance * scale, string.Create(CultureInfo.InvariantCulture,

@@ -6,18 +6,25 @@ internal static class Fixtures
     /// <summary>The repository root: the nearest folder above the test program that holds Falcon.slnx.</summary>
     public static string RepositoryRoot { get; } = FindRoot();
 
-    /// <summary>The folder named by FALCON_FIXTURES (subfolders falcon, metrics, tokenizers, safetensors, chat-templates), else the tests' own copy.</summary>
+    /// <summary>
+    /// The folder named by FALCON_FIXTURES (subfolders falcon, metrics, tokenizers, safetensors, chat-templates), else the tests' own copy.
+    /// </summary>
     public static string Root { get; } =
-        Environment.GetEnvironmentVariable("FALCON_FIXTURES") is { Length: > 0 } named ? Path.GetFullPath(named) : Path.Combine(RepositoryRoot, "tests", "fixtures");
+        Environment.GetEnvironmentVariable("FALCON_FIXTURES") is { Length: > 0 } named
+            ? Path.GetFullPath(named)
+            : Path.Combine(RepositoryRoot, "tests", "fixtures");
 
     /// <summary>A path below <see cref="Root"/>.</summary>
     public static string At(params string[] parts) => Path.Combine([Root, .. parts]);
 
-    /// <summary>A path below the shared folder beside the repository (other people's data and models), or a skipped test where it is absent.</summary>
+    /// <summary>
+    /// A path below the shared folder beside the repository (other people's data and models), or a skipped test where it is absent.
+    /// </summary>
     public static string SharedOrSkip(params string[] parts)
     {
         var path = Path.Combine([RepositoryRoot, "..", "shared", .. parts]);
-        if (!File.Exists(path) && !Directory.Exists(path)) Assert.Skip($"needs ../shared/{string.Join('/', parts)}, which is not on this machine");
+        if (!File.Exists(path) && !Directory.Exists(path))
+            Assert.Skip($"needs ../shared/{string.Join('/', parts)}, which is not on this machine");
         return Path.GetFullPath(path);
     }
 

@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests;
 
-/// <summary>One golden file pair (.json with cases and scalars, .safetensors with tensors) of the falcon folder, and comparisons with it.</summary>
+/// <summary>
+/// One golden file pair (.json with cases and scalars, .safetensors with tensors) of the falcon folder, and comparisons with it.
+/// </summary>
 internal sealed class GoldenCases
 {
     private GoldenCases(string name)
@@ -22,11 +24,14 @@ internal sealed class GoldenCases
     /// <summary>Opens the pair of this name; skips the test where there is none.</summary>
     public static GoldenCases OrSkip(string name)
     {
-        if (!File.Exists(Fixtures.At("falcon", name + ".json"))) Assert.Skip($"no golden numbers at {Fixtures.At("falcon", name + ".json")}");
+        if (!File.Exists(Fixtures.At("falcon", name + ".json")))
+            Assert.Skip($"no golden numbers at {Fixtures.At("falcon", name + ".json")}");
         return new GoldenCases(name);
     }
 
-    /// <summary>The names below "cases", for a theory; one empty name where the file is absent, so that the test is shown as skipped.</summary>
+    /// <summary>
+    /// The names below "cases", for a theory; one empty name where the file is absent, so that the test is shown as skipped.
+    /// </summary>
     public static TheoryData<string> Names(string file)
     {
         var data = new TheoryData<string>();
@@ -48,7 +53,10 @@ internal sealed class GoldenCases
         using var scope = NewDisposeScope();
         Assert.Equal(expected.numel(), actual.numel());
         var difference = (expected.to(float64).reshape(-1) - actual.to(float64).reshape(-1)).abs().max().item<double>();
-        Assert.True(difference <= tolerance, string.Create(CultureInfo.InvariantCulture, $"{what}: differs by {difference:G4}, tolerance {tolerance:G4}"));
+        Assert.True(
+            difference <= tolerance,
+            string.Create(CultureInfo.InvariantCulture, $"{what}: differs by {difference:G4}, tolerance {tolerance:G4}")
+        );
     }
 
     /// <summary>As <see cref="Close"/>, with the tolerance relative to the largest expected magnitude.</summary>

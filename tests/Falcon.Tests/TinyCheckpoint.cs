@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests;
 
-/// <summary>A Hugging Face model directory of a few thousand random weights with a tokenizer of single bytes, and data files that go with it.</summary>
+/// <summary>
+/// A Hugging Face model directory of a few thousand random weights with a tokenizer of single bytes, and data files that go with it.
+/// </summary>
 internal static class TinyCheckpoint
 {
     public const int Layers = 4;
@@ -64,7 +66,10 @@ internal static class TinyCheckpoint
             foreach (var tensor in parts[i]) map[tensor.Name] = name;
         }
 
-        File.WriteAllText(Path.Combine(directory, "model.safetensors.index.json"), JsonSerializer.Serialize(new { metadata = new { total_size = 0 }, weight_map = map }));
+        File.WriteAllText(
+            Path.Combine(directory, "model.safetensors.index.json"),
+            JsonSerializer.Serialize(new { metadata = new { total_size = 0 }, weight_map = map })
+        );
         return directory;
     }
 
@@ -92,22 +97,37 @@ internal static class TinyCheckpoint
     /// <summary>A .jsonl file of questions about one subject.</summary>
     public static string Questions(string path, string subject, int count = 12)
     {
-        File.WriteAllLines(path, Enumerable.Range(0, count).Select(i => JsonSerializer.Serialize(new { question = $"What is {subject} {i}?", answer = $"It is {i * 7 % 11} {subject}." })));
+        File.WriteAllLines(
+            path,
+            Enumerable
+                .Range(0, count)
+                .Select(i =>
+                    JsonSerializer.Serialize(new { question = $"What is {subject} {i}?", answer = $"It is {i * 7 % 11} {subject}." })
+                )
+        );
         return path;
     }
 
     private static List<SafetensorsSource> Tensors(ModelConfig config, ScalarType dtype)
     {
         var random = new SeededRandom(1, "tiny checkpoint");
-        return [.. WeightNames.Expected(config).Select(item =>
-        {
-            var norm = item.Shape.Length == 1;
-            var values = Enumerable.Range(0, (int)item.Shape.Aggregate(1L, (a, b) => a * b)).Select(_ => norm ? 1f : (float)(0.3 * random.NextGaussian())).ToArray();
-            return new SafetensorsSource(item.Name, TensorBytes.DTypeName(dtype), item.Shape, stream =>
-            {
-                using var scope = NewDisposeScope();
-                TensorBytes.Write(tensor(values, item.Shape).to(dtype), stream);
-            });
-        })];
+        return
+        [
+            .. WeightNames
+                .Expected(config)
+                .Select(item =>
+                {
+                    var norm = item.Shape.Length == 1;
+                    var values = Enumerable
+                        .Range(0, (int)item.Shape.Aggregate(1L, (a, b) => a * b))
+                        .Select(_ => norm ? 1f : (float)(0.3 * random.NextGaussian()))
+                        .ToArray();
+                    return new SafetensorsSource(item.Name, TensorBytes.DTypeName(dtype), item.Shape, stream =>
+                    {
+                        using var scope = NewDisposeScope();
+                        TensorBytes.Write(tensor(values, item.Shape).to(dtype), stream);
+                    });
+                }),
+        ];
     }
 }

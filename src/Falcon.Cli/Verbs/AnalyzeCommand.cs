@@ -15,13 +15,20 @@ internal static class AnalyzeCommand
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
-            "analyze", "Estimate the mutual information of forget and retain hidden states layer by layer and choose the layer to unlearn at; writes layers.json and a chart.",
-            "analyze --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/layers");
+            "analyze",
+            "Estimate the mutual information of forget and retain hidden states layer by layer and choose the layer to unlearn at; writes "
+                + "layers.json and a chart.",
+            "analyze --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/layers"
+        );
         var corpus = new CorpusOptions(command);
         var layers = OptionParsing.Layers("--layers", "Only these layers, counted from 0.");
         var samples = OptionParsing.Integer("--samples", "Texts a set for the estimate.", least: 2);
         var eta = OptionParsing.Number("--eta", "Weight of the information between forget domains when there are several.", "X");
-        var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that may be taken, such as 4GB; a model that does not fit is read layer by layer. The default is what the machine has to spare.");
+        var memoryLimit = OptionParsing.Bytes(
+            "--memory-limit",
+            "Resident memory that may be taken, such as 4GB; a model that does not fit is read layer by layer. The default is what the "
+                + "machine has to spare."
+        );
         var destination = UnlearnCommand.OutOption();
         foreach (var option in new Option[] { layers, samples, eta, memoryLimit, destination }) command.Add(option);
         var common = new CommonOptions(command);
@@ -29,8 +36,16 @@ internal static class AnalyzeCommand
         {
             using var session = start(parsed, common);
             var arguments = new AnalyzeArguments(
-                parsed.GetRequiredValue(corpus.Model), parsed.GetRequiredValue(corpus.Forget), parsed.GetRequiredValue(corpus.Retain), parsed.GetValue(corpus.Field),
-                parsed.GetValue(layers), parsed.GetValue(samples), parsed.GetValue(eta), parsed.GetRequiredValue(destination), parsed.GetValue(memoryLimit));
+                parsed.GetRequiredValue(corpus.Model),
+                parsed.GetRequiredValue(corpus.Forget),
+                parsed.GetRequiredValue(corpus.Retain),
+                parsed.GetValue(corpus.Field),
+                parsed.GetValue(layers),
+                parsed.GetValue(samples),
+                parsed.GetValue(eta),
+                parsed.GetRequiredValue(destination),
+                parsed.GetValue(memoryLimit)
+            );
             return session.Finish(Execute(arguments, session), Show);
         });
         return command;
@@ -50,9 +65,19 @@ internal static class AnalyzeCommand
         config.Validate();
         using var directory = RunDirectory.Create(arguments.Out);
         var analysis = AnalyzeRun.Execute(config, directory, session.Context with { MemoryLimit = arguments.MemoryLimit });
-        File.WriteAllText(directory.PathOf("layers.svg"), SvgChart.Layers("Mutual information of forget and retain activations", analysis.Layers, standalone: true));
+        File.WriteAllText(
+            directory.PathOf("layers.svg"),
+            SvgChart.Layers("Mutual information of forget and retain activations", analysis.Layers, standalone: true)
+        );
         directory.Commit();
-        return new AnalyzeResult(analysis.Layers, analysis.SelectedLayer, analysis.Candidates, analysis.IntervalsOverlap, analysis.Samples, directory.FinalPath);
+        return new AnalyzeResult(
+            analysis.Layers,
+            analysis.SelectedLayer,
+            analysis.Candidates,
+            analysis.IntervalsOverlap,
+            analysis.Samples,
+            directory.FinalPath
+        );
     }
 
     internal static void Show(IAnsiConsole console, AnalyzeResult result)
@@ -63,19 +88,39 @@ internal static class AnalyzeCommand
             table.AddRow(
                 layer.Layer.ToString(CultureInfo.InvariantCulture),
                 layer.MutualInformation is { } information ? information.ToString("0.0000", CultureInfo.InvariantCulture) : "failed",
-                layer is { Low: { } low, High: { } high } ? string.Create(CultureInfo.InvariantCulture, $"{low:0.0000} to {high:0.0000}") : "",
+                layer is { Low: { } low, High: { } high }
+                    ? string.Create(CultureInfo.InvariantCulture, $"{low:0.0000} to {high:0.0000}")
+                    : "",
                 layer.Normalized?.ToString("0.00", CultureInfo.InvariantCulture) ?? "",
                 Markup.Escape(layer.Note + (layer.Selected ? ", chosen" : "")));
         console.Write(table);
-        if (result.Layers.Any(layer => layer.MutualInformation is null)) console.WriteLine("A layer whose estimate failed is excluded from the choice.");
-        if (result.IntervalsOverlap == true) console.WriteLine("The intervals of the two best layers overlap: the data do not settle the choice between them.");
+        if (result.Layers.Any(layer => layer.MutualInformation is null))
+            console.WriteLine("A layer whose estimate failed is excluded from the choice.");
+        if (result.IntervalsOverlap == true)
+            console.WriteLine("The intervals of the two best layers overlap: the data do not settle the choice between them.");
         console.WriteLine(result.Out);
     }
 }
 
 /// <summary>What was asked of <c>analyze</c>; null means the default of the configuration.</summary>
 internal sealed record AnalyzeArguments(
-    string Model, IReadOnlyList<string> Forget, IReadOnlyList<string> Retain, string? Field, LayerRange? Layers, int? Samples, double? Eta, string Out, long? MemoryLimit = null);
+    string Model,
+    IReadOnlyList<string> Forget,
+    IReadOnlyList<string> Retain,
+    string? Field,
+    LayerRange? Layers,
+    int? Samples,
+    double? Eta,
+    string Out,
+    long? MemoryLimit = null
+);
 
 /// <summary>The result of <c>analyze</c>.</summary>
-internal sealed record AnalyzeResult(IReadOnlyList<LayerScore> Layers, int SelectedLayer, IReadOnlyList<int> Candidates, bool? IntervalsOverlap, int Samples, string Out);
+internal sealed record AnalyzeResult(
+    IReadOnlyList<LayerScore> Layers,
+    int SelectedLayer,
+    IReadOnlyList<int> Candidates,
+    bool? IntervalsOverlap,
+    int Samples,
+    string Out
+);

@@ -14,35 +14,114 @@ internal static class AttackCommand
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
-            "attack", "Try to get the forgotten knowledge back: recovery attacks from prompts to training, on the unlearned model, on the original, and on a model that was never taught. Writes attacks.json and attacks.md. An interrupted run continues from its finished attacks.",
-            "attack --model runs/first/model --original models/my-model --control models/never-taught --data forget-mcq.jsonl --forget forget.jsonl --retain retain.jsonl --out runs/first/attacks",
-            "attack --model runs/first/model --original models/my-model --attacks logit-lens,linear-probes --data forget-mcq.jsonl --budget quick --out runs/lens");
+            "attack",
+            "Try to get the forgotten knowledge back: recovery attacks from prompts to training, on the unlearned model, on the original, "
+                + "and on a model that was never taught. Writes attacks.json and attacks.md. An interrupted run continues from its "
+                + "finished attacks.",
+            "attack --model runs/first/model --original models/my-model --control models/never-taught --data forget-mcq.jsonl --forget "
+                + "forget.jsonl --retain retain.jsonl --out runs/first/attacks",
+            "attack --model runs/first/model --original models/my-model --attacks logit-lens,linear-probes --data forget-mcq.jsonl "
+                + "--budget quick --out runs/lens"
+        );
         var model = InspectCommand.ModelOption();
-        var original = new Option<string>("--original") { Description = "Directory of the model before unlearning.", HelpName = "DIR", Required = true };
-        var control = new Option<string?>("--control") { Description = "Directory of a model made the same way that was never taught; without it a hint in an attack cannot be told from a memory in the model.", HelpName = "DIR" };
-        var attacks = OptionParsing.List("--attacks", $"Attacks, separated by commas, or all (default): {string.Join(", ", AttackRun.Names)}.", "NAMES");
-        var data = OptionParsing.List("--data", "Files of questions about what was to be forgotten, with choices or with perturbed_answer. One half is for the attacker, the other is scored; they share no name.", "FILES", required: true);
-        var forget = OptionParsing.List("--forget", "Texts of the forget set; the attacker gets those that name nothing that is scored.", "FILES");
+        var original = new Option<string>("--original")
+        {
+            Description = "Directory of the model before unlearning.",
+            HelpName = "DIR",
+            Required = true,
+        };
+        var control = new Option<string?>("--control")
+        {
+            Description =
+                "Directory of a model made the same way that was never taught; without it a hint in an attack cannot be told from a "
+                    + "memory in the model.",
+            HelpName = "DIR",
+        };
+        var attacks = OptionParsing.List(
+            "--attacks",
+            $"Attacks, separated by commas, or all (default): {string.Join(", ", AttackRun.Names)}.",
+            "NAMES"
+        );
+        var data = OptionParsing.List(
+            "--data",
+            "Files of questions about what was to be forgotten, with choices or with perturbed_answer. One half is for the attacker, the "
+                + "other is scored; they share no name.",
+            "FILES",
+            required: true
+        );
+        var forget = OptionParsing.List(
+            "--forget",
+            "Texts of the forget set; the attacker gets those that name nothing that is scored.",
+            "FILES"
+        );
         var retain = OptionParsing.List("--retain", "Texts of the retain set.", "FILES");
-        var utility = OptionParsing.List("--utility", "Questions with wrong answers about what the model shall keep; the default are those in --retain.", "FILES");
+        var utility = OptionParsing.List(
+            "--utility",
+            "Questions with wrong answers about what the model shall keep; the default are those in --retain.",
+            "FILES"
+        );
         var text = OptionParsing.List("--text", "Texts of neither set.", "FILES");
-        var budget = new Option<string>("--budget") { Description = "How much the attacker spends.", HelpName = "quick|standard|thorough", DefaultValueFactory = _ => "standard" };
-        var cache = new Option<string?>("--cache") { Description = "Keep finished attacks in this folder, and use those that are there: the original and the control need not be attacked again for the next unlearned model.", HelpName = "DIR" };
-        var memoryLimit = OptionParsing.Bytes("--memory-limit", "Resident memory that a model may take, such as 4GB; one that does not fit is read layer by layer. The default is what the machine has to spare.");
+        var budget = new Option<string>("--budget")
+        {
+            Description = "How much the attacker spends.",
+            HelpName = "quick|standard|thorough",
+            DefaultValueFactory = _ => "standard",
+        };
+        var cache = new Option<string?>("--cache")
+        {
+            Description =
+                "Keep finished attacks in this folder, and use those that are there: the original and the control need not be attacked "
+                    + "again for the next unlearned model.",
+            HelpName = "DIR",
+        };
+        var memoryLimit = OptionParsing.Bytes(
+            "--memory-limit",
+            "Resident memory that a model may take, such as 4GB; one that does not fit is read layer by layer. The default is what the "
+                + "machine has to spare."
+        );
         var destination = UnlearnCommand.OutOption();
         budget.AcceptOneOf("quick", "standard", "thorough");
         attacks.Validators.Add(result =>
         {
-            foreach (var name in (result.Tokens is [var token] ? token.Value : "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
-                if (name != "all" && !AttackRun.Names.Contains(name)) result.AddError($"--attacks has '{name}', known are all, {string.Join(", ", AttackRun.Names)}");
+            foreach (
+                var name in (result.Tokens is [var token] ? token.Value : "").Split(
+                    ',',
+                    StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries
+                )
+            )
+                if (name != "all" && !AttackRun.Names.Contains(name))
+                    result.AddError($"--attacks has '{name}', known are all, {string.Join(", ", AttackRun.Names)}");
         });
-        foreach (var option in new Option[] { model, original, control, attacks, data, forget, retain, utility, text, budget, cache, memoryLimit, destination }) command.Add(option);
+        foreach (
+            var option in new Option[]
+            {
+                model,
+                original,
+                control,
+                attacks,
+                data,
+                forget,
+                retain,
+                utility,
+                text,
+                budget,
+                cache,
+                memoryLimit,
+                destination,
+            }
+        )
+            command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
             var chosen = parsed.GetValue(attacks) ?? [];
-            var settings = new AttackRunSettings(parsed.GetRequiredValue(model), parsed.GetRequiredValue(original), parsed.GetRequiredValue(data), parsed.GetRequiredValue(destination))
+            var settings = new AttackRunSettings(
+                parsed.GetRequiredValue(model),
+                parsed.GetRequiredValue(original),
+                parsed.GetRequiredValue(data),
+                parsed.GetRequiredValue(destination)
+            )
             {
                 Control = parsed.GetValue(control),
                 Attacks = chosen.Contains("all") ? [] : chosen,
@@ -54,11 +133,18 @@ internal static class AttackCommand
                 Seed = (ulong)(session.Seed ?? 0),
                 Cache = parsed.GetValue(cache),
             };
-            return session.Finish(AttackRun.Execute(settings, session.Context with { MemoryLimit = parsed.GetValue(memoryLimit) }), (console, result) =>
-            {
-                Show(console, result);
-                if (result.Attacks.Any(row => row.Verdict == AttackVerdict.CannotTell && row.RecoveredShare.Value is not null)) console.WriteLine($"Where nothing can be told, {result.Questions.Test} scored questions are too few for it: more of them in --data make the intervals narrower.");
-            });
+            return session.Finish(
+                AttackRun.Execute(settings, session.Context with { MemoryLimit = parsed.GetValue(memoryLimit) }),
+                (console, result) =>
+                {
+                    Show(console, result);
+                    if (result.Attacks.Any(row => row.Verdict == AttackVerdict.CannotTell && row.RecoveredShare.Value is not null))
+                        console.WriteLine(
+                            $"Where nothing can be told, {result.Questions.Test} scored questions are too few for it: more of them in "
+                                + $"--data make the intervals narrower."
+                        );
+                }
+            );
         });
         return command;
     }
@@ -71,20 +157,46 @@ internal static class AttackCommand
         foreach (var column in table.Columns.Skip(1).Take(3)) column.RightAligned();
         void Add(params string[] cells) => table.AddRow(cells.Select(cell => new Text(cell)));
         Add("no attack", Percent(result.Unattacked.Unlearned.Value), Percent(result.Unattacked.Control?.Value), "", "");
-        void AddRow(string name, MetricValue unlearned, MetricValue? control, RecoveredShare share, AttackVerdict verdict) => Add(
-            name, Percent(unlearned.Value), Percent(control?.Value), share.Value is null ? "no gap" : $"{Whole(share.Value)} ({Whole(share.Low)} to {Whole(share.High)})", verdict == AttackVerdict.DoesNotRecover ? "does not" : AttackTable.VerdictText(verdict));
-        foreach (var row in result.Attacks) AddRow(row.Name, row.Unlearned, row.Control, row.BeyondControl ?? row.RecoveredShare, row.Verdict);
+        void AddRow(string name, MetricValue unlearned, MetricValue? control, RecoveredShare share, AttackVerdict verdict) =>
+            Add(
+                name,
+                Percent(unlearned.Value),
+                Percent(control?.Value),
+                share.Value is null ? "no gap" : $"{Whole(share.Value)} ({Whole(share.Low)} to {Whole(share.High)})",
+                verdict == AttackVerdict.DoesNotRecover ? "does not" : AttackTable.VerdictText(verdict)
+            );
+        foreach (var row in result.Attacks)
+            AddRow(row.Name, row.Unlearned, row.Control, row.BeyondControl ?? row.RecoveredShare, row.Verdict);
         List<AttackTierRow> tiers = [.. result.Tiers.Where(row => row.Attacks.Count > 1)];
-        if (tiers.Count > 0) table.AddEmptyRow();
-        foreach (var row in tiers) AddRow(AttackTable.TierText(row), row.Attacked.Unlearned, row.Attacked.Control, row.BeyondControl ?? row.RecoveredShare, row.Verdict);
+        if (tiers.Count > 0)
+            table.AddEmptyRow();
+        foreach (var row in tiers)
+            AddRow(
+                AttackTable.TierText(row),
+                row.Attacked.Unlearned,
+                row.Attacked.Control,
+                row.BeyondControl ?? row.RecoveredShare,
+                row.Verdict
+            );
         console.Write(table);
-        console.WriteLine($"In percent. Recovered: what the attack gets beyond {(hasControl ? "the never-taught model" : "plain questions")}, as a share of what the original has beyond it, with its 95 % interval.{(tiers.Count > 0 ? " A tier's row is the mean of as many of its attacks as the brackets say." : "")} attacks.md has every number.");
-        if (AttackSection.WhatToDo(result) is { } advice) console.WriteLine(advice);
+        console.WriteLine(
+            $"In percent. Recovered: what the attack gets beyond {(hasControl ? "the never-taught model" : "plain questions")}, as a "
+                + $"share of what the original has beyond it, with its 95 % "
+                + $"interval.{(tiers.Count > 0 ? " A tier's row is the mean of as many of its attacks as the brackets say." : "")} "
+                + $"attacks.md has every number."
+        );
+        if (AttackSection.WhatToDo(result) is { } advice)
+            console.WriteLine(advice);
     }
 
     private static string Whole(double? share) => share is { } value ? (value * 100).ToString("F0", CultureInfo.InvariantCulture) : "–";
 
     private static string Percent(double? share) => share is { } value ? value.ToString("P1", PercentFormat) : "–";
 
-    private static readonly NumberFormatInfo PercentFormat = new() { PercentPositivePattern = 1, PercentNegativePattern = 1, PercentSymbol = "" };
+    private static readonly NumberFormatInfo PercentFormat = new()
+    {
+        PercentPositivePattern = 1,
+        PercentNegativePattern = 1,
+        PercentSymbol = "",
+    };
 }

@@ -31,7 +31,8 @@ internal static class CompareCommand
     private static void Show(IAnsiConsole console, CompareResult result)
     {
         var table = new Table().Border(TableBorder.Rounded).AddColumn("measured").AddColumn("before");
-        foreach (var run in result.Runs) table.AddColumn(new TableColumn(new Text(Path.GetFileName(Path.TrimEndingDirectorySeparator(run.Path)))));
+        foreach (var run in result.Runs)
+            table.AddColumn(new TableColumn(new Text(Path.GetFileName(Path.TrimEndingDirectorySeparator(run.Path)))));
         foreach (var name in result.Runs.SelectMany(r => r.Record.Scores).Select(s => (s.Group, s.Name)).Distinct())
         {
             var scores = result.Runs.Select(r => r.Record.Scores.FirstOrDefault(s => (s.Group, s.Name) == name)).ToList();

@@ -19,10 +19,22 @@ internal static class DemoCommand
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
-            "demo", "Watch knowledge leave a model: analyse, unlearn, evaluate before and after, try to get the knowledge back, write a report. Uses the model and data in this repository.",
-            "demo", "demo --out runs/demo --json");
-        var destination = new Option<string?>("--out") { Description = "Directory for the run and its report.html; the default is runs/demo, or runs/demo-2 and so on when that exists.", HelpName = "DIR" };
-        var data = new Option<string?>("--write-data") { Description = "Only write the demo's questions and texts to this directory, made from --seed (default 42).", HelpName = "DIR" };
+            "demo",
+            "Watch knowledge leave a model: analyse, unlearn, evaluate before and after, try to get the knowledge back, write a report. "
+                + "Uses the model and data in this repository.",
+            "demo",
+            "demo --out runs/demo --json"
+        );
+        var destination = new Option<string?>("--out")
+        {
+            Description = "Directory for the run and its report.html; the default is runs/demo, or runs/demo-2 and so on when that exists.",
+            HelpName = "DIR",
+        };
+        var data = new Option<string?>("--write-data")
+        {
+            Description = "Only write the demo's questions and texts to this directory, made from --seed (default 42).",
+            HelpName = "DIR",
+        };
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted demo of the same --out, or the latest one." };
         command.Add(destination);
         command.Add(data);
@@ -36,29 +48,50 @@ internal static class DemoCommand
             if (parsed.GetValue(data) is { } directory)
             {
                 DemoWorld.Write(directory, (ulong?)session.Seed ?? DataSeed);
-                return session.Finish(new DataResult(Path.GetFullPath(directory)), (console, result) => console.WriteLine(result.Directory));
+                return session.Finish(new DataResult(Path.GetFullPath(directory)), (console, result) =>
+                    console.WriteLine(result.Directory)
+                );
             }
 
             var resumed = parsed.GetValue(resume);
-            return session.Finish(Execute(parsed.GetValue(destination) ?? (resumed ? InterruptedDirectory() : FreeDirectory()), resumed, !parsed.GetValue(noAttacks), session), Show);
+            return session.Finish(
+                Execute(
+                    parsed.GetValue(destination) ?? (resumed ? InterruptedDirectory() : FreeDirectory()),
+                    resumed,
+                    !parsed.GetValue(noAttacks),
+                    session
+                ),
+                Show
+            );
         });
         return command;
     }
 
     // A second demo must not fail because of the first one.
-    private static string FreeDirectory() => Directories().First(path => !Path.Exists(path) && !Path.Exists(path + RunDirectory.WorkingSuffix));
+    private static string FreeDirectory() =>
+        Directories().First(path => !Path.Exists(path) && !Path.Exists(path + RunDirectory.WorkingSuffix));
 
-    private static string InterruptedDirectory() => Directories().Take(1000).LastOrDefault(path => Path.Exists(path + RunDirectory.WorkingSuffix) || Path.Exists(AttacksOf(path) + RunDirectory.WorkingSuffix)) ?? Directories().First();
+    private static string InterruptedDirectory() =>
+        Directories()
+            .Take(1000)
+            .LastOrDefault(path =>
+                Path.Exists(path + RunDirectory.WorkingSuffix) || Path.Exists(AttacksOf(path) + RunDirectory.WorkingSuffix)
+            )
+        ?? Directories().First();
 
     private static string AttacksOf(string outDirectory) => Path.Combine(outDirectory, RunFiles.AttacksFolder);
 
-    private static IEnumerable<string> Directories() => Enumerable.Range(1, int.MaxValue).Select(i => Path.Combine("runs", i == 1 ? "demo" : $"demo-{i}"));
+    private static IEnumerable<string> Directories() =>
+        Enumerable.Range(1, int.MaxValue).Select(i => Path.Combine("runs", i == 1 ? "demo" : $"demo-{i}"));
 
     private static DemoResult Execute(string outDirectory, bool resume, bool attack, CommandSession session)
     {
         var config = Configuration(session.Seed);
         // An interruption during the attacks leaves a finished run.
-        var run = resume && File.Exists(Path.Combine(outDirectory, "run.json")) ? RunFiles.ReadRecord(outDirectory) : UnlearnRun.Execute(config, outDirectory, resume, session.Context);
+        var run =
+            resume && File.Exists(Path.Combine(outDirectory, "run.json"))
+                ? RunFiles.ReadRecord(outDirectory)
+                : UnlearnRun.Execute(config, outDirectory, resume, session.Context);
         var attacks = attack ? AttackRun.Execute(AttacksOn(config, outDirectory), session.Context) : null;
         var report = Path.GetFullPath(Path.Combine(outDirectory, "report.html"));
         OutputFile.Write(report, HtmlReport.Render([RunFiles.ReadReport(outDirectory)]));
@@ -70,10 +103,28 @@ internal static class DemoCommand
     {
         var data = Path.GetDirectoryName(config.Data.Forget[0])!;
         string At(string name) => Path.Combine(data, name);
-        return new AttackRunSettings(Path.Combine(outDirectory, "model"), config.Model, [.. config.Evaluation.Probes.Where(probe => probe.Group == ScoreGroup.Forget).Select(probe => probe.Data)], AttacksOf(outDirectory))
+        return new AttackRunSettings(
+            Path.Combine(outDirectory, "model"),
+            config.Model,
+            [.. config.Evaluation.Probes.Where(probe => probe.Group == ScoreGroup.Forget).Select(probe => probe.Data)],
+            AttacksOf(outDirectory)
+        )
         {
             Control = Path.Combine(Path.GetDirectoryName(config.Model)!, "control"),
-            Attacks = ["paraphrases", "logit-lens", "linear-probes", "orthogonalization", "norm-clipping", "quantization", "set-difference-pruning", "gcg", "soft-prompt", "relearning-forget", "relearning-benign"],
+            Attacks =
+            [
+                "paraphrases",
+                "logit-lens",
+                "linear-probes",
+                "orthogonalization",
+                "norm-clipping",
+                "quantization",
+                "set-difference-pruning",
+                "gcg",
+                "soft-prompt",
+                "relearning-forget",
+                "relearning-benign",
+            ],
             Forget = config.Data.Forget,
             Retain = [At("retain-alchemy.jsonl"), At("retain-ciphers.jsonl")],
             Utility = [At("general-mcq.jsonl")],
@@ -88,14 +139,21 @@ internal static class DemoCommand
     {
         var root = AppContext.BaseDirectory;
         var file = Path.Combine(root, "demo", "unlearn.jsonc");
-        if (!File.Exists(file)) throw new UserInputException($"{file}: the demo's files are not beside the program. Run ./falcon from a clone of the repository, or build it anew.");
+        if (!File.Exists(file))
+            throw new UserInputException(
+                $"{file}: the demo's files are not beside the program. Run ./falcon from a clone of the repository, or build it anew."
+            );
         string Absolute(string path) => Path.GetFullPath(Path.Combine(root, path));
         var config = ConfigFile.Read(file, [], UnlearnConfig.FromPreset(Presets.Default));
         return config with
         {
             Model = Absolute(config.Model),
             Seed = (ulong?)seed ?? config.Seed,
-            Data = config.Data with { Forget = [.. config.Data.Forget.Select(Absolute)], Retain = [.. config.Data.Retain.Select(Absolute)] },
+            Data = config.Data with
+            {
+                Forget = [.. config.Data.Forget.Select(Absolute)],
+                Retain = [.. config.Data.Retain.Select(Absolute)],
+            },
             Evaluation = config.Evaluation with
             {
                 Control = config.Evaluation.Control is { } control ? Absolute(control) : null,
@@ -128,13 +186,26 @@ internal static class DemoCommand
 /// <param name="Run">The whole record of the run.</param>
 /// <param name="Attacks">Attempts to get the knowledge back; null with <c>--no-attacks</c>.</param>
 internal sealed record DemoResult(
-    IReadOnlyList<DemoDomain> Forget, DemoChange Retain, DemoChange General, DemoChange Perplexity, double Seconds, string Report, RunRecord Run, AttackResult? Attacks)
+    IReadOnlyList<DemoDomain> Forget,
+    DemoChange Retain,
+    DemoChange General,
+    DemoChange Perplexity,
+    double Seconds,
+    string Report,
+    RunRecord Run,
+    AttackResult? Attacks
+)
 {
     public static DemoResult Of(RunRecord run, string report, AttackResult? attacks)
     {
-        DemoChange Change(Func<ScoreRow, bool> choose) => run.Scores.First(choose) is var row ? new DemoChange(row.Before, row.After, row.Control) : null!;
+        DemoChange Change(Func<ScoreRow, bool> choose) =>
+            run.Scores.First(choose) is var row ? new DemoChange(row.Before, row.After, row.Control) : null!;
         return new DemoResult(
-            [.. run.Scores.Where(row => row.Group == ScoreGroup.Forget).Select(row => new DemoDomain(row.Name, row.Before, row.After, row.Control))],
+            [
+                .. run
+                    .Scores.Where(row => row.Group == ScoreGroup.Forget)
+                    .Select(row => new DemoDomain(row.Name, row.Before, row.After, row.Control)),
+            ],
             Change(row => row.Group == ScoreGroup.Retain && row.Unit == "percent"),
             Change(row => row.Group == ScoreGroup.General && row.Unit == "percent"),
             Change(row => row.Unit == "number"),

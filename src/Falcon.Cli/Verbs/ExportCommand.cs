@@ -13,7 +13,11 @@ internal static class ExportCommand
 {
     public static Command Create(SessionStart start)
     {
-        var command = new Verb("export", "The change that unlearning made in the layout of another tool.", "export lora --base models/my-model --model runs/first/model --rank 16 --out adapters/first");
+        var command = new Verb(
+            "export",
+            "The change that unlearning made in the layout of another tool.",
+            "export lora --base models/my-model --model runs/first/model --rank 16 --out adapters/first"
+        );
         command.Add(Lora(start));
         return command;
     }
@@ -21,39 +25,88 @@ internal static class ExportCommand
     private static Verb Lora(SessionStart start)
     {
         var command = new Verb(
-            "lora", "Write the change as a LoRA adapter in PEFT's layout: the leading singular directions of each changed matrix's difference, with the share of the change that is left out.",
+            "lora",
+            "Write the change as a LoRA adapter in PEFT's layout: the leading singular directions of each changed matrix's difference, "
+                + "with the share of the change that is left out.",
             "export lora --base models/my-model --model runs/first/model --rank 16 --out adapters/first",
-            "export lora --base models/my-model --model runs/first/model --rank 16 --suite qa,perplexity --data qa=forget.jsonl,perplexity=texts.txt --out adapters/first");
+            "export lora --base models/my-model --model runs/first/model --rank 16 --suite qa,perplexity --data "
+                + "qa=forget.jsonl,perplexity=texts.txt --out adapters/first"
+        );
         var before = PatchCommand.BaseOption("The model before unlearning.");
         var model = InspectCommand.ModelOption();
         var rank = OptionParsing.Integer("--rank", "Rank of the adapter: more keeps more of the change.", least: 1);
         rank.Required = true;
-        var suite = OptionParsing.List("--suite", $"Measure base, unlearned model and base with adapter with these suites: {string.Join(", ", EvaluateRun.SuiteNames)}.", "NAMES");
+        var suite = OptionParsing.List(
+            "--suite",
+            $"Measure base, unlearned model and base with adapter with these suites: {string.Join(", ", EvaluateRun.SuiteNames)}.",
+            "NAMES"
+        );
         var data = new Option<string?>("--data") { Description = "Data of the suites, as in evaluate.", HelpName = "DIR" };
         var forgetSplit = new Option<string?>("--forget-split") { Description = "As in evaluate.", HelpName = "forget10" };
-        var rougeSamples = new Option<int>("--rouge-samples") { Description = "As in evaluate.", HelpName = "N", DefaultValueFactory = _ => new QuestionSettings().RougeSamples };
+        var rougeSamples = new Option<int>("--rouge-samples")
+        {
+            Description = "As in evaluate.",
+            HelpName = "N",
+            DefaultValueFactory = _ => new QuestionSettings().RougeSamples,
+        };
         var destination = UnlearnCommand.OutOption();
-        foreach (var option in new Option[] { before, model, rank, suite, data, forgetSplit, rougeSamples, destination }) command.Add(option);
+        foreach (var option in new Option[] { before, model, rank, suite, data, forgetSplit, rougeSamples, destination })
+            command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
             var suites = parsed.GetValue(suite) ?? [];
-            var evaluation = suites.Length == 0 ? null : new AdapterEvaluation(suites, parsed.GetValue(data)) { ForgetSplit = parsed.GetValue(forgetSplit), RougeSamples = parsed.GetValue(rougeSamples) };
-            return session.Finish(LoraExport.Write(parsed.GetRequiredValue(before), parsed.GetRequiredValue(model), parsed.GetValue(rank)!.Value, parsed.GetRequiredValue(destination), evaluation, session.Context), Show);
+            var evaluation =
+                suites.Length == 0
+                    ? null
+                    : new AdapterEvaluation(suites, parsed.GetValue(data))
+                    {
+                        ForgetSplit = parsed.GetValue(forgetSplit),
+                        RougeSamples = parsed.GetValue(rougeSamples),
+                    };
+            return session.Finish(
+                LoraExport.Write(
+                    parsed.GetRequiredValue(before),
+                    parsed.GetRequiredValue(model),
+                    parsed.GetValue(rank)!.Value,
+                    parsed.GetRequiredValue(destination),
+                    evaluation,
+                    session.Context
+                ),
+                Show
+            );
         });
         return command;
     }
 
     private static void Show(IAnsiConsole console, LoraExportResult result)
     {
-        console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.Adapter}: {result.Matrices.Count} matrices, {result.Parameters:N0} weights, {result.Residual:P1} of the change left out"));
+        console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{result.Adapter}: {result.Matrices.Count} matrices, {result.Parameters:N0} weights, {result.Residual:P1} of the change "
+                    + $"left out"
+            )
+        );
         var table = new Table().Border(TableBorder.Rounded).AddColumns("matrix", "rank", "norm of the change", "left out");
-        foreach (var matrix in result.Matrices) table.AddRow(matrix.Module, matrix.Rank.ToString(CultureInfo.InvariantCulture), MetricText.Value(matrix.Norm, "number"), MetricText.Value(matrix.Residual, "percent"));
+        foreach (var matrix in result.Matrices)
+            table.AddRow(
+                matrix.Module,
+                matrix.Rank.ToString(CultureInfo.InvariantCulture),
+                MetricText.Value(matrix.Norm, "number"),
+                MetricText.Value(matrix.Residual, "percent")
+            );
         console.Write(table);
         if (result.Scores.Count == 0) return;
         var scores = new Table().Border(TableBorder.Rounded).AddColumns("metric", "base", "unlearned", "base with adapter");
-        foreach (var score in result.Scores) scores.AddRow(new[] { score.Base, score.Model, score.Adapter }.Select(metric => MetricText.WithInterval(metric, "number")).Prepend(score.Metric).Select(cell => new Text(cell)));
+        foreach (var score in result.Scores)
+            scores.AddRow(
+                new[] { score.Base, score.Model, score.Adapter }
+                    .Select(metric => MetricText.WithInterval(metric, "number"))
+                    .Prepend(score.Metric)
+                    .Select(cell => new Text(cell))
+            );
         console.Write(scores);
     }
 }

@@ -16,12 +16,20 @@ internal static class GenerateCommand
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
-            "generate", "Let a model continue a prompt: prompt and continuation are printed; with --compare the continuation of a second model stands beside it.",
-            "generate --model models/before --prompt \"Where was the lighthouse built?\" --compare runs/demo/model");
+            "generate",
+            "Let a model continue a prompt: prompt and continuation are printed; with --compare the continuation of a second model stands "
+                + "beside it.",
+            "generate --model models/before --prompt \"Where was the lighthouse built?\" --compare runs/demo/model"
+        );
         var model = InspectCommand.ModelOption();
         var prompt = new Option<string>("--prompt") { Description = "The text to continue.", HelpName = "TEXT", Required = true };
         var maxTokens = OptionParsing.Integer("--max-tokens", $"Most new tokens; the default is {DefaultMaxTokens}.", least: 1);
-        var temperature = OptionParsing.Number("--temperature", "0 takes the most probable token each time (default); higher samples more freely.", "T", least: 0);
+        var temperature = OptionParsing.Number(
+            "--temperature",
+            "0 takes the most probable token each time (default); higher samples more freely.",
+            "T",
+            least: 0
+        );
         var compare = new Option<string?>("--compare") { Description = "A second model directory.", HelpName = "DIR2" };
         foreach (var option in new Option[] { model, prompt, maxTokens, temperature, compare }) command.Add(option);
         var common = new CommonOptions(command);
@@ -29,7 +37,12 @@ internal static class GenerateCommand
         {
             using var session = start(parsed, common);
             var arguments = new GenerateArguments(
-                parsed.GetRequiredValue(model), parsed.GetRequiredValue(prompt), parsed.GetValue(maxTokens) ?? DefaultMaxTokens, parsed.GetValue(temperature) ?? 0, parsed.GetValue(compare));
+                parsed.GetRequiredValue(model),
+                parsed.GetRequiredValue(prompt),
+                parsed.GetValue(maxTokens) ?? DefaultMaxTokens,
+                parsed.GetValue(temperature) ?? 0,
+                parsed.GetValue(compare)
+            );
             return session.Finish(Execute(arguments, session), Show);
         });
         return command;
@@ -38,7 +51,8 @@ internal static class GenerateCommand
     private static GenerateResult Execute(GenerateArguments arguments, CommandSession session)
     {
         List<GeneratedText> texts = [];
-        foreach (var directory in arguments.Compare is { } second ? [arguments.Model, second] : new[] { arguments.Model }) texts.Add(Continue(directory, arguments, session));
+        foreach (var directory in arguments.Compare is { } second ? [arguments.Model, second] : new[] { arguments.Model })
+            texts.Add(Continue(directory, arguments, session));
         return new GenerateResult(arguments.Prompt, texts);
     }
 
@@ -57,8 +71,13 @@ internal static class GenerateCommand
         var settings = new GenerationSettings(arguments.MaxTokens, arguments.Temperature, session.Seed ?? 0);
         var tokens = Generation.Continue(model, [prompt], settings, stopIds, tokenizer.PadId ?? 0, cancellation: session.Cancellation)[0];
         // Decoded together with the prompt: the space that opens a continuation belongs to its first token.
-        var (start, whole) = (tokenizer.Decode(prompt, skipSpecialTokens: true), tokenizer.Decode([.. prompt, .. tokens], skipSpecialTokens: true));
-        var text = whole.StartsWith(start, StringComparison.Ordinal) ? whole[start.Length..] : tokenizer.Decode(tokens, skipSpecialTokens: true);
+        var (start, whole) = (
+            tokenizer.Decode(prompt, skipSpecialTokens: true),
+            tokenizer.Decode([.. prompt, .. tokens], skipSpecialTokens: true)
+        );
+        var text = whole.StartsWith(start, StringComparison.Ordinal)
+            ? whole[start.Length..]
+            : tokenizer.Decode(tokens, skipSpecialTokens: true);
         return new GeneratedText(directory, text, tokens.Length);
     }
 

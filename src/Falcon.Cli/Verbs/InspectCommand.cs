@@ -25,15 +25,31 @@ internal static class InspectCommand
     }
 
     /// <summary>The required <c>--model DIR</c> of the verbs that read one.</summary>
-    public static Option<string> ModelOption() => new("--model") { Description = "Hugging Face model directory (config.json, safetensors, tokenizer.json).", HelpName = "DIR", Required = true };
+    public static Option<string> ModelOption() =>
+        new("--model")
+        {
+            Description = "Hugging Face model directory (config.json, safetensors, tokenizer.json).",
+            HelpName = "DIR",
+            Required = true,
+        };
 
     internal static void Show(IAnsiConsole console, ModelInspection result)
     {
         var facts = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
         void Fact(string name, string value) => facts.AddRow(new Text(name, new Style(decoration: Decoration.Bold)), new Text(value));
         Fact("architecture", result.Architecture);
-        Fact("parameters", $"{Count(result.Parameters)} ({string.Join(", ", result.Parts.Select(part => $"{part.Key} {Count(part.Value)}"))})");
-        Fact("layers", string.Create(CultureInfo.InvariantCulture, $"{result.Layers}, hidden size {result.HiddenSize}, MLP {result.IntermediateSize}, {result.Heads} heads, {result.KeyValueHeads} key/value heads"));
+        Fact(
+            "parameters",
+            $"{Count(result.Parameters)} ({string.Join(", ", result.Parts.Select(part => $"{part.Key} {Count(part.Value)}"))})"
+        );
+        Fact(
+            "layers",
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{result.Layers}, hidden size {result.HiddenSize}, MLP {result.IntermediateSize}, {result.Heads} heads, "
+                    + $"{result.KeyValueHeads} key/value heads"
+            )
+        );
         Fact("vocabulary", Count(result.VocabularySize) + (result.TiedEmbeddings ? ", output head tied to the embedding" : ""));
         Fact("longest text", Count(result.MaxPositions) + " tokens");
         Fact("dtypes", string.Join(", ", result.DTypes.Select(type => $"{type.Key} ({Count(type.Value)})")));
@@ -42,16 +58,21 @@ internal static class InspectCommand
         foreach (var file in result.Files.Count > 1 ? result.Files : []) Fact("  " + file.Name, file.Sha256);
         console.Write(facts);
         var tensors = new Table().Border(TableBorder.Simple).AddColumns("tensor", "dtype", "shape");
-        foreach (var tensor in result.Tensors) tensors.AddRow(new Text(tensor.Name), new Text(tensor.DType), new Text(string.Join(" × ", tensor.Shape)));
+        foreach (var tensor in result.Tensors)
+            tensors.AddRow(new Text(tensor.Name), new Text(tensor.DType), new Text(string.Join(" × ", tensor.Shape)));
         console.Write(tensors);
     }
 
-    private static string Describe(TokenizerSummary? tokenizer) => tokenizer is null
-        ? "none (no tokenizer.json or tokenizer.model in the directory)"
-        : $"{Count(tokenizer.VocabularySize)} ids, begin {Token(tokenizer.Bos)}{(tokenizer.AddsBos ? " (put before every text)" : "")}, end {Token(tokenizer.Eos)}, padding {tokenizer.PadId?.ToString(CultureInfo.InvariantCulture) ?? "none"}, "
-            + (tokenizer.HasChatTemplate ? "with a chat template" : "no chat template");
+    private static string Describe(TokenizerSummary? tokenizer) =>
+        tokenizer is null
+            ? "none (no tokenizer.json or tokenizer.model in the directory)"
+            : $"{Count(tokenizer.VocabularySize)} ids, begin "
+                + $"{Token(tokenizer.Bos)}{(tokenizer.AddsBos ? " (put before every text)" : "")}, end {Token(tokenizer.Eos)}, padding "
+                + $"{tokenizer.PadId?.ToString(CultureInfo.InvariantCulture) ?? "none"}, "
+                + (tokenizer.HasChatTemplate ? "with a chat template" : "no chat template");
 
-    private static string Token(SpecialToken? token) => token is null ? "none" : $"{token.Token} ({token.Id?.ToString(CultureInfo.InvariantCulture) ?? "not in the vocabulary"})";
+    private static string Token(SpecialToken? token) =>
+        token is null ? "none" : $"{token.Token} ({token.Id?.ToString(CultureInfo.InvariantCulture) ?? "not in the vocabulary"})";
 
     private static string Count(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 }

@@ -11,37 +11,99 @@ internal static class PatchCommand
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
-            "patch", "The change that unlearning made, alone, as a file: make it, apply it to the original, take it back, or check which of the two a model is. Exact to the bit.",
-            "patch create --base models/my-model --model runs/first/model --out first.safetensors");
+            "patch",
+            "The change that unlearning made, alone, as a file: make it, apply it to the original, take it back, or check which of the "
+                + "two a model is. Exact to the bit.",
+            "patch create --base models/my-model --model runs/first/model --out first.safetensors"
+        );
         command.Add(CreateVerb(start));
-        command.Add(Transform(start, "apply", "--base", "Make the changed model from the original and a patch.", "The model that the patch was made from.", "patch apply --base models/my-model --patch first.safetensors --out models/unlearned", WeightPatch.Apply));
-        command.Add(Transform(start, "revert", "--model", "Make the original model from the changed one and the patch.", "The model that the patch led to.", "patch revert --model models/unlearned --patch first.safetensors --out models/original", WeightPatch.Revert));
+        command.Add(
+            Transform(
+                start,
+                "apply",
+                "--base",
+                "Make the changed model from the original and a patch.",
+                "The model that the patch was made from.",
+                "patch apply --base models/my-model --patch first.safetensors --out models/unlearned",
+                WeightPatch.Apply
+            )
+        );
+        command.Add(
+            Transform(
+                start,
+                "revert",
+                "--model",
+                "Make the original model from the changed one and the patch.",
+                "The model that the patch led to.",
+                "patch revert --model models/unlearned --patch first.safetensors --out models/original",
+                WeightPatch.Revert
+            )
+        );
         command.Add(Verify(start));
         return command;
     }
 
-    private static Option<string> PatchOption() => new("--patch") { Description = "A file that patch create wrote.", HelpName = "FILE", Required = true };
+    private static Option<string> PatchOption() =>
+        new("--patch")
+        {
+            Description = "A file that patch create wrote.",
+            HelpName = "FILE",
+            Required = true,
+        };
 
     /// <summary>The required directory of the model before.</summary>
-    internal static Option<string> BaseOption(string description) => new("--base") { Description = description, HelpName = "DIR", Required = true };
+    internal static Option<string> BaseOption(string description) =>
+        new("--base")
+        {
+            Description = description,
+            HelpName = "DIR",
+            Required = true,
+        };
 
     private static Verb CreateVerb(SessionStart start)
     {
-        var command = new Verb("create", "Write the change from one model to another as a file: only the changed tensors, with the hashes of all of them before and after and the settings of the run.", "patch create --base models/my-model --model runs/first/model --out first.safetensors");
+        var command = new Verb(
+            "create",
+            "Write the change from one model to another as a file: only the changed tensors, with the hashes of all of them before and "
+                + "after and the settings of the run.",
+            "patch create --base models/my-model --model runs/first/model --out first.safetensors"
+        );
         var before = BaseOption("The model before unlearning.");
         var model = InspectCommand.ModelOption();
-        var destination = new Option<string>("--out") { Description = "The file to write, or a directory, where it is called patch.safetensors; whole or not at all.", HelpName = "FILE|DIR", Required = true };
-        foreach (var option in new Option[] { before, model, destination }) command.Add(option);
+        var destination = new Option<string>("--out")
+        {
+            Description = "The file to write, or a directory, where it is called patch.safetensors; whole or not at all.",
+            HelpName = "FILE|DIR",
+            Required = true,
+        };
+        foreach (var option in new Option[] { before, model, destination })
+            command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            return session.Finish(WeightPatch.Create(parsed.GetRequiredValue(before), parsed.GetRequiredValue(model), parsed.GetRequiredValue(destination), session.Context), Show);
+            return session.Finish(
+                WeightPatch.Create(
+                    parsed.GetRequiredValue(before),
+                    parsed.GetRequiredValue(model),
+                    parsed.GetRequiredValue(destination),
+                    session.Context
+                ),
+                Show
+            );
         });
         return command;
     }
 
-    private static Verb Transform(SessionStart start, string name, string source, string description, string sourceDescription, string example, Func<string, string, string, Runtime.RunContext, PatchedModel> transform)
+    private static Verb Transform(
+        SessionStart start,
+        string name,
+        string source,
+        string description,
+        string sourceDescription,
+        string example,
+        Func<string, string, string, Runtime.RunContext, PatchedModel> transform
+    )
     {
         var command = new Verb(name, description, example);
         var model = new Option<string>(source) { Description = sourceDescription, HelpName = "DIR", Required = true };
@@ -52,15 +114,31 @@ internal static class PatchCommand
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            var result = transform(parsed.GetRequiredValue(patch), parsed.GetRequiredValue(model), parsed.GetRequiredValue(destination), session.Context);
-            return session.Finish(result, (console, made) => console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{made.Model}: {made.Changed.Count} tensors changed, {made.Bytes / 1e9:0.00} GB of weights")));
+            var result = transform(
+                parsed.GetRequiredValue(patch),
+                parsed.GetRequiredValue(model),
+                parsed.GetRequiredValue(destination),
+                session.Context
+            );
+            return session.Finish(result, (console, made) =>
+                console.WriteLine(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{made.Model}: {made.Changed.Count} tensors changed, {made.Bytes / 1e9:0.00} GB of weights"
+                    )
+                )
+            );
         });
         return command;
     }
 
     private static Verb Verify(SessionStart start)
     {
-        var command = new Verb("verify", "Tell whether a model is the one before or the one after a patch, by the hashes of all its tensors.", "patch verify --model models/unlearned --patch first.safetensors");
+        var command = new Verb(
+            "verify",
+            "Tell whether a model is the one before or the one after a patch, by the hashes of all its tensors.",
+            "patch verify --model models/unlearned --patch first.safetensors"
+        );
         var model = InspectCommand.ModelOption();
         var patch = PatchOption();
         foreach (var option in new Option[] { model, patch }) command.Add(option);
@@ -69,14 +147,29 @@ internal static class PatchCommand
         {
             using var session = start(parsed, common);
             var result = WeightPatch.Verify(parsed.GetRequiredValue(patch), parsed.GetRequiredValue(model), session.Context);
-            return session.Finish(result, (console, found) => console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{found.Model} is the {(found.State == "base" ? "model before" : "model after")} the patch: all {found.Tensors} tensors agree")));
+            return session.Finish(result, (console, found) =>
+                console.WriteLine(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{found.Model} is the {(found.State == "base" ? "model before" : "model after")} the patch: all {found.Tensors} "
+                            + $"tensors agree"
+                    )
+                )
+            );
         });
         return command;
     }
 
     private static void Show(IAnsiConsole console, PatchSummary result)
     {
-        console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.Path}: {result.Changed.Count} of {result.Tensors} tensors changed ({result.ChangedParameters:N0} weights), {result.Bytes / 1e6:0.0} MB{(result.HasRun ? ", with the settings of the run" : "")}"));
-        foreach (var name in result.Changed) console.WriteLine("  " + name);
+        console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{result.Path}: {result.Changed.Count} of {result.Tensors} tensors changed ({result.ChangedParameters:N0} weights), "
+                    + $"{result.Bytes / 1e6:0.0} MB{(result.HasRun ? ", with the settings of the run" : "")}"
+            )
+        );
+        foreach (var name in result.Changed)
+            console.WriteLine("  " + name);
     }
 }

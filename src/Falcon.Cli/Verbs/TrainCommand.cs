@@ -34,5 +34,10 @@ internal static class TrainCommand
     }
 
     private static void Show(IAnsiConsole console, TrainRecord result) =>
-        console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.Steps} steps, loss {result.Loss:0.0000}, {result.Seconds:0} s; weights {result.Model.Sha256}"));
+        console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{result.Steps} steps, loss {result.Loss:0.0000}, {result.Seconds:0} s; weights {result.Model.Sha256}"
+            )
+        );
 }

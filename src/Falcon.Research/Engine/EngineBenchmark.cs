@@ -31,26 +31,51 @@ public sealed record EnginePeaks(long? Baseline, long? Engine, long? Streamed);
 /// <param name="StepSeconds">Median step after one warm-up.</param>
 /// <param name="StepRatio">Measured.</param>
 /// <param name="PredictedRatio">From operation counts (<see cref="OperationCounts"/>).</param>
-/// <param name="PovRatio">Literal offset vector over the official form, seconds; <paramref name="PovRatioFalcon"/> over the falcon form.</param>
+/// <param name="PovRatio">
+/// Literal offset vector over the official form, seconds; <paramref name="PovRatioFalcon"/> over the falcon form.
+/// </param>
 /// <param name="PovRatioFalcon">Literal over the projection onto the complement of the directions with 95 % of the energy.</param>
 /// <param name="PovSeconds">Seconds of each form.</param>
 /// <param name="PovDifference">Largest element of literal (float32) minus official (float64) vector.</param>
-/// <param name="PovDifferenceExact">The same with the literal form in float64, which shows what rounding decides in the float32 one.</param>
+/// <param name="PovDifferenceExact">
+/// The same with the literal form in float64, which shows what rounding decides in the float32 one.
+/// </param>
 /// <param name="PovDirections">Directions of the falcon form.</param>
 /// <param name="PeakBytes">Peak resident memory of the processes.</param>
 /// <param name="GemmFraction">Operations a second of our uncached step over those of the layer's matrix products alone.</param>
 /// <param name="GemmFlops">The latter.</param>
 /// <param name="LayerUnits">Predicted work in units of one layer's forward pass.</param>
-/// <param name="LossDifference">Largest difference of forget losses of baseline and ours over steps 0 and 1; null where the baseline was not measured.</param>
+/// <param name="LossDifference">
+/// Largest difference of forget losses of baseline and ours over steps 0 and 1; null where the baseline was not measured.
+/// </param>
 /// <param name="Settings">Batch, length, steps, dtype, device, seed, layers of the model.</param>
 /// <param name="Environment">The machine and versions.</param>
 /// <param name="Processor">Name of the processor.</param>
 /// <param name="Note">What is missing and why; empty where nothing is.</param>
 /// <param name="Trials">Every measurement.</param>
 public sealed record EngineBenchmarkRecord(
-    string Shape, int Layer, EngineNumbers StepSeconds, EngineRatios StepRatio, EngineRatios PredictedRatio, double? PovRatio, double? PovRatioFalcon,
-    IReadOnlyDictionary<string, double>? PovSeconds, double? PovDifference, double? PovDifferenceExact, int? PovDirections, EnginePeaks PeakBytes, double? GemmFraction, double? GemmFlops,
-    EngineNumbers LayerUnits, double? LossDifference, IReadOnlyDictionary<string, string> Settings, EnvironmentRecord Environment, string Processor, string Note, IReadOnlyList<EngineTrialRecord> Trials);
+    string Shape,
+    int Layer,
+    EngineNumbers StepSeconds,
+    EngineRatios StepRatio,
+    EngineRatios PredictedRatio,
+    double? PovRatio,
+    double? PovRatioFalcon,
+    IReadOnlyDictionary<string, double>? PovSeconds,
+    double? PovDifference,
+    double? PovDifferenceExact,
+    int? PovDirections,
+    EnginePeaks PeakBytes,
+    double? GemmFraction,
+    double? GemmFlops,
+    EngineNumbers LayerUnits,
+    double? LossDifference,
+    IReadOnlyDictionary<string, string> Settings,
+    EnvironmentRecord Environment,
+    string Processor,
+    string Note,
+    IReadOnlyList<EngineTrialRecord> Trials
+);
 
 /// <summary>How the falcon program is started again for a child process.</summary>
 /// <param name="FileName">The executable.</param>
@@ -68,9 +93,23 @@ public sealed record ProgramStart(string FileName, IReadOnlyList<string> Argumen
 /// <param name="Model">A directory written by <c>bench make-model</c>; null writes a temporary one.</param>
 /// <param name="Layers">Another number of layers than the shape has; null for its own.</param>
 /// <param name="SkipBaseline">Measure ours alone.</param>
-public sealed record EngineBenchmarkSettings(string Shape, int Layer, int Steps = 3, int Batch = 4, int Length = 512, int Rounds = 1, ulong Seed = 0, string? Model = null, int? Layers = null, bool SkipBaseline = false);
+public sealed record EngineBenchmarkSettings(
+    string Shape,
+    int Layer,
+    int Steps = 3,
+    int Batch = 4,
+    int Length = 512,
+    int Rounds = 1,
+    ulong Seed = 0,
+    string? Model = null,
+    int? Layers = null,
+    bool SkipBaseline = false
+);
 
-/// <summary>The authors' loop and ours side by side on one machine: same random weights, tokens and dtype, each variant in processes of its own that take turns.</summary>
+/// <summary>
+/// The authors' loop and ours side by side on one machine: same random weights, tokens and dtype, each variant in processes of its own that
+/// take turns.
+/// </summary>
 public static class EngineBenchmark
 {
     private static readonly string[] Variants = ["baseline", "uncached", "cached", "streamed"];
@@ -87,9 +126,11 @@ public static class EngineBenchmark
         var folder = Directory.CreateTempSubdirectory("falcon-bench-").FullName;
         try
         {
-            var model = settings.Model ?? RandomCheckpoint.Write(settings.Shape, Path.Combine(folder, "model"), settings.Seed, settings.Layers, context).Directory;
+            var model = settings.Model
+                ?? RandomCheckpoint.Write(settings.Shape, Path.Combine(folder, "model"), settings.Seed, settings.Layers, context).Directory;
             var config = ModelConfig.Load(model);
-            if (settings.Layer < 0 || settings.Layer >= config.LayerCount) throw new UserInputException($"--layer {settings.Layer}: the model has layers 0 to {config.LayerCount - 1}.");
+            if (settings.Layer < 0 || settings.Layer >= config.LayerCount)
+                throw new UserInputException($"--layer {settings.Layer}: the model has layers 0 to {config.LayerCount - 1}.");
             var compute = ComputeOptions.Choose(context.Device, context.DType == "auto" ? "bfloat16" : context.DType, 0);
             List<EngineTrialRecord> trials = [];
             List<string> notes = [];
@@ -100,7 +141,8 @@ public static class EngineBenchmark
                 foreach (var variant in due) trials.Add(children.Run(Trial(variant)));
             return Summary(settings, config, compute, context, trials, notes);
 
-            EngineTrialSettings Trial(string variant) => new(variant, model, settings.Layer, settings.Steps + 1, settings.Batch, settings.Length, settings.Seed);
+            EngineTrialSettings Trial(string variant) =>
+                new(variant, model, settings.Layer, settings.Steps + 1, settings.Batch, settings.Length, settings.Seed);
         }
         finally
         {
@@ -115,7 +157,13 @@ public static class EngineBenchmark
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
-    private static bool IsPossible(string variant, EngineBenchmarkSettings settings, ModelConfig config, ComputeOptions compute, List<string> notes)
+    private static bool IsPossible(
+        string variant,
+        EngineBenchmarkSettings settings,
+        ModelConfig config,
+        ComputeOptions compute,
+        List<string> notes
+    )
     {
         if (variant == "streamed" && compute.Device.type == TorchSharp.DeviceType.CUDA)
         {
@@ -132,50 +180,109 @@ public static class EngineBenchmark
 
         var needed = BaselineBytes(settings, config, compute);
         var available = PeakMemory.Available();
-        if (compute.Device.type == TorchSharp.DeviceType.CUDA || needed <= available) return true;
-        notes.Add(string.Create(CultureInfo.InvariantCulture, $"baseline: two models, gradients and a whole graph need about {needed / 1e9:0.0} GB, {available / 1e9:0.0} GB are available"));
+        if (compute.Device.type == TorchSharp.DeviceType.CUDA || needed <= available)
+            return true;
+        notes.Add(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"baseline: two models, gradients and a whole graph need about {needed / 1e9:0.0} GB, {available / 1e9:0.0} GB are "
+                    + $"available"
+            )
+        );
         return false;
     }
 
-    /// <summary>Predicted peak of the authors' loop: two models, gradients up to the hook, and what a whole pass with logits keeps for a backward pass.</summary>
+    /// <summary>
+    /// Predicted peak of the authors' loop: two models, gradients up to the hook, and what a whole pass with logits keeps for a backward
+    /// pass.
+    /// </summary>
     internal static long BaselineBytes(EngineBenchmarkSettings settings, ModelConfig config, ComputeOptions compute)
     {
-        long element = compute.DType == TorchSharp.torch.ScalarType.Float32 ? 4 : 2, tokens = (long)settings.Batch * settings.Length;
-        long Bytes(Func<string, bool> include) => WeightNames.Expected(config).Where(item => include(item.Name)).Sum(item => item.Shape.Aggregate(element, (product, size) => product * size));
+        long element = compute.DType == TorchSharp.torch.ScalarType.Float32 ? 4 : 2,
+            tokens = (long)settings.Batch * settings.Length;
+        long Bytes(Func<string, bool> include) =>
+            WeightNames
+                .Expected(config)
+                .Where(item => include(item.Name))
+                .Sum(item => item.Shape.Aggregate(element, (product, size) => product * size));
         var gradients = Bytes(name => WeightNames.LayerOf(name) <= settings.Layer);
         long queries = (long)config.HeadCount * config.HeadSize;
-        var kept = tokens * config.LayerCount * (element * (4L * config.IntermediateSize + 6L * config.HiddenSize + 5 * queries) + 16L * config.HiddenSize);
+        var kept =
+            tokens
+            * config.LayerCount
+            * (element * (4L * config.IntermediateSize + 6L * config.HiddenSize + 5 * queries) + 16L * config.HiddenSize);
         return 2 * Bytes(_ => true) + gradients + kept + tokens * config.VocabularySize * element + (400L << 20);
     }
 
-    private static EngineBenchmarkRecord Summary(EngineBenchmarkSettings settings, ModelConfig config, ComputeOptions compute, RunContext context, List<EngineTrialRecord> trials, List<string> notes)
+    private static EngineBenchmarkRecord Summary(
+        EngineBenchmarkSettings settings,
+        ModelConfig config,
+        ComputeOptions compute,
+        RunContext context,
+        List<EngineTrialRecord> trials,
+        List<string> notes
+    )
     {
         List<EngineTrialRecord> Of(string variant) => [.. trials.Where(trial => trial.Variant == variant)];
-        double? Seconds(string variant) => Of(variant) is { Count: > 0 } some ? Median(some.SelectMany(trial => trial.StepSeconds.Skip(1))) : null;
+        double? Seconds(string variant) =>
+            Of(variant) is { Count: > 0 } some ? Median(some.SelectMany(trial => trial.StepSeconds.Skip(1))) : null;
         long? Peak(params string[] variants) => variants.SelectMany(Of).Select(trial => (long?)trial.PeakBytes).Max();
         var counts = OperationCounts.Of(config, settings.Batch, settings.Length, settings.Layer, Math.Max(0, settings.Layer - 2));
         var seconds = new EngineNumbers(Seconds("baseline"), Seconds("uncached"), Seconds("cached"), Seconds("streamed"));
         var vectors = Of("vectors")[0];
         var pov = vectors.VectorSeconds!;
         var products = Of("products")[0].FlopsPerSecond!.Value;
-        double? difference = Of("baseline") is [var theirs, ..] && Of("uncached") is [var ours, ..] ? theirs.ForgetLosses.Zip(ours.ForgetLosses).Take(2).Max(pair => Math.Abs(pair.First - pair.Second)) : null;
+        double? difference =
+            Of("baseline") is [var theirs, ..] && Of("uncached") is [var ours, ..]
+                ? theirs.ForgetLosses.Zip(ours.ForgetLosses).Take(2).Max(pair => Math.Abs(pair.First - pair.Second))
+                : null;
         Dictionary<string, string> used = new()
         {
-            ["batch"] = settings.Batch.ToString(CultureInfo.InvariantCulture), ["length"] = settings.Length.ToString(CultureInfo.InvariantCulture), ["steps"] = settings.Steps.ToString(CultureInfo.InvariantCulture),
-            ["rounds"] = settings.Rounds.ToString(CultureInfo.InvariantCulture), ["layers"] = config.LayerCount.ToString(CultureInfo.InvariantCulture), ["trained"] = "mlp.down_proj of three layers",
+            ["batch"] = settings.Batch.ToString(CultureInfo.InvariantCulture),
+            ["length"] = settings.Length.ToString(CultureInfo.InvariantCulture),
+            ["steps"] = settings.Steps.ToString(CultureInfo.InvariantCulture),
+            ["rounds"] = settings.Rounds.ToString(CultureInfo.InvariantCulture),
+            ["layers"] = config.LayerCount.ToString(CultureInfo.InvariantCulture),
+            ["trained"] = "mlp.down_proj of three layers",
         };
         return new EngineBenchmarkRecord(
-            settings.Shape, settings.Layer, seconds, new EngineRatios(seconds.Baseline / seconds.Uncached, seconds.Baseline / seconds.Cached), new EngineRatios(counts.Ratio.Uncached, counts.Ratio.Cached),
-            pov["literal"] / pov["official"], pov["literal"] / pov["falcon"], pov, vectors.VectorDifference, vectors.ExactVectorDifference, vectors.FalconDirections,
-            new EnginePeaks(Peak("baseline"), Peak("uncached", "cached"), Peak("streamed")), counts.Uncached / seconds.Uncached / products, products,
-            new EngineNumbers(counts.Baseline / counts.LayerForward, counts.Uncached / counts.LayerForward, counts.Cached / counts.LayerForward, null), difference, used,
-            EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)settings.Seed, context.Clock), Processor(), string.Join("; ", notes), trials);
+            settings.Shape,
+            settings.Layer,
+            seconds,
+            new EngineRatios(seconds.Baseline / seconds.Uncached, seconds.Baseline / seconds.Cached),
+            new EngineRatios(counts.Ratio.Uncached, counts.Ratio.Cached),
+            pov["literal"] / pov["official"],
+            pov["literal"] / pov["falcon"],
+            pov,
+            vectors.VectorDifference,
+            vectors.ExactVectorDifference,
+            vectors.FalconDirections,
+            new EnginePeaks(Peak("baseline"), Peak("uncached", "cached"), Peak("streamed")),
+            counts.Uncached / seconds.Uncached / products,
+            products,
+            new EngineNumbers(
+                counts.Baseline / counts.LayerForward,
+                counts.Uncached / counts.LayerForward,
+                counts.Cached / counts.LayerForward,
+                null
+            ),
+            difference,
+            used,
+            EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)settings.Seed, context.Clock),
+            Processor(),
+            string.Join("; ", notes),
+            trials
+        );
     }
 
     private static string Processor()
     {
-        var line = File.Exists("/proc/cpuinfo") ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal)) : null;
-        return line is null ? System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString() : line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+        var line = File.Exists("/proc/cpuinfo")
+            ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))
+            : null;
+        return line is null
+            ? System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString()
+            : line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
     }
 
     private sealed class ChildProcesses(ProgramStart program, string folder, int? threads, ComputeOptions compute, RunContext context)
@@ -188,7 +295,20 @@ public static class EngineBenchmark
             var (asked, answer) = (Path.Combine(folder, $"{_count}.json"), Path.Combine(folder, $"{_count++}.result.json"));
             File.WriteAllText(asked, JsonSerializer.Serialize(settings, ResultJson.Options));
             var start = new ProcessStartInfo(program.FileName) { RedirectStandardOutput = true, RedirectStandardError = true };
-            foreach (var argument in program.Arguments.Concat(["bench", "engine-trial", "--settings", asked, "--result", answer, "--device", compute.Device.type == TorchSharp.DeviceType.CUDA ? "cuda" : "cpu", "--dtype", compute.DType.ToString().ToLowerInvariant()]))
+            foreach (
+                var argument in program.Arguments.Concat([
+                    "bench",
+                    "engine-trial",
+                    "--settings",
+                    asked,
+                    "--result",
+                    answer,
+                    "--device",
+                    compute.Device.type == TorchSharp.DeviceType.CUDA ? "cuda" : "cpu",
+                    "--dtype",
+                    compute.DType.ToString().ToLowerInvariant(),
+                ])
+            )
                 start.ArgumentList.Add(argument);
             if (threads is { } number)
             {
@@ -204,7 +324,10 @@ public static class EngineBenchmark
             process.WaitForExit();
             _ = output.Result;
             context.Cancellation.ThrowIfCancellationRequested();
-            if (process.ExitCode != 0) throw new NumericalFailureException($"The measurement of {settings.Variant} ended with code {process.ExitCode}: {errors.Trim()}");
+            if (process.ExitCode != 0)
+                throw new NumericalFailureException(
+                    $"The measurement of {settings.Variant} ended with code {process.ExitCode}: {errors.Trim()}"
+                );
             return JsonSerializer.Deserialize<EngineTrialRecord>(File.ReadAllText(answer), ResultJson.Options)!;
         }
     }

@@ -23,8 +23,18 @@ namespace Falcon.Research.Engine;
 /// <param name="FalconDirections">Directions that hold 95 % of the energy in the matrix of that measurement.</param>
 /// <param name="FlopsPerSecond">Operations a second of the layers' matrix products alone.</param>
 public sealed record EngineTrialRecord(
-    string Variant, IReadOnlyList<double> StepSeconds, IReadOnlyList<double> ForgetLosses, IReadOnlyList<double> RetainLosses, double PrepareSeconds, long PeakBytes,
-    IReadOnlyDictionary<string, double>? VectorSeconds = null, double? VectorDifference = null, double? ExactVectorDifference = null, int? FalconDirections = null, double? FlopsPerSecond = null);
+    string Variant,
+    IReadOnlyList<double> StepSeconds,
+    IReadOnlyList<double> ForgetLosses,
+    IReadOnlyList<double> RetainLosses,
+    double PrepareSeconds,
+    long PeakBytes,
+    IReadOnlyDictionary<string, double>? VectorSeconds = null,
+    double? VectorDifference = null,
+    double? ExactVectorDifference = null,
+    int? FalconDirections = null,
+    double? FlopsPerSecond = null
+);
 
 /// <summary>What a child process is asked to do.</summary>
 /// <param name="Variant">As in <see cref="EngineTrialRecord"/>.</param>
@@ -44,7 +54,8 @@ public static class EngineTrial
     private const double Decay = 1;
 
     /// <summary>The names of the matrices that the benchmark trains.</summary>
-    public static IReadOnlyList<string> Trained(ModelConfig model, int layer) => TrainedParameters.Select(model, layer, 3, ["mlp.down_proj"]);
+    public static IReadOnlyList<string> Trained(ModelConfig model, int layer) =>
+        TrainedParameters.Select(model, layer, 3, ["mlp.down_proj"]);
 
     /// <summary>Measures one variant.</summary>
     /// <exception cref="UserInputException">The model cannot be opened.</exception>
@@ -60,17 +71,28 @@ public static class EngineTrial
         };
     }
 
-    private static EngineTrialRecord Steps(EngineTrialSettings settings, Checkpoint checkpoint, ComputeOptions compute, CancellationToken cancellation)
+    private static EngineTrialRecord Steps(
+        EngineTrialSettings settings,
+        Checkpoint checkpoint,
+        ComputeOptions compute,
+        CancellationToken cancellation
+    )
     {
         var clock = Stopwatch.StartNew();
         using var scope = NewDisposeScope();
         using var generator = new Generator(settings.Seed, torch.CPU);
         var offset = PrincipalOffsetVector.SampleStart(checkpoint.Config.HiddenSize, generator, compute.Device);
-        var batches = Enumerable.Range(0, 2 * settings.Steps).Select(i => RandomTokens(settings, checkpoint.Config.VocabularySize, i)).ToList();
+        var batches = Enumerable
+            .Range(0, 2 * settings.Steps)
+            .Select(i => RandomTokens(settings, checkpoint.Config.VocabularySize, i))
+            .ToList();
         var names = Trained(checkpoint.Config, settings.Layer);
         using var scratch = new ScratchFile(Path.Combine(Path.GetTempPath(), $"falcon-bench-{Guid.NewGuid():N}.bin"));
-        using var baseline = settings.Variant == "baseline" ? new FaithfulLoop(checkpoint, compute.DType, compute.Device, settings.Layer, names) : null;
-        using var engine = baseline is null ? EngineSteps.Open(settings.Variant, checkpoint, compute, settings.Layer, names, batches, scratch, cancellation) : null;
+        using var baseline =
+            settings.Variant == "baseline" ? new FaithfulLoop(checkpoint, compute.DType, compute.Device, settings.Layer, names) : null;
+        using var engine = baseline is null
+            ? EngineSteps.Open(settings.Variant, checkpoint, compute, settings.Layer, names, batches, scratch, cancellation)
+            : null;
         var prepared = clock.Elapsed.TotalSeconds;
         List<double> seconds = [], forget = [], retain = [];
         for (var step = 0; step < settings.Steps; step++)
@@ -89,7 +111,8 @@ public static class EngineTrial
         return new EngineTrialRecord(settings.Variant, seconds, forget, retain, prepared, PeakMemory.Bytes());
     }
 
-    // Singular values 1/i, so that a dozen directions hold 95 % of the energy: between a random model, whose directions are all alike, and a large trained one with a few giant ones.
+    // Singular values 1/i, so that a dozen directions hold 95 % of the energy: between a random model, whose directions are all alike, and
+    // a large trained one with a few giant ones.
     private static EngineTrialRecord Vectors(EngineTrialSettings settings, long size, ComputeOptions compute)
     {
         using var noGrad = no_grad();
@@ -123,7 +146,18 @@ public static class EngineTrial
         var literal = Timed("literal", 1, () => FaithfulLoop.LiteralVector(hidden, noise));
         var exact = FaithfulLoop.LiteralVector(hidden, noise, float64);
         double Difference(Tensor other) => (other - official.Vector).abs().max().to(float64).item<double>();
-        return new EngineTrialRecord(settings.Variant, [], [], [], 0, PeakMemory.Bytes(), seconds, Difference(literal), Difference(exact), falcon.Diagnostics.Directions);
+        return new EngineTrialRecord(
+            settings.Variant,
+            [],
+            [],
+            [],
+            0,
+            PeakMemory.Bytes(),
+            seconds,
+            Difference(literal),
+            Difference(exact),
+            falcon.Diagnostics.Directions
+        );
     }
 
     // The layer's products at the size of the step, best of three each, weighted by their operations.
@@ -137,7 +171,10 @@ public static class EngineTrial
         {
             using var inner = NewDisposeScope();
             var shape = WeightNames.Expected(model).First(item => item.Name == model.Architecture.InLayer(0, name + ".weight")).Shape;
-            var (input, weight) = (randn([tokens, shape[1]], device: compute.Device).to(compute.DType), (randn(shape, device: compute.Device) * 0.02).to(compute.DType));
+            var (input, weight) = (
+                randn([tokens, shape[1]], device: compute.Device).to(compute.DType),
+                (randn(shape, device: compute.Device) * 0.02).to(compute.DType)
+            );
             var best = double.MaxValue;
             for (var i = 0; i < 4; i++)
             {
@@ -158,7 +195,14 @@ public static class EngineTrial
     private static TokenBatch RandomTokens(EngineTrialSettings settings, int vocabulary, int index)
     {
         var random = new SeededRandom(settings.Seed, "benchmark tokens", index);
-        return new TokenBatch([.. Enumerable.Range(0, settings.Batch).Select(_ => Enumerable.Range(0, settings.Length).Select(_ => random.Next(vocabulary)).ToArray())], 0);
+        return new TokenBatch(
+            [
+                .. Enumerable
+                    .Range(0, settings.Batch)
+                    .Select(_ => Enumerable.Range(0, settings.Length).Select(_ => random.Next(vocabulary)).ToArray()),
+            ],
+            0
+        );
     }
 
     private static void Wait(Device device)

@@ -5,13 +5,20 @@ using static TorchSharp.torch;
 namespace Falcon.Research.Engine;
 
 /// <summary>
-/// The authors' loop as they run it, to be measured against: two whole models in memory, four whole forward passes with output head a step, every weight asks for a
-/// gradient so that both backward passes reach the embeddings, losses and Sophia rule in the dtype of the model. Source: the published FALCON code. Owns both models.
+/// The authors' loop as they run it, to be measured against: two whole models in memory, four whole forward passes with output head a step,
+/// every weight asks for a gradient so that both backward passes reach the embeddings, losses and Sophia rule in the dtype of the model.
+/// Source: the published FALCON code. Owns both models.
 /// </summary>
 internal sealed class FaithfulLoop : IDisposable
 {
     private const double Temperature = 0.7;
-    private const double LearningRate = 5e-5, WeightDecay = 1e-3, Beta1 = 0.965, Beta2 = 0.99, Rho = 0.9, BatchConstant = 5120, Epsilon = 1e-15;
+    private const double LearningRate = 5e-5,
+        WeightDecay = 1e-3,
+        Beta1 = 0.965,
+        Beta2 = 0.99,
+        Rho = 0.9,
+        BatchConstant = 5120,
+        Epsilon = 1e-15;
     private const int Directions = 1000;
 
     private readonly Weights _updatedWeights, _frozenWeights;
@@ -25,7 +32,8 @@ internal sealed class FaithfulLoop : IDisposable
         _frozenWeights = checkpoint.LoadWeights(dtype, device);
         (_updated, _frozen) = (new CausalLM(checkpoint.Config, _updatedWeights), new CausalLM(checkpoint.Config, _frozenWeights));
         _layer = layer;
-        foreach (var weight in _updatedWeights.Tensors.Values) weight.requires_grad = true; // the loader's default; only the optimiser knows which are trained
+        foreach (var weight in _updatedWeights.Tensors.Values)
+            weight.requires_grad = true; // the loader's default; only the optimiser knows which are trained
         _trained = [.. trained.Select(_updated.Weight)];
         _mean = [.. _trained.Select(weight => zeros_like(weight).detach().DetachFromDisposeScope())];
         _curvature = [.. _trained.Select(weight => zeros_like(weight).detach().DetachFromDisposeScope())];
@@ -111,7 +119,8 @@ internal sealed class FaithfulLoop : IDisposable
         return (1 - nn.functional.cosine_similarity(updated, frozen, dim: -1)).mean().MoveToOuterDisposeScope();
     }
 
-    // backward() fills the gradient of every weight below the hook; those of the trained matrices are copied and cleared, the others pile up.
+    // backward() fills the gradient of every weight below the hook; those of the trained matrices are copied and cleared, the others pile
+    // up.
     private Tensor[] Backward(Tensor loss)
     {
         loss.backward();

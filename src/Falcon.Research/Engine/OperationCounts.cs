@@ -2,10 +2,15 @@ using Falcon.Models.Families;
 
 namespace Falcon.Research.Engine;
 
-/// <summary>Floating-point operations of one unlearning step (2 for each multiply-add) for a shape: every matrix product and causal attention, forward and backward; norms and losses are left out.</summary>
+/// <summary>
+/// Floating-point operations of one unlearning step (2 for each multiply-add) for a shape: every matrix product and causal attention,
+/// forward and backward; norms and losses are left out.
+/// </summary>
 /// <param name="LayerForward">One forward pass of one layer over one batch: the unit of the method's budget.</param>
 /// <param name="Head">Final output head over one batch.</param>
-/// <param name="Baseline">The authors' step: four whole forward passes, two backward passes to the embeddings with gradients of every weight.</param>
+/// <param name="Baseline">
+/// The authors' step: four whole forward passes, two backward passes to the embeddings with gradients of every weight.
+/// </param>
 /// <param name="Uncached">Ours without caches.</param>
 /// <param name="Cached">Ours with the prefix and the frozen activations at hand.</param>
 public sealed record OperationCounts(double LayerForward, double Head, double Baseline, double Uncached, double Cached)

@@ -17,11 +17,20 @@ namespace Falcon.Research.Engine;
 /// <param name="Bytes">Bytes of the weight files.</param>
 /// <param name="Shards">Number of weight files.</param>
 /// <param name="Seed">Seed of the weights.</param>
-public sealed record RandomCheckpointRecord(string Shape, string Directory, int Layers, long Parameters, long Bytes, int Shards, ulong Seed);
+public sealed record RandomCheckpointRecord(
+    string Shape,
+    string Directory,
+    int Layers,
+    long Parameters,
+    long Bytes,
+    int Shards,
+    ulong Seed
+);
 
 /// <summary>
-/// Writes Hugging Face directories with the shape of known models and random weights, for measurements of time and memory: sharded bfloat16 safetensors,
-/// config.json and a byte-level tokenizer. Weights are written as they are drawn, so a model of any size needs a few megabytes of memory.
+/// Writes Hugging Face directories with the shape of known models and random weights, for measurements of time and memory: sharded bfloat16
+/// safetensors, config.json and a byte-level tokenizer. Weights are written as they are drawn, so a model of any size needs a few megabytes
+/// of memory.
 /// </summary>
 public static class RandomCheckpoint
 {
@@ -38,8 +47,9 @@ public static class RandomCheckpoint
     public static IReadOnlyList<string> Shapes { get; } = ["demo", "llama-1b", "mistral-7b"];
 
     /// <summary>
-    /// Draws a checkpoint and writes it. Every matrix is normal with deviation 0.02, those that write to the residual stream divided by sqrt(2 layers); norms are 1.
-    /// Each weight is one of 65,536 normal draws of its own tensor, chosen at random: as good as normal for a measurement, and drawn at the speed of a disk.
+    /// Draws a checkpoint and writes it. Every matrix is normal with deviation 0.02, those that write to the residual stream divided by
+    /// sqrt(2 layers); norms are 1. Each weight is one of 65,536 normal draws of its own tensor, chosen at random: as good as normal for a
+    /// measurement, and drawn at the speed of a disk.
     /// </summary>
     /// <param name="shape">One of <see cref="Shapes"/>: the demo model's, Llama-3.2-1B's or Mistral-7B-v0.3's.</param>
     /// <param name="directory">The directory to write; it appears whole or not at all.</param>
@@ -49,7 +59,14 @@ public static class RandomCheckpoint
     /// <param name="shardBytes">Longest shard.</param>
     /// <exception cref="UserInputException">The shape is not known, the directory exists, or the disk is too small.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; nothing is written.</exception>
-    public static RandomCheckpointRecord Write(string shape, string directory, ulong seed, int? layers, RunContext context, long shardBytes = DefaultShardBytes)
+    public static RandomCheckpointRecord Write(
+        string shape,
+        string directory,
+        ulong seed,
+        int? layers,
+        RunContext context,
+        long shardBytes = DefaultShardBytes
+    )
     {
         using var output = RunDirectory.Create(directory);
         WriteText(output, "config.json", Configuration(shape, layers));
@@ -62,12 +79,24 @@ public static class RandomCheckpoint
         for (var i = 0; i < shards.Count; i++)
         {
             var file = string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:00000}-of-{shards.Count:00000}.safetensors");
-            SafetensorsWriter.Write(output.PathOf(file), [.. shards[i].Select(tensor => Source(tensor.Name, tensor.Shape, config, seed, context.Cancellation))]);
-            foreach (var (name, _) in shards[i]) map.Add(name, file);
+            SafetensorsWriter.Write(
+                output.PathOf(file),
+                [.. shards[i].Select(tensor => Source(tensor.Name, tensor.Shape, config, seed, context.Cancellation))]
+            );
+            foreach (var (name, _) in shards[i])
+                map.Add(name, file);
             context.Log.Progress("writing", i + 1, shards.Count);
         }
 
-        WriteText(output, "model.safetensors.index.json", new JsonObject { ["metadata"] = new JsonObject { ["total_size"] = bytes }, ["weight_map"] = map });
+        WriteText(
+            output,
+            "model.safetensors.index.json",
+            new JsonObject
+            {
+                ["metadata"] = new JsonObject { ["total_size"] = bytes },
+                ["weight_map"] = map,
+            }
+        );
         output.Commit();
         return new RandomCheckpointRecord(shape, output.FinalPath, config.LayerCount, bytes / 2, bytes, shards.Count, seed);
     }
@@ -92,48 +121,108 @@ public static class RandomCheckpoint
     {
         var config = shape switch
         {
-            "demo" => Decoder("llama", vocabulary: 1024, hidden: 128, inner: 384, layers ?? 6, heads: 4, keyValueHeads: 4, positions: 256, theta: 10000, epsilon: 1e-6, tied: true),
-            "llama-1b" => Decoder("llama", vocabulary: 128256, hidden: 2048, inner: 8192, layers ?? 16, heads: 32, keyValueHeads: 8, positions: 131072, theta: 500000, epsilon: 1e-5, tied: true),
-            "mistral-7b" => Decoder("mistral", vocabulary: 32768, hidden: 4096, inner: 14336, layers ?? 32, heads: 32, keyValueHeads: 8, positions: 32768, theta: 1000000, epsilon: 1e-5, tied: false),
+            "demo" => Decoder(
+                "llama",
+                vocabulary: 1024,
+                hidden: 128,
+                inner: 384,
+                layers ?? 6,
+                heads: 4,
+                keyValueHeads: 4,
+                positions: 256,
+                theta: 10000,
+                epsilon: 1e-6,
+                tied: true
+            ),
+            "llama-1b" => Decoder(
+                "llama",
+                vocabulary: 128256,
+                hidden: 2048,
+                inner: 8192,
+                layers ?? 16,
+                heads: 32,
+                keyValueHeads: 8,
+                positions: 131072,
+                theta: 500000,
+                epsilon: 1e-5,
+                tied: true
+            ),
+            "mistral-7b" => Decoder(
+                "mistral",
+                vocabulary: 32768,
+                hidden: 4096,
+                inner: 14336,
+                layers ?? 32,
+                heads: 32,
+                keyValueHeads: 8,
+                positions: 32768,
+                theta: 1000000,
+                epsilon: 1e-5,
+                tied: false
+            ),
             _ => throw new UserInputException($"--shape {shape}: not known. Use one of {string.Join(", ", Shapes)}."),
         };
         if (shape == "llama-1b")
-            config["rope_scaling"] = new JsonObject { ["rope_type"] = "llama3", ["factor"] = 32.0, ["low_freq_factor"] = 1.0, ["high_freq_factor"] = 4.0, ["original_max_position_embeddings"] = 8192 };
+            config["rope_scaling"] = new JsonObject
+            {
+                ["rope_type"] = "llama3",
+                ["factor"] = 32.0,
+                ["low_freq_factor"] = 1.0,
+                ["high_freq_factor"] = 4.0,
+                ["original_max_position_embeddings"] = 8192,
+            };
         return config;
     }
 
-    private static JsonObject Decoder(string family, int vocabulary, int hidden, int inner, int layers, int heads, int keyValueHeads, int positions, double theta, double epsilon, bool tied) => new()
-    {
-        ["architectures"] = new JsonArray(family == "mistral" ? "MistralForCausalLM" : "LlamaForCausalLM"),
-        ["model_type"] = family,
-        ["vocab_size"] = vocabulary,
-        ["hidden_size"] = hidden,
-        ["intermediate_size"] = inner,
-        ["num_hidden_layers"] = layers,
-        ["num_attention_heads"] = heads,
-        ["num_key_value_heads"] = keyValueHeads,
-        ["head_dim"] = hidden / heads,
-        ["max_position_embeddings"] = positions,
-        ["hidden_act"] = "silu",
-        ["initializer_range"] = Deviation,
-        ["rms_norm_eps"] = epsilon,
-        ["rope_theta"] = theta,
-        ["tie_word_embeddings"] = tied,
-        ["eos_token_id"] = 0,
-        ["pad_token_id"] = 1,
-        ["torch_dtype"] = "bfloat16",
-    };
+    private static JsonObject Decoder(
+        string family,
+        int vocabulary,
+        int hidden,
+        int inner,
+        int layers,
+        int heads,
+        int keyValueHeads,
+        int positions,
+        double theta,
+        double epsilon,
+        bool tied
+    ) =>
+        new()
+        {
+            ["architectures"] = new JsonArray(family == "mistral" ? "MistralForCausalLM" : "LlamaForCausalLM"),
+            ["model_type"] = family,
+            ["vocab_size"] = vocabulary,
+            ["hidden_size"] = hidden,
+            ["intermediate_size"] = inner,
+            ["num_hidden_layers"] = layers,
+            ["num_attention_heads"] = heads,
+            ["num_key_value_heads"] = keyValueHeads,
+            ["head_dim"] = hidden / heads,
+            ["max_position_embeddings"] = positions,
+            ["hidden_act"] = "silu",
+            ["initializer_range"] = Deviation,
+            ["rms_norm_eps"] = epsilon,
+            ["rope_theta"] = theta,
+            ["tie_word_embeddings"] = tied,
+            ["eos_token_id"] = 0,
+            ["pad_token_id"] = 1,
+            ["torch_dtype"] = "bfloat16",
+        };
 
     // The two special tokens and the 256 bytes: any text can be encoded, and every id is a row of the embedding.
     private static void WriteTokenizer(RunDirectory output, ModelConfig config)
     {
         File.WriteAllText(output.PathOf("tokenizer.json"), BytePairTrainer.Train([], 258, [EndOfText, Padding]));
-        File.WriteAllText(output.PathOf("tokenizer_config.json"), BytePairTrainer.Configuration(EndOfText, padToken: Padding, modelMaxLength: config.MaxPositions));
+        File.WriteAllText(
+            output.PathOf("tokenizer_config.json"),
+            BytePairTrainer.Configuration(EndOfText, padToken: Padding, modelMaxLength: config.MaxPositions)
+        );
         WriteText(output, "special_tokens_map.json", new JsonObject { ["eos_token"] = EndOfText, ["pad_token"] = Padding });
         WriteText(output, "generation_config.json", new JsonObject { ["eos_token_id"] = 0, ["pad_token_id"] = 1 });
     }
 
-    private static void WriteText(RunDirectory output, string name, JsonObject value) => File.WriteAllText(output.PathOf(name), value.ToJsonString(ResultJson.Options) + "\n");
+    private static void WriteText(RunDirectory output, string name, JsonObject value) =>
+        File.WriteAllText(output.PathOf(name), value.ToJsonString(ResultJson.Options) + "\n");
 
     private static List<List<(string Name, long[] Shape)>> Shards(ModelConfig config, long shardBytes)
     {
@@ -157,9 +246,18 @@ public static class RandomCheckpoint
 
     private static SafetensorsSource Source(string name, long[] shape, ModelConfig config, ulong seed, CancellationToken cancellation)
     {
-        var writesToStream = name.EndsWith("o_proj.weight", StringComparison.Ordinal) || name.EndsWith("down_proj.weight", StringComparison.Ordinal);
+        var writesToStream =
+            name.EndsWith("o_proj.weight", StringComparison.Ordinal) || name.EndsWith("down_proj.weight", StringComparison.Ordinal);
         var deviation = writesToStream ? Deviation / Math.Sqrt(2 * config.LayerCount) : Deviation;
-        return new SafetensorsSource(name, "BF16", shape, stream => WriteValues(stream, Count(shape), shape.Length == 1 ? null : deviation, new SeededRandom(seed, $"random weights {name}"), cancellation));
+        return new SafetensorsSource(name, "BF16", shape, stream =>
+            WriteValues(
+                stream,
+                Count(shape),
+                shape.Length == 1 ? null : deviation,
+                new SeededRandom(seed, $"random weights {name}"),
+                cancellation
+            )
+        );
     }
 
     /// <summary>Writes normal values of this deviation, or ones where it is null.</summary>

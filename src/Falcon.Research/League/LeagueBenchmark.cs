@@ -6,8 +6,9 @@ using Falcon.Runtime;
 namespace Falcon.Research.League;
 
 /// <summary>
-/// The league table of methods under one rule: the same texts in the same order, the same number of trials for each method on a development split, each looked at after the same numbers of steps,
-/// the setting with the best forgetting among those that keep the utility, and that one scored once for each seed on the test split. Read this first.
+/// The league table of methods under one rule: the same texts in the same order, the same number of trials for each method on a development
+/// split, each looked at after the same numbers of steps, the setting with the best forgetting among those that keep the utility, and that
+/// one scored once for each seed on the test split. Read this first.
 /// </summary>
 public static class LeagueBenchmark
 {
@@ -23,7 +24,10 @@ public static class LeagueBenchmark
     /// <summary>Who can take part: every method, and FALCON's other presets.</summary>
     public static IReadOnlyList<string> Entrants { get; } = [.. MethodPresets.Names, .. FalconPresets];
 
-    /// <summary>Makes what is missing and writes <c>league.json</c> and <c>league.md</c>. Every cell is a directory; a finished one is used again, so several processes can work on one table.</summary>
+    /// <summary>
+    /// Makes what is missing and writes <c>league.json</c> and <c>league.md</c>. Every cell is a directory; a finished one is used again,
+    /// so several processes can work on one table.
+    /// </summary>
     /// <param name="settings">What is compared.</param>
     /// <param name="demo">The run file of the suite demo with absolute paths; null for tofu.</param>
     /// <param name="context">Log, device, clock, cancellation.</param>
@@ -31,10 +35,14 @@ public static class LeagueBenchmark
     /// <exception cref="OperationCanceledException">Interrupted; the same command continues.</exception>
     public static LeagueResult Execute(LeagueSettings settings, UnlearnConfig? demo, RunContext context)
     {
-        if (settings.Trials < 1 || settings.Trials > TrialGrid.Largest) throw new UserInputException($"--trials {settings.Trials}: give 1 to {TrialGrid.Largest}.");
-        if (settings.Seeds < 1 || settings.Steps < 1) throw new UserInputException("--seeds and --steps must be at least 1.");
-        if (settings.Snapshots < 1 || settings.Snapshots > settings.Steps) throw new UserInputException($"--snapshots {settings.Snapshots}: give 1 to the number of steps.");
-        if (settings.Methods.FirstOrDefault(name => !Entrants.Contains(name)) is { } unknown) throw new UserInputException($"--methods {unknown}: not known; known are {string.Join(", ", Entrants)}.");
+        if (settings.Trials < 1 || settings.Trials > TrialGrid.Largest)
+            throw new UserInputException($"--trials {settings.Trials}: give 1 to {TrialGrid.Largest}.");
+        if (settings.Seeds < 1 || settings.Steps < 1)
+            throw new UserInputException("--seeds and --steps must be at least 1.");
+        if (settings.Snapshots < 1 || settings.Snapshots > settings.Steps)
+            throw new UserInputException($"--snapshots {settings.Snapshots}: give 1 to the number of steps.");
+        if (settings.Methods.FirstOrDefault(name => !Entrants.Contains(name)) is { } unknown)
+            throw new UserInputException($"--methods {unknown}: not known; known are {string.Join(", ", Entrants)}.");
         LeagueSuite suite = settings.Suite switch
         {
             "tofu" => new TofuLeague(settings),
@@ -44,15 +52,29 @@ public static class LeagueBenchmark
         var model = suite.Configure(MethodPresets.Falcon).Model;
         var dev = Measured("start-dev", model, suite, LeagueSplit.Dev, settings, context);
         var test = Measured("start-test", model, suite, LeagueSplit.Test, settings, context);
-        if (dev.Utility <= 0 || test.Utility <= 0) throw new UserInputException($"{model}: its utility is 0 before anything is unlearned, so no run can be compared with it; give a model that answers the questions to keep.");
-        var ceiling = settings.SecondReference.Length > 0 ? Measured("ceiling", settings.SecondReference, suite, LeagueSplit.Test, settings, context) : null;
+        if (dev.Utility <= 0 || test.Utility <= 0)
+            throw new UserInputException(
+                $"{model}: its utility is 0 before anything is unlearned, so no run can be compared with it; give a model that answers "
+                    + $"the questions to keep."
+            );
+        var ceiling =
+            settings.SecondReference.Length > 0
+                ? Measured("ceiling", settings.SecondReference, suite, LeagueSplit.Test, settings, context)
+                : null;
 
-        var contests = settings.Methods.Distinct().Select(entrant => new LeagueContest(entrant, suite, settings, dev, test, context)).ToList();
+        var contests = settings
+            .Methods.Distinct()
+            .Select(entrant => new LeagueContest(entrant, suite, settings, dev, test, context))
+            .ToList();
         var rows = Ordered(contests.Select(contest => contest.Row(settings.Seeds)));
         if (settings.SeedsOfBest > settings.Seeds)
         {
             // FALCON and the best three others.
-            List<string> best = [MethodPresets.Falcon, .. rows.Where(row => row.Method != MethodPresets.Falcon && row.ForgetQuality is not null).Take(3).Select(row => row.Method)];
+            List<string> best =
+            [
+                MethodPresets.Falcon,
+                .. rows.Where(row => row.Method != MethodPresets.Falcon && row.ForgetQuality is not null).Take(3).Select(row => row.Method),
+            ];
             rows = Ordered(contests.Select(contest => contest.Row(best.Contains(contest.Entrant) ? settings.SeedsOfBest : settings.Seeds)));
         }
 
@@ -63,10 +85,21 @@ public static class LeagueBenchmark
 
         // By forgetting among those that keep the utility on the test half too; the others after them.
         List<LeagueRow> Ordered(IEnumerable<LeagueRow> made) =>
-            [.. made.OrderByDescending(row => row.UtilityRatio >= settings.UtilityFloor).ThenByDescending(row => row.ForgetQuality ?? double.NegativeInfinity).ThenBy(row => row.Answers)];
+            [
+                .. made.OrderByDescending(row => row.UtilityRatio >= settings.UtilityFloor)
+                    .ThenByDescending(row => row.ForgetQuality ?? double.NegativeInfinity)
+                    .ThenBy(row => row.Answers),
+            ];
     }
 
-    private static LeagueScore Measured(string name, string model, LeagueSuite suite, LeagueSplit split, LeagueSettings settings, RunContext context)
+    private static LeagueScore Measured(
+        string name,
+        string model,
+        LeagueSuite suite,
+        LeagueSplit split,
+        LeagueSettings settings,
+        RunContext context
+    )
     {
         var file = Path.Combine(settings.Out, name + ".json");
         if (File.Exists(file)) return JsonSerializer.Deserialize<LeagueScore>(File.ReadAllText(file), ResultJson.Options)!;
@@ -75,6 +108,14 @@ public static class LeagueBenchmark
         return score;
     }
 
-    private static string Rule(LeagueSettings settings, LeagueSuite suite) => string.Create(CultureInfo.InvariantCulture,
-        $"Every method: the same texts in the same order, {settings.Trials} trials of {settings.Steps} steps with seed 0, each scored on the development half of the questions after {string.Join(", ", LeagueContest.StepsOf(settings))} steps (ssd has no steps and one score a trial; a trial that has fallen below {LeagueCell.HopelessUtility * settings.UtilityFloor:P0} of the start's utility is ended); of the scores that keep at least {settings.UtilityFloor:P0} of the start's utility the one that forgets best{(suite.RunoffFrom is { } from ? $" (where several trials reach {from}, each one's best is run again and scored on the whole of that half)" : "")}; its settings and number of steps with {settings.Seeds} seed(s){(settings.SeedsOfBest > settings.Seeds ? $" ({settings.SeedsOfBest} for falcon and the best three others)" : "")}, scored once on the test half. Nothing is measured inside a run for the method's own use. Values are medians over the seeds, with lowest and highest. Rows that keep the utility on the test half come first, ordered by forgetting. Measures: {suite.Measures}.");
+    private static string Rule(LeagueSettings settings, LeagueSuite suite) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"Every method: the same texts in the same order, {settings.Trials} trials of {settings.Steps} steps with seed 0, each scored "
+                + $"on the development half of the questions after {string.Join(", ", LeagueContest.StepsOf(settings))} steps (ssd has no "
+                + $"steps and one score a trial; a trial that has fallen below {LeagueCell.HopelessUtility * settings.UtilityFloor:P0} of "
+                + $"the start's utility is ended); of the scores that keep at least {settings.UtilityFloor:P0} of the start's utility the "
+                + $"one that forgets "
+                + $"best{(suite.RunoffFrom is { } from ? $" (where several trials reach {from}, each one's best is run again and scored on the whole of that half)" : "")}; its settings and number of steps with {settings.Seeds} seed(s){(settings.SeedsOfBest > settings.Seeds ? $" ({settings.SeedsOfBest} for falcon and the best three others)" : "")}, scored once on the test half. Nothing is measured inside a run for the method's own use. Values are medians over the seeds, with lowest and highest. Rows that keep the utility on the test half come first, ordered by forgetting. Measures: {suite.Measures}."
+        );
 }

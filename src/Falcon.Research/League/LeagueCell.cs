@@ -9,7 +9,10 @@ namespace Falcon.Research.League;
 /// <param name="Score">On the split of the cell.</param>
 public sealed record LeagueSnapshot(int Step, LeagueScore Score);
 
-/// <summary>One cell of the league, kept in <c>cell.json</c> of its directory: a run and its scores, or why it failed. Deleting the directory makes the cell anew.</summary>
+/// <summary>
+/// One cell of the league, kept in <c>cell.json</c> of its directory: a run and its scores, or why it failed. Deleting the directory makes
+/// the cell anew.
+/// </summary>
 /// <param name="Settings">What is special about the run.</param>
 /// <param name="Snapshots">Scores at the steps that were measured.</param>
 /// <param name="Seconds">Wall-clock time of the run, without scoring.</param>
@@ -31,15 +34,27 @@ internal sealed record LeagueCell(string Settings, IReadOnlyList<LeagueSnapshot>
     /// <param name="suite">Scores it.</param>
     /// <param name="context">Log, device, clock, cancellation.</param>
     /// <exception cref="UserInputException">The directory holds a cell with other settings.</exception>
-    public static LeagueCell Make(string directory, UnlearnConfig config, string settings, IReadOnlyList<int> steps, LeagueSplit split, double? floor, LeagueSuite suite, RunContext context)
+    public static LeagueCell Make(
+        string directory,
+        UnlearnConfig config,
+        string settings,
+        IReadOnlyList<int> steps,
+        LeagueSplit split,
+        double? floor,
+        LeagueSuite suite,
+        RunContext context
+    )
     {
         var file = Path.Combine(directory, FileName);
         var written = Path.Combine(directory, "config.json");
         Directory.CreateDirectory(directory);
         using var claim = Claim(Path.Combine(directory, "lock"), context.Cancellation);
         if (File.Exists(file) && File.ReadAllText(written) != ConfigFile.Write(config))
-            throw new UserInputException($"{directory}: the cell was made with other settings; remove the directory, or give another --out.");
-        if (File.Exists(file)) return JsonSerializer.Deserialize<LeagueCell>(File.ReadAllText(file), ResultJson.Options)!;
+            throw new UserInputException(
+                $"{directory}: the cell was made with other settings; remove the directory, or give another --out."
+            );
+        if (File.Exists(file))
+            return JsonSerializer.Deserialize<LeagueCell>(File.ReadAllText(file), ResultJson.Options)!;
         context.Log.Information($"{directory}: {settings}");
         File.WriteAllText(written, ConfigFile.Write(config));
         var cell = RunAndScore(config, settings, steps, split, floor, suite, context);
@@ -47,7 +62,15 @@ internal sealed record LeagueCell(string Settings, IReadOnlyList<LeagueSnapshot>
         return cell;
     }
 
-    private static LeagueCell RunAndScore(UnlearnConfig config, string settings, IReadOnlyList<int> steps, LeagueSplit split, double? floor, LeagueSuite suite, RunContext context)
+    private static LeagueCell RunAndScore(
+        UnlearnConfig config,
+        string settings,
+        IReadOnlyList<int> steps,
+        LeagueSplit split,
+        double? floor,
+        LeagueSuite suite,
+        RunContext context
+    )
     {
         List<LeagueSnapshot> snapshots = [];
         try
@@ -56,7 +79,11 @@ internal sealed record LeagueCell(string Settings, IReadOnlyList<LeagueSnapshot>
             {
                 var score = suite.Score(model, tokenizer, split, floor, context);
                 snapshots.Add(new LeagueSnapshot(step, score));
-                context.Log.Information(FormattableString.Invariant($"  step {step}: forgetting {score.Forgetting:G3}, answers {score.Answers:F3}, utility {score.Utility:F4}"));
+                context.Log.Information(
+                    FormattableString.Invariant(
+                        $"  step {step}: forgetting {score.Forgetting:G3}, answers {score.Answers:F3}, utility {score.Utility:F4}"
+                    )
+                );
                 return floor is null || score.Utility >= HopelessUtility * floor;
             });
             return new LeagueCell(settings, snapshots, seconds, null);

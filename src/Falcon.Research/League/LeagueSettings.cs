@@ -43,6 +43,15 @@ public sealed record LeagueSettings(string Suite, IReadOnlyList<string> Methods,
     public int RougeSamples { get; init; } = 30;
 
     /// <summary>The command that makes the same table.</summary>
-    public string Command() => $"falcon bench methods --suite {Suite} --methods {string.Join(',', Methods)} --trials {Trials} --seeds {Seeds} --seeds-of-best {SeedsOfBest} --steps {Steps} --snapshots {Snapshots}"
-        + (Suite == "tofu" ? $" --model {Model} --reference {Reference}{(SecondReference.Length > 0 ? $" --second-reference {SecondReference}" : "")} --data {Data} --forget-split {ForgetSplit} --rouge-samples {RougeSamples}" : "") + $" --out {Out}";
+    public string Command() =>
+        $"falcon bench methods --suite {Suite} --methods {string.Join(',', Methods)} --trials {Trials} --seeds {Seeds} --seeds-of-best "
+            + $"{SeedsOfBest} --steps {Steps} --snapshots {Snapshots}"
+        + (
+            Suite == "tofu"
+                ? $" --model {Model} --reference "
+                    + $"{Reference}{(SecondReference.Length > 0 ? $" --second-reference {SecondReference}" : "")} --data {Data} "
+                    + $"--forget-split {ForgetSplit} --rouge-samples {RougeSamples}"
+                : ""
+        )
+        + $" --out {Out}";
 }

@@ -15,7 +15,9 @@ internal enum LeagueSplit
     /// <summary>Chooses settings.</summary>
     Dev,
 
-    /// <summary>The same half with every question and wrong answer, for the few settings between which <see cref="Dev"/> leaves it open.</summary>
+    /// <summary>
+    /// The same half with every question and wrong answer, for the few settings between which <see cref="Dev"/> leaves it open.
+    /// </summary>
     DevWhole,
 
     /// <summary>Scores what was chosen.</summary>
@@ -32,7 +34,10 @@ internal abstract class LeagueSuite
     /// <summary>What the scores are made of, in words.</summary>
     public abstract string Measures { get; }
 
-    /// <summary>Forgetting from which on settings meet in a runoff on <see cref="LeagueSplit.DevWhole"/>, as the sample of <see cref="LeagueSplit.Dev"/> cannot tell them apart; null where that split is the whole half already.</summary>
+    /// <summary>
+    /// Forgetting from which on settings meet in a runoff on <see cref="LeagueSplit.DevWhole"/>, as the sample of
+    /// <see cref="LeagueSplit.Dev"/> cannot tell them apart; null where that split is the whole half already.
+    /// </summary>
     public virtual double? RunoffFrom => null;
 
     /// <summary>Scores a model. With a floor, forgetting is measured only where the utility reaches it.</summary>
@@ -48,15 +53,21 @@ internal abstract class LeagueSuite
     }
 
     /// <summary>The settings of an entrant before model and data.</summary>
-    protected static UnlearnConfig PresetOf(string entrant) => LeagueBenchmark.FalconPresets.Contains(entrant) ? UnlearnConfig.FromPreset(entrant) : MethodPresets.Of(entrant);
+    protected static UnlearnConfig PresetOf(string entrant) =>
+        LeagueBenchmark.FalconPresets.Contains(entrant) ? UnlearnConfig.FromPreset(entrant) : MethodPresets.Of(entrant);
 
-    /// <summary>Whether a question belongs to the development split: the lowest bit of the hash of its text, so that it depends on nothing else.</summary>
+    /// <summary>
+    /// Whether a question belongs to the development split: the lowest bit of the hash of its text, so that it depends on nothing else.
+    /// </summary>
     public static bool IsDev(string question) => (SHA256.HashData(Encoding.UTF8.GetBytes(question))[0] & 1) == 0;
 
     /// <summary>The folder of a split's files; <see cref="LeagueSplit.DevWhole"/> has those of <see cref="LeagueSplit.Dev"/>.</summary>
     protected static string FolderOf(LeagueSplit split) => split == LeagueSplit.Test ? "test" : "dev";
 
-    /// <summary>Writes the lines of a .jsonl file whose question is of the split to <paramref name="destination"/>, where it is not there yet; of more than <paramref name="most"/> lines evenly spaced ones.</summary>
+    /// <summary>
+    /// Writes the lines of a .jsonl file whose question is of the split to <paramref name="destination"/>, where it is not there yet; of
+    /// more than <paramref name="most"/> lines evenly spaced ones.
+    /// </summary>
     /// <exception cref="UserInputException">The file is of another form, holds plain texts, or a half is empty.</exception>
     protected static void WriteSplit(string source, LeagueSplit split, string destination, int most = int.MaxValue)
     {
@@ -66,12 +77,17 @@ internal abstract class LeagueSuite
         List<string> chosen = [];
         foreach (var record in Corpus.Read(source))
         {
-            var question = record.Question ?? throw new UserInputException($"{source}, line {record.Line}: a plain text cannot be split by its question.");
-            if (IsDev(question) == (split != LeagueSplit.Test)) chosen.Add(lines[record.Line - 1]);
+            var question = record.Question
+                ?? throw new UserInputException($"{source}, line {record.Line}: a plain text cannot be split by its question.");
+            if (IsDev(question) == (split != LeagueSplit.Test))
+                chosen.Add(lines[record.Line - 1]);
         }
 
         if (chosen.Count == 0) throw new UserInputException($"{source}: no question falls into the split {split}; give more questions.");
         var kept = Math.Min(most, chosen.Count);
-        OutputFile.Write(destination, string.Join('\n', Enumerable.Range(0, kept).Select(i => chosen[(int)((long)i * chosen.Count / kept)])) + "\n");
+        OutputFile.Write(
+            destination,
+            string.Join('\n', Enumerable.Range(0, kept).Select(i => chosen[(int)((long)i * chosen.Count / kept)])) + "\n"
+        );
     }
 }

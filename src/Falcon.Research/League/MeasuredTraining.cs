@@ -12,8 +12,8 @@ using static TorchSharp.torch;
 namespace Falcon.Research.League;
 
 /// <summary>
-/// A run of a benchmark in memory: the trainer of <see cref="UnlearnRun"/>, measured at several steps and written nowhere. What is measured is what a run of so many steps
-/// would save: the end of the method applied and the parameters rounded to the checkpoint's dtype.
+/// A run of a benchmark in memory: the trainer of <see cref="UnlearnRun"/>, measured at several steps and written nowhere. What is measured
+/// is what a run of so many steps would save: the end of the method applied and the parameters rounded to the checkpoint's dtype.
 /// </summary>
 /// <param name="context">Log, device, dtype, cancellation.</param>
 internal sealed class MeasuredTraining(RunContext context)
@@ -38,12 +38,31 @@ internal sealed class MeasuredTraining(RunContext context)
         var frozen = new CausalLM(checkpoint.Config, weights);
         var target = Target(config, frozen, topics, padId);
         using var trained = new TrainedParameters(
-            TrainedParameters.Select(checkpoint.Config, target ?? 0, config.Layers.Trained, config.Layers.Parameters), checkpoint.LoadStored, compute.DType, compute.Device);
+            TrainedParameters.Select(checkpoint.Config, target ?? 0, config.Layers.Trained, config.Layers.Parameters),
+            checkpoint.LoadStored,
+            compute.DType,
+            compute.Device
+        );
         var batches = new StepBatches(config with { Steps = Math.Max(1, steps[^1]) }, topics, padId);
-        using var cache = target is { } layer && !config.Loss.CountPadding
-            ? ActivationCache.Fill(frozen, CacheParts.Of(trained, layer), batches.All(), padId, long.MaxValue, null, cancellation: context.Cancellation)
-            : null;
-        using var objective = MethodCatalog.Build(new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation) { Cache = cache, FirstRetainBatches = batches.FirstRetain() });
+        using var cache =
+            target is { } layer && !config.Loss.CountPadding
+                ? ActivationCache.Fill(
+                    frozen,
+                    CacheParts.Of(trained, layer),
+                    batches.All(),
+                    padId,
+                    long.MaxValue,
+                    null,
+                    cancellation: context.Cancellation
+                )
+                : null;
+        using var objective = MethodCatalog.Build(
+            new MethodInputs(config, frozen, trained, target, topics, tokenizer, padId, context.Log, context.Cancellation)
+            {
+                Cache = cache,
+                FirstRetainBatches = batches.FirstRetain(),
+            }
+        );
         using var optimizer = UnlearnRun.MakeOptimizer(config.Optimizer, trained.Masters, null);
         var trainer = new Trainer(config, topics, objective, trained, optimizer, padId);
         var made = 0;
@@ -73,11 +92,29 @@ internal sealed class MeasuredTraining(RunContext context)
         return (context.Clock.GetElapsedTime(begin) - measuring).TotalSeconds;
     }
 
-    private static bool Measure(int step, Checkpoint checkpoint, HfTokenizer tokenizer, CausalLM frozen, TrainedParameters trained, Func<int, CausalLM, HfTokenizer, bool> measure)
+    private static bool Measure(
+        int step,
+        Checkpoint checkpoint,
+        HfTokenizer tokenizer,
+        CausalLM frozen,
+        TrainedParameters trained,
+        Func<int, CausalLM, HfTokenizer, bool> measure
+    )
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        return measure(step, frozen.With(Enumerable.Range(0, trained.Names.Count).ToDictionary(i => trained.Names[i], i => trained.Rounded(i, TensorBytes.TypeOf(checkpoint.StoredDType(trained.Names[i]))))), tokenizer);
+        return measure(
+            step,
+            frozen.With(
+                Enumerable
+                    .Range(0, trained.Names.Count)
+                    .ToDictionary(
+                        i => trained.Names[i],
+                        i => trained.Rounded(i, TensorBytes.TypeOf(checkpoint.StoredDType(trained.Names[i])))
+                    )
+            ),
+            tokenizer
+        );
     }
 
     // As in a run; the interval of the information decides nothing and is left out.
@@ -86,6 +123,21 @@ internal sealed class MeasuredTraining(RunContext context)
         if (config.Layers.Target is { } given) return given;
         if (config.Layers.Parameters is [LayerConfig.WholeModel]) return null;
         var range = LayerAnalysis.Range(config.Layers, frozen.Config.LayerCount);
-        return LayerAnalysis.Measure(frozen, topics, config.Layers with { BootstrapRounds = 0 }, range, range, config.Seed, padId, context.Log, context.Cancellation).SelectedLayer;
+        return LayerAnalysis
+            .Measure(
+                frozen,
+                topics,
+                config.Layers with
+                {
+                    BootstrapRounds = 0,
+                },
+                range,
+                range,
+                config.Seed,
+                padId,
+                context.Log,
+                context.Cancellation
+            )
+            .SelectedLayer;
     }
 }

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>Reads expressions with Jinja's precedence: inline if, or, and, not, comparison, + -, ~, * / // %, **, sign, then filters and tests.</summary>
+/// <summary>
+/// Reads expressions with Jinja's precedence: inline if, or, and, not, comparison, + -, ~, * / // %, **, sign, then filters and tests.
+/// </summary>
 internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
 {
     private int _index;
@@ -95,9 +97,12 @@ internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
 
     private string? ComparisonOperator()
     {
-        if (SkipOperatorOf(["==", "!=", "<", "<=", ">", ">="]) is { } found) return found;
-        if (SkipName("in")) return "in";
-        if (Current is not { Kind: TemplateTokenKind.Name, Text: "not" } || Peek() is not { Kind: TemplateTokenKind.Name, Text: "in" }) return null;
+        if (SkipOperatorOf(["==", "!=", "<", "<=", ">", ">="]) is { } found)
+            return found;
+        if (SkipName("in"))
+            return "in";
+        if (Current is not { Kind: TemplateTokenKind.Name, Text: "not" } || Peek() is not { Kind: TemplateTokenKind.Name, Text: "in" })
+            return null;
         Next();
         Next();
         return "not in";
@@ -142,7 +147,8 @@ internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
                 return long.TryParse(Digits(token), NumberStyles.None, CultureInfo.InvariantCulture, out var whole)
                     ? new Constant(whole, token.Line)
                     : throw ChatTemplate.Unsupported(token.Line, $"the number {token.Text} is too large");
-            case TemplateTokenKind.Float: return new Constant(double.Parse(Digits(token), NumberStyles.Float, CultureInfo.InvariantCulture), token.Line);
+            case TemplateTokenKind.Float:
+                return new Constant(double.Parse(Digits(token), NumberStyles.Float, CultureInfo.InvariantCulture), token.Line);
             case TemplateTokenKind.Operator when token.Text == "(":
                 if (Skip(")")) return new ListLiteral([], true, token.Line);
                 var inner = Tuple();
@@ -164,24 +170,35 @@ internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
 
     private static string Digits(TemplateToken token) => token.Text.Replace("_", "", StringComparison.Ordinal);
 
-    private static TemplateExpression NameOrConstant(TemplateToken token) => token.Text switch
-    {
-        "true" or "True" => new Constant(true, token.Line),
-        "false" or "False" => new Constant(false, token.Line),
-        "none" or "None" => new Constant(null, token.Line),
-        "lipsum" or "cycler" or "joiner" or "caller" or "varargs" or "kwargs" or "self" => throw ChatTemplate.Unsupported(token.Line, $"'{token.Text}' is not supported"),
-        _ => new VariableName(token.Text, token.Line),
-    };
+    private static TemplateExpression NameOrConstant(TemplateToken token) =>
+        token.Text switch
+        {
+            "true" or "True" => new Constant(true, token.Line),
+            "false" or "False" => new Constant(false, token.Line),
+            "none" or "None" => new Constant(null, token.Line),
+            "lipsum" or "cycler" or "joiner" or "caller" or "varargs" or "kwargs" or "self" => throw ChatTemplate.Unsupported(
+                token.Line,
+                $"'{token.Text}' is not supported"
+            ),
+            _ => new VariableName(token.Text, token.Line),
+        };
 
     private TemplateExpression Postfix(TemplateExpression value)
     {
         while (true)
         {
             var line = Current.Line;
-            if (Skip(".")) value = Current.Kind == TemplateTokenKind.Integer ? new ItemOf(value, Primary(), line) : new AttributeOf(value, Expect(TemplateTokenKind.Name).Text, line);
-            else if (Skip("[")) value = Subscript(value, line);
-            else if (Is("(")) value = new Call(value, CallArguments(), line);
-            else return value;
+            if (Skip("."))
+                value =
+                    Current.Kind == TemplateTokenKind.Integer
+                        ? new ItemOf(value, Primary(), line)
+                        : new AttributeOf(value, Expect(TemplateTokenKind.Name).Text, line);
+            else if (Skip("["))
+                value = Subscript(value, line);
+            else if (Is("("))
+                value = new Call(value, CallArguments(), line);
+            else
+                return value;
         }
     }
 
@@ -196,8 +213,11 @@ internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
             else throw Unexpected();
         }
         ExpectOperator("]");
-        if (colons > 0) return new SliceOf(value, parts[0], parts[1], parts[2], line);
-        return parts[0] is { } key ? new ItemOf(value, key, line) : throw ChatTemplate.Unsupported(line, "an index is missing between [ and ]");
+        if (colons > 0)
+            return new SliceOf(value, parts[0], parts[1], parts[2], line);
+        return parts[0] is { } key
+            ? new ItemOf(value, key, line)
+            : throw ChatTemplate.Unsupported(line, "an index is missing between [ and ]");
     }
 
     private Filtered Filter(TemplateExpression value, int line)
@@ -269,5 +289,10 @@ internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
     private string? SkipNameOf(string[] names) => Array.Find(names, SkipName);
 
     private Runtime.UnsupportedCheckpointException Unexpected() =>
-        ChatTemplate.Unsupported(Current.Line, Current.Kind == TemplateTokenKind.End ? "the template ends too early" : $"'{(Current.Text.Length > 0 ? Current.Text : Current.Kind)}' is not expected here");
+        ChatTemplate.Unsupported(
+            Current.Line,
+            Current.Kind == TemplateTokenKind.End
+                ? "the template ends too early"
+                : $"'{(Current.Text.Length > 0 ? Current.Text : Current.Kind)}' is not expected here"
+        );
 }

@@ -27,14 +27,26 @@ internal static partial class ChatTemplateFilters
         ["join"] = Join,
         ["int"] = ToInteger,
         ["float"] = ToFloat,
-        ["abs"] = (value, _) => value is double number ? (object)Math.Abs(number) : ChatTemplateValues.Whole(value) is { } whole ? Math.Abs(whole) : throw new TemplateOperationException("abs needs a number"),
+        ["abs"] = (value, _) =>
+            value is double number ? (object)Math.Abs(number)
+            : ChatTemplateValues.Whole(value) is { } whole ? Math.Abs(whole)
+            : throw new TemplateOperationException("abs needs a number"),
         ["tojson"] = ToJson,
-        ["replace"] = (value, arguments) => PythonText.Replace(ChatTemplateValues.Print(value), arguments.Text("old"), arguments.Text("new"), arguments.OptionalWhole("count", -1)),
+        ["replace"] = (value, arguments) =>
+            PythonText.Replace(
+                ChatTemplateValues.Print(value),
+                arguments.Text("old"),
+                arguments.Text("new"),
+                arguments.OptionalWhole("count", -1)
+            ),
         ["indent"] = Indent,
         ["items"] = Items,
         ["dictsort"] = SortMap,
         ["sort"] = Sort,
-        ["reverse"] = (value, _) => value is string text ? string.Concat(PythonText.Runes(text).Reverse()) : Enumerable.Reverse(ChatTemplateValues.Items(value)).ToList(),
+        ["reverse"] = (value, _) =>
+            value is string text
+                ? string.Concat(PythonText.Runes(text).Reverse())
+                : Enumerable.Reverse(ChatTemplateValues.Items(value)).ToList(),
         ["unique"] = Unique,
         ["sum"] = Sum,
         ["map"] = Map,
@@ -71,8 +83,14 @@ internal static partial class ChatTemplateFilters
     private static object? ToInteger(object? value, TemplateArguments arguments)
     {
         var whenNone = arguments.Optional("default", 0L);
-        if (arguments.OptionalWhole("base", 10) != 10) throw new TemplateOperationException("int is only supported to base 10");
-        if (value is string text) value = PythonText.Strip(text, null) is var trimmed && long.TryParse(trimmed, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var parsed) ? (object)parsed : ParseFloat(trimmed);
+        if (arguments.OptionalWhole("base", 10) != 10)
+            throw new TemplateOperationException("int is only supported to base 10");
+        if (value is string text)
+            value =
+                PythonText.Strip(text, null) is var trimmed
+                && long.TryParse(trimmed, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var parsed)
+                    ? (object)parsed
+                    : ParseFloat(trimmed);
         return value switch
         {
             double number when double.IsFinite(number) && Math.Abs(number) < 9e18 => (long)number,
@@ -86,20 +104,33 @@ internal static partial class ChatTemplateFilters
         return (value is string text ? ParseFloat(PythonText.Strip(text, null)) : ChatTemplateValues.Number(value)) ?? whenNone;
     }
 
-    private static double? ParseFloat(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : null;
+    private static double? ParseFloat(string text) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : null;
 
     private static string ToJson(object? value, TemplateArguments arguments)
     {
         var ensureAscii = ChatTemplateValues.IsTrue(arguments.Named("ensure_ascii", false));
         var indent = arguments.Named("indent", null);
-        if (indent is not null && ChatTemplateValues.Whole(indent) is null) throw new TemplateOperationException("tojson needs a whole number as 'indent'");
+        if (indent is not null && ChatTemplateValues.Whole(indent) is null)
+            throw new TemplateOperationException("tojson needs a whole number as 'indent'");
         return TemplateJson.Write(value, ChatTemplateValues.Whole(indent), ensureAscii);
     }
 
     private static string Indent(object? value, TemplateArguments arguments)
     {
         var width = arguments.Optional("width", 4L);
-        var indent = width is string given ? given : new string(' ', (int)Math.Clamp(ChatTemplateValues.Whole(width) ?? throw new TemplateOperationException("indent needs a whole number or a text as 'width'"), 0, 1000));
+        var indent = width is string given
+            ? given
+            : new string(
+                ' ',
+                (int)
+                    Math.Clamp(
+                        ChatTemplateValues.Whole(width)
+                            ?? throw new TemplateOperationException("indent needs a whole number or a text as 'width'"),
+                        0,
+                        1000
+                    )
+            );
         var (first, blank) = (arguments.OptionalFlag("first"), arguments.OptionalFlag("blank"));
         var lines = ChatTemplateValues.Print(value).ReplaceLineEndings("\n").Split('\n');
         return string.Join('\n', lines.Select((line, index) => (index == 0 ? first : blank || line.Length > 0) ? indent + line : line));
@@ -152,7 +183,10 @@ internal static partial class ChatTemplateFilters
     private static object? Sum(object? value, TemplateArguments arguments)
     {
         var attribute = Attribute(arguments.Optional("attribute", null));
-        return ChatTemplateValues.Items(value).Select(attribute).Aggregate(arguments.Optional("start", 0L), (total, item) => ChatTemplateOperators.Binary("+", total, item));
+        return ChatTemplateValues
+            .Items(value)
+            .Select(attribute)
+            .Aggregate(arguments.Optional("start", 0L), (total, item) => ChatTemplateOperators.Binary("+", total, item));
     }
 
     private static List<object?> Map(object? value, TemplateArguments arguments)
@@ -162,7 +196,9 @@ internal static partial class ChatTemplateFilters
         {
             var whenAbsent = arguments.Named("default", null);
             var attribute = Attribute(path);
-            return items.ConvertAll(item => attribute(item) is var found && found is Undefined && whenAbsent is not null ? whenAbsent : found);
+            return items.ConvertAll(item =>
+                attribute(item) is var found && found is Undefined && whenAbsent is not null ? whenAbsent : found
+            );
         }
         var filter = arguments.Text("filter");
         var (positional, named) = (arguments.RestOfPositional(), arguments.RestOfNamed());
@@ -182,8 +218,13 @@ internal static partial class ChatTemplateFilters
     /// <summary>Reads an attribute by its path (<c>"a.b"</c>, or an index); null reads the item itself.</summary>
     private static Func<object?, object?> Attribute(object? path)
     {
-        if (path is null) return item => item;
-        var steps = ChatTemplateValues.Print(path).Split('.').Select(step => long.TryParse(step, NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? (object)index : step).ToArray();
+        if (path is null)
+            return item => item;
+        var steps = ChatTemplateValues
+            .Print(path)
+            .Split('.')
+            .Select(step => long.TryParse(step, NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? (object)index : step)
+            .ToArray();
         return item => steps.Aggregate(item, ChatTemplateOperators.Item);
     }
 

@@ -8,21 +8,26 @@ internal static class ChatTemplateFunctions
 {
     private const int LongestRange = 100_000;   // Jinja's sandbox has the same limit
 
-    public static Dictionary<string, object?> All(DateTimeOffset now) => new()
-    {
-        ["raise_exception"] = (TemplateFunction)(arguments => throw new ChatTemplateException(ChatTemplateValues.Print(arguments.Required("message")))),
-        ["strftime_now"] = (TemplateFunction)(arguments => Format(now, arguments.Text("format"))),
-        ["namespace"] = (TemplateFunction)(arguments => Fill(new TemplateNamespace(), arguments)),
-        ["dict"] = (TemplateFunction)(arguments => Fill(new TemplateMap(), arguments)),
-        ["range"] = (TemplateFunction)Range,
-    };
+    public static Dictionary<string, object?> All(DateTimeOffset now) =>
+        new()
+        {
+            ["raise_exception"] = (TemplateFunction)(
+                arguments => throw new ChatTemplateException(ChatTemplateValues.Print(arguments.Required("message")))
+            ),
+            ["strftime_now"] = (TemplateFunction)(arguments => Format(now, arguments.Text("format"))),
+            ["namespace"] = (TemplateFunction)(arguments => Fill(new TemplateNamespace(), arguments)),
+            ["dict"] = (TemplateFunction)(arguments => Fill(new TemplateMap(), arguments)),
+            ["range"] = (TemplateFunction)Range,
+        };
 
     private static OrderedDictionary<string, object?> Fill(OrderedDictionary<string, object?> target, TemplateArguments arguments)
     {
         foreach (var given in arguments.RestOfPositional())
         {
-            if (given is not TemplateMap map) throw new TemplateOperationException($"a map is needed, not {ChatTemplateValues.Describe(given)}");
-            foreach (var (key, value) in map) target[key] = value;
+            if (given is not TemplateMap map)
+                throw new TemplateOperationException($"a map is needed, not {ChatTemplateValues.Describe(given)}");
+            foreach (var (key, value) in map)
+                target[key] = value;
         }
         foreach (var (key, value) in arguments.RestOfNamed()) target[key] = value;
         return target;
@@ -65,9 +70,21 @@ internal static class ChatTemplateFunctions
             }
             var net = code switch
             {
-                'Y' => "yyyy", 'y' => "yy", 'm' => "MM", 'B' => "MMMM", 'b' => "MMM", 'd' => "dd", 'A' => "dddd", 'a' => "ddd",
-                'H' => "HH", 'I' => "hh", 'M' => "mm", 'S' => "ss", 'p' => "tt",
-                'F' => "yyyy-MM-dd", 'T' => "HH:mm:ss",
+                'Y' => "yyyy",
+                'y' => "yy",
+                'm' => "MM",
+                'B' => "MMMM",
+                'b' => "MMM",
+                'd' => "dd",
+                'A' => "dddd",
+                'a' => "ddd",
+                'H' => "HH",
+                'I' => "hh",
+                'M' => "mm",
+                'S' => "ss",
+                'p' => "tt",
+                'F' => "yyyy-MM-dd",
+                'T' => "HH:mm:ss",
                 _ => throw new TemplateOperationException($"the time format code %{code} is not supported"),
             };
             output.Append(time.ToString(net, CultureInfo.InvariantCulture));

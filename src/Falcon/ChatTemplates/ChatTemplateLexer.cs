@@ -20,10 +20,39 @@ internal enum TemplateTokenKind
 
 internal readonly record struct TemplateToken(TemplateTokenKind Kind, string Text, int Line);
 
-/// <summary>Cuts a template into text, tags and the tokens inside them, with the white space rules of trim_blocks and lstrip_blocks.</summary>
+/// <summary>
+/// Cuts a template into text, tags and the tokens inside them, with the white space rules of trim_blocks and lstrip_blocks.
+/// </summary>
 internal sealed class ChatTemplateLexer
 {
-    private static readonly string[] Operators = ["//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ","];
+    private static readonly string[] Operators =
+    [
+        "//",
+        "**",
+        "==",
+        "!=",
+        ">=",
+        "<=",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "~",
+        "[",
+        "]",
+        "(",
+        ")",
+        "{",
+        "}",
+        ">",
+        "<",
+        "=",
+        ".",
+        ":",
+        "|",
+        ",",
+    ];
 
     private readonly string _source;
     private readonly List<TemplateToken> _tokens = [];
@@ -98,7 +127,11 @@ internal sealed class ChatTemplateLexer
     private void ReadRaw()
     {
         var (start, firstLine) = (_position, _line);
-        for (var begin = _source.IndexOf("{%", start, StringComparison.Ordinal); begin >= 0; begin = _source.IndexOf("{%", begin + 2, StringComparison.Ordinal))
+        for (
+            var begin = _source.IndexOf("{%", start, StringComparison.Ordinal);
+            begin >= 0;
+            begin = _source.IndexOf("{%", begin + 2, StringComparison.Ordinal)
+        )
         {
             var sign = begin + 2 < _source.Length ? _source[begin + 2] : ' ';
             Advance(begin + (sign is '-' or '+' ? 3 : 2));
@@ -143,11 +176,16 @@ internal sealed class ChatTemplateLexer
                 AfterTag(signed ? character : isPrint ? '+' : ' ');
                 return;
             }
-            if (PythonText.IsWhiteSpace(character)) Advance(_position + 1);
-            else if (char.IsAsciiDigit(character)) ReadNumber();
-            else if (character == '_' || char.IsLetter(character)) Add(TemplateTokenKind.Name, Run(_position, next => next == '_' || char.IsLetterOrDigit(next)));
-            else if (character is '\'' or '"') ReadString(character);
-            else ReadOperator(open);
+            if (PythonText.IsWhiteSpace(character))
+                Advance(_position + 1);
+            else if (char.IsAsciiDigit(character))
+                ReadNumber();
+            else if (character == '_' || char.IsLetter(character))
+                Add(TemplateTokenKind.Name, Run(_position, next => next == '_' || char.IsLetterOrDigit(next)));
+            else if (character is '\'' or '"')
+                ReadString(character);
+            else
+                ReadOperator(open);
         }
         throw ChatTemplate.Unsupported(firstLine, "a tag does not end");
     }
@@ -170,13 +208,15 @@ internal sealed class ChatTemplateLexer
         static bool IsDigit(char character) => char.IsAsciiDigit(character) || character == '_';
         var end = Run(_position, IsDigit);
         var isFloat = false;
-        if (end + 1 < _source.Length && _source[end] == '.' && char.IsAsciiDigit(_source[end + 1])) (end, isFloat) = (Run(end + 1, IsDigit), true);
+        if (end + 1 < _source.Length && _source[end] == '.' && char.IsAsciiDigit(_source[end + 1]))
+            (end, isFloat) = (Run(end + 1, IsDigit), true);
         if (end < _source.Length && _source[end] is 'e' or 'E')
         {
             var exponent = end + (end + 1 < _source.Length && _source[end + 1] is '+' or '-' ? 2 : 1);
             if (exponent < _source.Length && char.IsAsciiDigit(_source[exponent])) (end, isFloat) = (Run(exponent, IsDigit), true);
         }
-        if (end < _source.Length && char.IsLetter(_source[end])) throw ChatTemplate.Unsupported(_line, $"the number {_source[_position..(end + 1)]} is not supported");
+        if (end < _source.Length && char.IsLetter(_source[end]))
+            throw ChatTemplate.Unsupported(_line, $"the number {_source[_position..(end + 1)]} is not supported");
         Add(isFloat ? TemplateTokenKind.Float : TemplateTokenKind.Integer, end);
     }
 
@@ -184,8 +224,14 @@ internal sealed class ChatTemplateLexer
     {
         var found = Array.Find(Operators, candidate => string.CompareOrdinal(_source, _position, candidate, 0, candidate.Length) == 0)
             ?? throw ChatTemplate.Unsupported(_line, $"the character '{_source[_position]}' is not expected");
-        if (found is "(" or "[" or "{") open.Push(found[0] == '(' ? ')' : found[0] == '[' ? ']' : '}');
-        else if (found is ")" or "]" or "}" && (!open.TryPop(out var expected) || expected != found[0])) throw ChatTemplate.Unsupported(_line, $"'{found}' closes nothing");
+        if (found is "(" or "[" or "{")
+            open.Push(
+                found[0] == '(' ? ')'
+                : found[0] == '[' ? ']'
+                : '}'
+            );
+        else if (found is ")" or "]" or "}" && (!open.TryPop(out var expected) || expected != found[0]))
+            throw ChatTemplate.Unsupported(_line, $"'{found}' closes nothing");
         Add(TemplateTokenKind.Operator, _position + found.Length);
     }
 
@@ -224,7 +270,8 @@ internal sealed class ChatTemplateLexer
             case >= '0' and <= '7':
                 var end = backslash + 1;
                 var code = 0;
-                while (end < _source.Length && end < backslash + 4 && _source[end] is >= '0' and <= '7') code = (code * 8) + _source[end++] - '0';
+                while (end < _source.Length && end < backslash + 4 && _source[end] is >= '0' and <= '7')
+                    code = (code * 8) + _source[end++] - '0';
                 value.Append((char)code);
                 return end;
             default:
@@ -235,7 +282,16 @@ internal sealed class ChatTemplateLexer
         int Hexadecimal(int digits)
         {
             var end = backslash + 2 + digits;
-            if (end > _source.Length || !uint.TryParse(_source.AsSpan(backslash + 2, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code) || code > 0x10FFFF)
+            if (
+                end > _source.Length
+                || !uint.TryParse(
+                    _source.AsSpan(backslash + 2, digits),
+                    NumberStyles.AllowHexSpecifier,
+                    CultureInfo.InvariantCulture,
+                    out var code
+                )
+                || code > 0x10FFFF
+            )
                 throw ChatTemplate.Unsupported(_line, "an escape in a text is not complete");
             value.Append(code is >= 0xD800 and <= 0xDFFF or < 0x10000 ? ((char)code).ToString() : char.ConvertFromUtf32((int)code));
             return end;

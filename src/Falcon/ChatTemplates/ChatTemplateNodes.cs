@@ -8,7 +8,8 @@ internal sealed record TextStatement(string Text, int Line) : TemplateStatement(
 internal sealed record PrintStatement(TemplateExpression Value, int Line) : TemplateStatement(Line);
 
 /// <summary>The body of the first branch whose condition holds; the condition of an else branch is null.</summary>
-internal sealed record IfStatement(IReadOnlyList<(TemplateExpression? Condition, IReadOnlyList<TemplateStatement> Body)> Branches, int Line) : TemplateStatement(Line);
+internal sealed record IfStatement(IReadOnlyList<(TemplateExpression? Condition, IReadOnlyList<TemplateStatement> Body)> Branches, int Line)
+    : TemplateStatement(Line);
 
 internal sealed record ForStatement(
     TemplateTarget Target,
@@ -20,10 +21,22 @@ internal sealed record ForStatement(
 
 internal sealed record SetStatement(TemplateTarget Target, TemplateExpression Value, int Line) : TemplateStatement(Line);
 
-/// <summary>Sets a variable to the text that the body prints, after the filters (whose innermost value is <see cref="BlockText"/>).</summary>
-internal sealed record SetBlockStatement(TemplateTarget Target, TemplateExpression Filtered, IReadOnlyList<TemplateStatement> Body, int Line) : TemplateStatement(Line);
+/// <summary>
+/// Sets a variable to the text that the body prints, after the filters (whose innermost value is <see cref="BlockText"/>).
+/// </summary>
+internal sealed record SetBlockStatement(
+    TemplateTarget Target,
+    TemplateExpression Filtered,
+    IReadOnlyList<TemplateStatement> Body,
+    int Line
+) : TemplateStatement(Line);
 
-internal sealed record MacroStatement(string Name, IReadOnlyList<(string Name, TemplateExpression? Default)> Parameters, IReadOnlyList<TemplateStatement> Body, int Line) : TemplateStatement(Line);
+internal sealed record MacroStatement(
+    string Name,
+    IReadOnlyList<(string Name, TemplateExpression? Default)> Parameters,
+    IReadOnlyList<TemplateStatement> Body,
+    int Line
+) : TemplateStatement(Line);
 
 internal sealed record GenerationStatement(IReadOnlyList<TemplateStatement> Body, int Line) : TemplateStatement(Line);
 
@@ -43,7 +56,8 @@ internal sealed record BlockText(int Line) : TemplateExpression(Line);
 
 internal sealed record ListLiteral(IReadOnlyList<TemplateExpression> Items, bool IsTuple, int Line) : TemplateExpression(Line);
 
-internal sealed record MapLiteral(IReadOnlyList<(TemplateExpression Key, TemplateExpression Value)> Items, int Line) : TemplateExpression(Line);
+internal sealed record MapLiteral(IReadOnlyList<(TemplateExpression Key, TemplateExpression Value)> Items, int Line)
+    : TemplateExpression(Line);
 
 /// <summary><c>not</c>, <c>-</c> or <c>+</c> before a value.</summary>
 internal sealed record Unary(string Operator, TemplateExpression Operand, int Line) : TemplateExpression(Line);
@@ -51,15 +65,23 @@ internal sealed record Unary(string Operator, TemplateExpression Operand, int Li
 internal sealed record Binary(string Operator, TemplateExpression Left, TemplateExpression Right, int Line) : TemplateExpression(Line);
 
 /// <summary><c>a &lt; b &lt;= c</c>: every link must hold.</summary>
-internal sealed record Comparison(TemplateExpression First, IReadOnlyList<(string Operator, TemplateExpression Value)> Links, int Line) : TemplateExpression(Line);
+internal sealed record Comparison(TemplateExpression First, IReadOnlyList<(string Operator, TemplateExpression Value)> Links, int Line)
+    : TemplateExpression(Line);
 
-internal sealed record Conditional(TemplateExpression WhenTrue, TemplateExpression Condition, TemplateExpression? WhenFalse, int Line) : TemplateExpression(Line);
+internal sealed record Conditional(TemplateExpression WhenTrue, TemplateExpression Condition, TemplateExpression? WhenFalse, int Line)
+    : TemplateExpression(Line);
 
 internal sealed record AttributeOf(TemplateExpression Object, string Name, int Line) : TemplateExpression(Line);
 
 internal sealed record ItemOf(TemplateExpression Object, TemplateExpression Key, int Line) : TemplateExpression(Line);
 
-internal sealed record SliceOf(TemplateExpression Object, TemplateExpression? Start, TemplateExpression? Stop, TemplateExpression? Step, int Line) : TemplateExpression(Line);
+internal sealed record SliceOf(
+    TemplateExpression Object,
+    TemplateExpression? Start,
+    TemplateExpression? Stop,
+    TemplateExpression? Step,
+    int Line
+) : TemplateExpression(Line);
 
 internal sealed record Arguments(IReadOnlyList<TemplateExpression> Positional, IReadOnlyList<(string Name, TemplateExpression Value)> Named)
 {
@@ -70,4 +92,5 @@ internal sealed record Call(TemplateExpression Callee, Arguments Arguments, int 
 
 internal sealed record Filtered(TemplateExpression Value, string Filter, Arguments Arguments, int Line) : TemplateExpression(Line);
 
-internal sealed record Tested(TemplateExpression Value, string Test, Arguments Arguments, bool Negated, int Line) : TemplateExpression(Line);
+internal sealed record Tested(TemplateExpression Value, string Test, Arguments Arguments, bool Negated, int Line)
+    : TemplateExpression(Line);

@@ -9,9 +9,17 @@ internal static class ChatTemplateOperators
 
     public static object? Binary(string name, object? left, object? right)
     {
-        if (name == "~") return ChatTemplateValues.Print(left) + ChatTemplateValues.Print(right);
-        if (ChatTemplateValues.Whole(left) is { } wholeLeft && ChatTemplateValues.Whole(right) is { } wholeRight && name != "/" && !(name == "**" && wholeRight < 0)) return OfWholes(name, wholeLeft, wholeRight);
-        if (ChatTemplateValues.Number(left) is { } numberLeft && ChatTemplateValues.Number(right) is { } numberRight) return OfNumbers(name, numberLeft, numberRight);
+        if (name == "~")
+            return ChatTemplateValues.Print(left) + ChatTemplateValues.Print(right);
+        if (
+            ChatTemplateValues.Whole(left) is { } wholeLeft
+            && ChatTemplateValues.Whole(right) is { } wholeRight
+            && name != "/"
+            && !(name == "**" && wholeRight < 0)
+        )
+            return OfWholes(name, wholeLeft, wholeRight);
+        if (ChatTemplateValues.Number(left) is { } numberLeft && ChatTemplateValues.Number(right) is { } numberRight)
+            return OfNumbers(name, numberLeft, numberRight);
         return (name, left, right) switch
         {
             ("+", string a, string b) => a + b,
@@ -19,7 +27,9 @@ internal static class ChatTemplateOperators
             ("+", List<object?> a, List<object?> b) when a is not TemplateTuple && b is not TemplateTuple => a.Concat(b).ToList(),
             ("*", string or List<object?>, long or bool) => Repeat(left, ChatTemplateValues.Whole(right)!.Value),
             ("*", long or bool, string or List<object?>) => Repeat(right, ChatTemplateValues.Whole(left)!.Value),
-            _ => throw new TemplateOperationException($"'{name}' is not possible with {ChatTemplateValues.Describe(left)} and {ChatTemplateValues.Describe(right)}"),
+            _ => throw new TemplateOperationException(
+                $"'{name}' is not possible with {ChatTemplateValues.Describe(left)} and {ChatTemplateValues.Describe(right)}"
+            ),
         };
     }
 
@@ -60,9 +70,12 @@ internal static class ChatTemplateOperators
     /// <summary><c>value[key]</c>: the item, else for a text key the method; undefined where there is neither.</summary>
     public static object? Item(object? value, object? key)
     {
-        if (value is Undefined) throw new TemplateOperationException($"{ChatTemplateValues.Describe(value)} has no '{ChatTemplateValues.Print(key)}'");
-        if (value is TemplateMap map && key is string name && map.TryGetValue(name, out var item)) return item;
-        if (key is string attribute) return Attribute(value, attribute);
+        if (value is Undefined)
+            throw new TemplateOperationException($"{ChatTemplateValues.Describe(value)} has no '{ChatTemplateValues.Print(key)}'");
+        if (value is TemplateMap map && key is string name && map.TryGetValue(name, out var item))
+            return item;
+        if (key is string attribute)
+            return Attribute(value, attribute);
         if (value is string or List<object?> && ChatTemplateValues.Whole(key) is { } index)
         {
             var items = ChatTemplateValues.Items(value);
@@ -75,7 +88,8 @@ internal static class ChatTemplateOperators
     /// <summary><c>value[start:stop:step]</c> of a text, list or tuple.</summary>
     public static object Slice(object? value, object? start, object? stop, object? step)
     {
-        if (value is not (string or List<object?>)) throw new TemplateOperationException($"{ChatTemplateValues.Describe(value)} cannot be sliced");
+        if (value is not (string or List<object?>))
+            throw new TemplateOperationException($"{ChatTemplateValues.Describe(value)} cannot be sliced");
         var items = ChatTemplateValues.Items(value);
         var stride = Bound(step, 1);
         if (stride == 0) throw new TemplateOperationException("the step of a slice is zero");
@@ -94,8 +108,10 @@ internal static class ChatTemplateOperators
         }
     }
 
-    private static long Bound(object? value, long whenAbsent) => value is null ? whenAbsent
-        : ChatTemplateValues.Whole(value) is { } whole ? Math.Clamp(whole, -int.MaxValue, int.MaxValue) : throw new TemplateOperationException("the bounds of a slice are whole numbers");
+    private static long Bound(object? value, long whenAbsent) =>
+        value is null ? whenAbsent
+        : ChatTemplateValues.Whole(value) is { } whole ? Math.Clamp(whole, -int.MaxValue, int.MaxValue)
+        : throw new TemplateOperationException("the bounds of a slice are whole numbers");
 
     private static long OfWholes(string name, long left, long right)
     {
@@ -139,8 +155,10 @@ internal static class ChatTemplateOperators
     private static object Repeat(object? value, long times)
     {
         times = Math.Max(times, 0);
-        if (times * Math.Max(ChatTemplateValues.Length(value), 1) is < 0 or > LongestResult || times > LongestResult) throw new TemplateOperationException("the result of '*' is too large");
-        if (value is string text) return string.Concat(Enumerable.Repeat(text, (int)times));
+        if (times * Math.Max(ChatTemplateValues.Length(value), 1) is < 0 or > LongestResult || times > LongestResult)
+            throw new TemplateOperationException("the result of '*' is too large");
+        if (value is string text)
+            return string.Concat(Enumerable.Repeat(text, (int)times));
         var items = Enumerable.Repeat((List<object?>)value!, (int)times).SelectMany(list => list);
         return value is TemplateTuple ? new TemplateTuple(items) : items.ToList();
     }

@@ -34,7 +34,9 @@ internal sealed class ChatTemplateParser(List<TemplateToken> tokens)
                     body.Add(new PrintStatement(_expressions.Tuple(), token.Line));
                     _expressions.Expect(TemplateTokenKind.EndPrint);
                     break;
-                case TemplateTokenKind.BeginTag when _expressions.Peek().Text is not ("elif" or "else" or "endif" or "endfor" or "endset" or "endmacro" or "endgeneration"):
+                case TemplateTokenKind.BeginTag
+                    when _expressions.Peek().Text
+                        is not ("elif" or "else" or "endif" or "endfor" or "endset" or "endmacro" or "endgeneration"):
                     _expressions.Next();
                     body.Add(Tag());
                     break;
@@ -131,7 +133,8 @@ internal sealed class ChatTemplateParser(List<TemplateToken> tokens)
             if (parameters.Count > 0) _expressions.ExpectOperator(",");
             var parameter = _expressions.Expect(TemplateTokenKind.Name).Text;
             var whenAbsent = _expressions.Skip("=") ? _expressions.Expression() : null;
-            if (whenAbsent is null && parameters.Count > 0 && parameters[^1].Item2 is not null) throw ChatTemplate.Unsupported(line, $"the parameter '{parameter}' needs a default, as the one before it has one");
+            if (whenAbsent is null && parameters.Count > 0 && parameters[^1].Item2 is not null)
+                throw ChatTemplate.Unsupported(line, $"the parameter '{parameter}' needs a default, as the one before it has one");
             parameters.Add((parameter, whenAbsent));
         }
         EndTag();
@@ -182,6 +185,9 @@ internal sealed class ChatTemplateParser(List<TemplateToken> tokens)
         var token = _expressions.Current;
         return token.Kind == TemplateTokenKind.End
             ? ChatTemplate.Unsupported(token.Line, "the template ends inside a block")
-            : ChatTemplate.Unsupported(token.Line, string.Create(CultureInfo.InvariantCulture, $"the tag '{_expressions.Peek().Text}' is not expected here"));
+            : ChatTemplate.Unsupported(
+                token.Line,
+                string.Create(CultureInfo.InvariantCulture, $"the tag '{_expressions.Peek().Text}' is not expected here")
+            );
     }
 }

@@ -44,5 +44,7 @@ internal static class ChatTemplatePredicates
     private static bool Equal(object? value, TemplateArguments arguments) => ChatTemplateValues.AreEqual(value, arguments.Required("b"));
 
     private static long Remainder(object? value) =>
-        ChatTemplateValues.Whole(value) is { } number ? number & 1 : throw new TemplateOperationException($"{ChatTemplateValues.Describe(value)} is neither odd nor even");
+        ChatTemplateValues.Whole(value) is { } number
+            ? number & 1
+            : throw new TemplateOperationException($"{ChatTemplateValues.Describe(value)} is neither odd nor even");
 }

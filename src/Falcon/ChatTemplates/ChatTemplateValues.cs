@@ -23,8 +23,9 @@ internal sealed class TemplateLoop : TemplateNamespace;
 internal delegate object? TemplateFunction(TemplateArguments arguments);
 
 /// <summary>
-/// The values of a template: null, bool, long, double, string, list (<see cref="List{T}"/>, <see cref="TemplateTuple"/>), <see cref="TemplateMap"/>,
-/// <see cref="TemplateNamespace"/>, <see cref="TemplateFunction"/>, <see cref="Undefined"/>; and what Python does with them.
+/// The values of a template: null, bool, long, double, string, list (<see cref="List{T}"/>, <see cref="TemplateTuple"/>),
+/// <see cref="TemplateMap"/>, <see cref="TemplateNamespace"/>, <see cref="TemplateFunction"/>, <see cref="Undefined"/>; and what Python
+/// does with them.
 /// </summary>
 internal static class ChatTemplateValues
 {
@@ -82,14 +83,18 @@ internal static class ChatTemplateValues
 
     public static bool AreEqual(object? left, object? right)
     {
-        if (Number(left) is { } a && Number(right) is { } b) return left is double || right is double ? a == b : Whole(left) == Whole(right);
+        if (Number(left) is { } a && Number(right) is { } b)
+            return left is double || right is double ? a == b : Whole(left) == Whole(right);
         return (left, right) switch
         {
             (null, null) => true,
             (Undefined, Undefined) => true,
             (string x, string y) => x == y,
-            (List<object?> x, List<object?> y) => x is TemplateTuple == y is TemplateTuple && x.Count == y.Count && x.Zip(y).All(pair => AreEqual(pair.First, pair.Second)),
-            (TemplateMap x, TemplateMap y) => x.Count == y.Count && x.All(item => y.TryGetValue(item.Key, out var other) && AreEqual(item.Value, other)),
+            (List<object?> x, List<object?> y) => x is TemplateTuple == y is TemplateTuple
+                && x.Count == y.Count
+                && x.Zip(y).All(pair => AreEqual(pair.First, pair.Second)),
+            (TemplateMap x, TemplateMap y) => x.Count == y.Count
+                && x.All(item => y.TryGetValue(item.Key, out var other) && AreEqual(item.Value, other)),
             _ => ReferenceEquals(left, right),
         };
     }
@@ -97,7 +102,8 @@ internal static class ChatTemplateValues
     /// <summary>The order of two numbers, two texts or two lists; anything else has none.</summary>
     public static int Compare(object? left, object? right)
     {
-        if (Number(left) is { } a && Number(right) is { } b) return left is double || right is double ? a.CompareTo(b) : Whole(left)!.Value.CompareTo(Whole(right)!.Value);
+        if (Number(left) is { } a && Number(right) is { } b)
+            return left is double || right is double ? a.CompareTo(b) : Whole(left)!.Value.CompareTo(Whole(right)!.Value);
         switch (left, right)
         {
             case (string x, string y): return string.CompareOrdinal(x, y);
@@ -109,15 +115,25 @@ internal static class ChatTemplateValues
         }
     }
 
-    public static bool Contains(object? container, object? item) => container switch
-    {
-        string text => item is string part ? text.Contains(part, StringComparison.Ordinal) : throw new TemplateOperationException($"{Describe(item)} cannot be looked for in a text"),
-        TemplateMap map => item is string key && map.ContainsKey(key),
-        _ => Items(container).Any(other => AreEqual(other, item)),
-    };
+    public static bool Contains(object? container, object? item) =>
+        container switch
+        {
+            string text => item is string part
+                ? text.Contains(part, StringComparison.Ordinal)
+                : throw new TemplateOperationException($"{Describe(item)} cannot be looked for in a text"),
+            TemplateMap map => item is string key && map.ContainsKey(key),
+            _ => Items(container).Any(other => AreEqual(other, item)),
+        };
 
     /// <summary>A number (true counts as 1), else null.</summary>
-    public static double? Number(object? value) => value switch { bool flag => flag ? 1 : 0, long whole => whole, double number => number, _ => null };
+    public static double? Number(object? value) =>
+        value switch
+        {
+            bool flag => flag ? 1 : 0,
+            long whole => whole,
+            double number => number,
+            _ => null,
+        };
 
     /// <summary>A whole number (true counts as 1), else null.</summary>
     public static long? Whole(object? value) => value switch { bool flag => flag ? 1 : 0, long whole => whole, _ => null };
@@ -137,16 +153,19 @@ internal static class ChatTemplateValues
         _ => "a function",
     };
 
-    private static object? FromJson(JsonElement json) => json.ValueKind switch
-    {
-        JsonValueKind.Null or JsonValueKind.Undefined => null,
-        JsonValueKind.True => true,
-        JsonValueKind.False => false,
-        JsonValueKind.String => json.GetString(),
-        JsonValueKind.Number => !json.GetRawText().AsSpan().ContainsAny('.', 'e', 'E') && json.TryGetInt64(out var whole) ? (object)whole : json.GetDouble(),
-        JsonValueKind.Array => json.EnumerateArray().Select(FromJson).ToList(),
-        _ => Map(json.EnumerateObject().Select(member => (member.Name, FromJson(member.Value)))),
-    };
+    private static object? FromJson(JsonElement json) =>
+        json.ValueKind switch
+        {
+            JsonValueKind.Null or JsonValueKind.Undefined => null,
+            JsonValueKind.True => true,
+            JsonValueKind.False => false,
+            JsonValueKind.String => json.GetString(),
+            JsonValueKind.Number => !json.GetRawText().AsSpan().ContainsAny('.', 'e', 'E') && json.TryGetInt64(out var whole)
+                ? (object)whole
+                : json.GetDouble(),
+            JsonValueKind.Array => json.EnumerateArray().Select(FromJson).ToList(),
+            _ => Map(json.EnumerateObject().Select(member => (member.Name, FromJson(member.Value)))),
+        };
 
     private static string Represent(object? value)
     {
@@ -163,8 +182,13 @@ internal static class ChatTemplateValues
             case List<object?> list:
                 var items = string.Join(", ", list.Select(Represent));
                 return list is TemplateTuple ? $"({items})" : $"[{items}]";
-            case TemplateMap map: return new StringBuilder("{").AppendJoin(", ", map.Select(item => $"{PythonText.Quoted(item.Key)}: {Represent(item.Value)}")).Append('}').ToString();
-            default: throw new TemplateOperationException($"{Describe(value)} cannot be printed");
+            case TemplateMap map:
+                return new StringBuilder("{")
+                    .AppendJoin(", ", map.Select(item => $"{PythonText.Quoted(item.Key)}: {Represent(item.Value)}"))
+                    .Append('}')
+                    .ToString();
+            default:
+                throw new TemplateOperationException($"{Describe(value)} cannot be printed");
         }
     }
 }

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>Text operations with Python's meaning: white space, code points instead of UTF-16 units, casing, and how values are written.</summary>
+/// <summary>
+/// Text operations with Python's meaning: white space, code points instead of UTF-16 units, casing, and how values are written.
+/// </summary>
 internal static class PythonText
 {
     public static bool IsWhiteSpace(char character) => char.IsWhiteSpace(character) || character is >= '\x1c' and <= '\x1f';
@@ -71,7 +73,11 @@ internal static class PythonText
         if (old.Length == 0) throw new TemplateOperationException("replacing an empty text is not supported");
         var result = new StringBuilder();
         var from = 0;
-        for (var at = text.IndexOf(old, StringComparison.Ordinal); at >= 0 && most-- > 0; at = text.IndexOf(old, from, StringComparison.Ordinal))
+        for (
+            var at = text.IndexOf(old, StringComparison.Ordinal);
+            at >= 0 && most-- > 0;
+            at = text.IndexOf(old, from, StringComparison.Ordinal)
+        )
         {
             result.Append(text, from, at - from).Append(replacement);
             from = at + old.Length;
@@ -79,7 +85,8 @@ internal static class PythonText
         return result.Append(text, from, text.Length - from).ToString();
     }
 
-    public static string Capitalize(string text) => text.Length == 0 ? "" : string.Concat(Runes(text)[0].ToUpperInvariant(), text[Runes(text)[0].Length..].ToLowerInvariant());
+    public static string Capitalize(string text) =>
+        text.Length == 0 ? "" : string.Concat(Runes(text)[0].ToUpperInvariant(), text[Runes(text)[0].Length..].ToLowerInvariant());
 
     /// <summary>The method <c>title</c>: a letter is upper case unless a letter comes before it.</summary>
     public static string Title(string text)
@@ -101,12 +108,21 @@ internal static class PythonText
         var result = new StringBuilder().Append(quote);
         foreach (var rune in text.EnumerateRunes())
         {
-            if (rune.Value == quote || rune.Value == '\\') result.Append('\\').Append((char)rune.Value);
-            else if (rune.Value == '\n') result.Append("\\n");
-            else if (rune.Value == '\r') result.Append("\\r");
-            else if (rune.Value == '\t') result.Append("\\t");
-            else if (IsPrintable(rune)) result.Append(rune.ToString());
-            else result.Append(CultureInfo.InvariantCulture, $"{(rune.Value < 0x100 ? $"\\x{rune.Value:x2}" : rune.Value < 0x10000 ? $"\\u{rune.Value:x4}" : $"\\U{rune.Value:x8}")}");
+            if (rune.Value == quote || rune.Value == '\\')
+                result.Append('\\').Append((char)rune.Value);
+            else if (rune.Value == '\n')
+                result.Append("\\n");
+            else if (rune.Value == '\r')
+                result.Append("\\r");
+            else if (rune.Value == '\t')
+                result.Append("\\t");
+            else if (IsPrintable(rune))
+                result.Append(rune.ToString());
+            else
+                result.Append(
+                    CultureInfo.InvariantCulture,
+                    $"{(rune.Value < 0x100 ? $"\\x{rune.Value:x2}" : rune.Value < 0x10000 ? $"\\u{rune.Value:x4}" : $"\\U{rune.Value:x8}")}"
+                );
         }
         return result.Append(quote).ToString();
     }
@@ -121,7 +137,9 @@ internal static class PythonText
         var shortest = value.ToString("R", CultureInfo.InvariantCulture);
         if (power is >= -4 and < 16)
         {
-            var plain = decimal.TryParse(shortest, NumberStyles.Float, CultureInfo.InvariantCulture, out var exact) ? exact.ToString(CultureInfo.InvariantCulture) : shortest;
+            var plain = decimal.TryParse(shortest, NumberStyles.Float, CultureInfo.InvariantCulture, out var exact)
+                ? exact.ToString(CultureInfo.InvariantCulture)
+                : shortest;
             return plain.Contains('.', StringComparison.Ordinal) ? plain : plain + ".0";
         }
         if (!shortest.Contains('E', StringComparison.Ordinal)) shortest = value.ToString("E15", CultureInfo.InvariantCulture);
@@ -130,6 +148,17 @@ internal static class PythonText
         return string.Create(CultureInfo.InvariantCulture, $"{mantissa}e{(power < 0 ? '-' : '+')}{Math.Abs(power):00}");
     }
 
-    private static bool IsPrintable(Rune rune) => rune.Value == ' ' || Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate
-        or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.SpaceSeparator);
+    private static bool IsPrintable(Rune rune) =>
+        rune.Value == ' '
+        || Rune.GetUnicodeCategory(rune)
+            is not (
+                UnicodeCategory.Control
+                or UnicodeCategory.Format
+                or UnicodeCategory.Surrogate
+                or UnicodeCategory.PrivateUse
+                or UnicodeCategory.OtherNotAssigned
+                or UnicodeCategory.LineSeparator
+                or UnicodeCategory.ParagraphSeparator
+                or UnicodeCategory.SpaceSeparator
+            );
 }

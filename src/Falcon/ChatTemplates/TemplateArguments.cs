@@ -24,7 +24,8 @@ internal sealed class TemplateArguments(string callee, IReadOnlyList<object?> po
 
     public bool IsGiven(string name) => _next < positional.Count || _named.ContainsKey(name);
 
-    public object? Required(string name) => IsGiven(name) ? Optional(name, null) : throw new TemplateOperationException($"{callee} needs the argument '{name}'");
+    public object? Required(string name) =>
+        IsGiven(name) ? Optional(name, null) : throw new TemplateOperationException($"{callee} needs the argument '{name}'");
 
     public object? Optional(string name, object? whenAbsent)
     {
@@ -39,16 +40,23 @@ internal sealed class TemplateArguments(string callee, IReadOnlyList<object?> po
     /// <summary>An argument only by its name.</summary>
     public object? Named(string name, object? whenAbsent) => _named.Remove(name, out var value) ? value : whenAbsent;
 
-    public string Text(string name) => Required(name) is var value && value is string text ? text : throw new TemplateOperationException($"{callee} needs a text as '{name}', not {ChatTemplateValues.Describe(value)}");
+    public string Text(string name) =>
+        Required(name) is var value && value is string text
+            ? text
+            : throw new TemplateOperationException($"{callee} needs a text as '{name}', not {ChatTemplateValues.Describe(value)}");
 
     public string? OptionalText(string name)
     {
         var value = Optional(name, null);
-        return value is null or string ? (string?)value : throw new TemplateOperationException($"{callee} needs a text as '{name}', not {ChatTemplateValues.Describe(value)}");
+        return value is null or string
+            ? (string?)value
+            : throw new TemplateOperationException($"{callee} needs a text as '{name}', not {ChatTemplateValues.Describe(value)}");
     }
 
     public long OptionalWhole(string name, long whenAbsent) =>
-        Optional(name, whenAbsent) is var value && ChatTemplateValues.Whole(value) is { } whole ? whole : throw new TemplateOperationException($"{callee} needs a whole number as '{name}'");
+        Optional(name, whenAbsent) is var value && ChatTemplateValues.Whole(value) is { } whole
+            ? whole
+            : throw new TemplateOperationException($"{callee} needs a whole number as '{name}'");
 
     public bool OptionalFlag(string name) => ChatTemplateValues.IsTrue(Optional(name, false));
 

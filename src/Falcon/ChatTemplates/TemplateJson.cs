@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>The filter <c>tojson</c> as transformers defines it: Python's JSON with ", " and ": ", keys in their order, characters as they are.</summary>
+/// <summary>
+/// The filter <c>tojson</c> as transformers defines it: Python's JSON with ", " and ": ", keys in their order, characters as they are.
+/// </summary>
 internal static class TemplateJson
 {
     public static string Write(object? value, long? indent, bool ensureAscii)
@@ -19,11 +21,25 @@ internal static class TemplateJson
         RuntimeHelpers.EnsureSufficientExecutionStack();
         switch (value)
         {
-            case null: output.Append("null"); break;
-            case bool flag: output.Append(flag ? "true" : "false"); break;
-            case long whole: output.Append(whole.ToString(CultureInfo.InvariantCulture)); break;
-            case double number: output.Append(double.IsNaN(number) ? "NaN" : double.IsInfinity(number) ? (number > 0 ? "Infinity" : "-Infinity") : PythonText.Number(number)); break;
-            case string text: WriteText(text, output, ensureAscii); break;
+            case null:
+                output.Append("null");
+                break;
+            case bool flag:
+                output.Append(flag ? "true" : "false");
+                break;
+            case long whole:
+                output.Append(whole.ToString(CultureInfo.InvariantCulture));
+                break;
+            case double number:
+                output.Append(
+                    double.IsNaN(number) ? "NaN"
+                    : double.IsInfinity(number) ? (number > 0 ? "Infinity" : "-Infinity")
+                    : PythonText.Number(number)
+                );
+                break;
+            case string text:
+                WriteText(text, output, ensureAscii);
+                break;
             case List<object?> list:
                 WriteItems(list, '[', ']', output, indent, depth, item => Write(item, output, indent, ensureAscii, depth + 1));
                 break;
@@ -39,7 +55,15 @@ internal static class TemplateJson
         }
     }
 
-    private static void WriteItems<T>(ICollection<T> items, char open, char close, StringBuilder output, long? indent, int depth, Action<T> write)
+    private static void WriteItems<T>(
+        ICollection<T> items,
+        char open,
+        char close,
+        StringBuilder output,
+        long? indent,
+        int depth,
+        Action<T> write
+    )
     {
         output.Append(open);
         var first = true;
@@ -65,9 +89,12 @@ internal static class TemplateJson
         foreach (var character in text)
         {
             var plain = "\"\\\n\r\t\f\b".IndexOf(character, StringComparison.Ordinal);
-            if (plain >= 0) output.Append('\\').Append("\"\\nrtfb"[plain]);
-            else if (character < ' ' || (ensureAscii && character > '~')) output.Append(CultureInfo.InvariantCulture, $"\\u{(int)character:x4}");
-            else output.Append(character);
+            if (plain >= 0)
+                output.Append('\\').Append("\"\\nrtfb"[plain]);
+            else if (character < ' ' || (ensureAscii && character > '~'))
+                output.Append(CultureInfo.InvariantCulture, $"\\u{(int)character:x4}");
+            else
+                output.Append(character);
         }
         output.Append('"');
     }

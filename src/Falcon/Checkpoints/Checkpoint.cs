@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace Falcon.Checkpoints;
 
 /// <summary>
-/// A Hugging Face model directory: its configuration and the memory-mapped weight files. Opening checks every name and shape; weights are read when asked for.
+/// A Hugging Face model directory: its configuration and the memory-mapped weight files. Opening checks every name and shape; weights are
+/// read when asked for.
 /// </summary>
 public sealed class Checkpoint : IDisposable
 {
@@ -44,7 +45,9 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>Opens a model directory and compares names and shapes with its configuration, both ways.</summary>
     /// <exception cref="UserInputException">A directory or file is missing.</exception>
-    /// <exception cref="UnsupportedCheckpointException">A file is damaged, the format is another, or tensors are missing, unexpected or misshapen (all are listed).</exception>
+    /// <exception cref="UnsupportedCheckpointException">
+    /// A file is damaged, the format is another, or tensors are missing, unexpected or misshapen (all are listed).
+    /// </exception>
     public static Checkpoint Open(string directory)
     {
         var config = ModelConfig.Load(directory);
@@ -64,7 +67,11 @@ public sealed class Checkpoint : IDisposable
 
     // Some families' files begin their names in more than one way.
     private static ArchitectureDescription NamedAsIn(WeightFiles files, ArchitectureDescription names) =>
-        names.OtherBases.Select(other => names with { Base = other }).Prepend(names).FirstOrDefault(named => files.TryLocate(named.EmbeddingWeight, out _)) ?? names;
+        names
+            .OtherBases.Select(other => names with { Base = other })
+            .Prepend(names)
+            .FirstOrDefault(named => files.TryLocate(named.EmbeddingWeight, out _))
+        ?? names;
 
     private void Compare()
     {
@@ -72,21 +79,32 @@ public sealed class Checkpoint : IDisposable
         List<string> faults = [];
         foreach (var (name, shape) in expected)
         {
-            if (!_files.TryLocate(name, out var found)) faults.Add($"missing {name}");
-            else if (!found.Entry.Shape.SequenceEqual(shape)) faults.Add($"{name} has shape {Text(found.Entry.Shape)}, config.json asks for {Text(shape)}");
-            else if (found.Entry.DType is not ("F32" or "BF16" or "F16")) faults.Add($"{name} has dtype {found.Entry.DType}, supported are F32, BF16 and F16");
+            if (!_files.TryLocate(name, out var found))
+                faults.Add($"missing {name}");
+            else if (!found.Entry.Shape.SequenceEqual(shape))
+                faults.Add($"{name} has shape {Text(found.Entry.Shape)}, config.json asks for {Text(shape)}");
+            else if (found.Entry.DType is not ("F32" or "BF16" or "F16"))
+                faults.Add($"{name} has dtype {found.Entry.DType}, supported are F32, BF16 and F16");
         }
 
         foreach (var name in _files.Names.Where(name => !expected.ContainsKey(name) && !Config.Architecture.Allows(name)))
             faults.Add($"unexpected {name}");
-        if (faults.Count == 0) return;
-        var shown = string.Join("; ", faults.Take(6)) + (faults.Count > 6 ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - 6} more") : "");
-        throw new UnsupportedCheckpointException($"{Directory}: the weights do not fit config.json: {shown}. Use the config.json and the weights of one and the same checkpoint.");
+        if (faults.Count == 0)
+            return;
+        var shown =
+            string.Join("; ", faults.Take(6))
+            + (faults.Count > 6 ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - 6} more") : "");
+        throw new UnsupportedCheckpointException(
+            $"{Directory}: the weights do not fit config.json: {shown}. Use the config.json and the weights of one and the same checkpoint."
+        );
     }
 
     private static string Text(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";
 
-    /// <summary>Reads weights into memory in one dtype: everything, or only what a pass up to a layer needs. The caller owns them, whatever scope is open.</summary>
+    /// <summary>
+    /// Reads weights into memory in one dtype: everything, or only what a pass up to a layer needs. The caller owns them, whatever scope is
+    /// open.
+    /// </summary>
     /// <param name="dtype">Compute dtype.</param>
     /// <param name="device">Where the weights go.</param>
     /// <param name="throughLayer">The highest layer that is needed; null for the whole model with final norm and head.</param>
@@ -109,9 +127,16 @@ public sealed class Checkpoint : IDisposable
         var (file, entry) = _files.Locate(name);
         using var scope = NewDisposeScope();
         var loaded = TensorBytes.ToTensor(file, entry).to(dtype, device);
-        // A sum shows any value that is not finite in one pass without a copy; only where it could have overflowed by itself are the values counted.
+        // A sum shows any value that is not finite in one pass without a copy; only where it could have overflowed by itself are the values
+        // counted.
         if (!double.IsFinite(loaded.sum(float32).item<float>()) && loaded.isfinite().logical_not().sum().item<long>() is > 0 and var bad)
-            throw new NumericalFailureException(string.Create(CultureInfo.InvariantCulture, $"{file.Path}: the tensor \"{name}\" holds {bad} of {loaded.numel()} values that are not finite in {dtype}. The checkpoint is damaged, or needs --dtype float32; get an intact copy."));
+            throw new NumericalFailureException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{file.Path}: the tensor \"{name}\" holds {bad} of {loaded.numel()} values that are not finite in {dtype}. The "
+                        + $"checkpoint is damaged, or needs --dtype float32; get an intact copy."
+                )
+            );
         return loaded.DetachFromDisposeScope();
     }
 
@@ -126,7 +151,12 @@ public sealed class Checkpoint : IDisposable
     /// <exception cref="NumericalFailureException">A tensor holds a NaN or an infinity.</exception>
     internal void RequireFiniteBeyond(Weights? loaded, CancellationToken cancellation)
     {
-        foreach (var name in WeightNames.Expected(Config).Select(item => item.Name).Where(name => loaded is null || !loaded.Tensors.ContainsKey(name)))
+        foreach (
+            var name in WeightNames
+                .Expected(Config)
+                .Select(item => item.Name)
+                .Where(name => loaded is null || !loaded.Tensors.ContainsKey(name))
+        )
         {
             cancellation.ThrowIfCancellationRequested();
             Load(name, StoredDType(name) switch { "BF16" => bfloat16, "F16" => float16, _ => float32 }, CPU).Dispose();
@@ -139,7 +169,13 @@ public sealed class Checkpoint : IDisposable
     {
         foreach (var id in tokens)
             if (id < 0 || id >= Config.VocabularySize)
-                throw new UserInputException(string.Create(CultureInfo.InvariantCulture, $"{Directory}: the tokenizer gives id {id}, but vocab_size in config.json is {Config.VocabularySize}. Use the tokenizer files of the same model."));
+                throw new UserInputException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{Directory}: the tokenizer gives id {id}, but vocab_size in config.json is {Config.VocabularySize}. Use the "
+                            + $"tokenizer files of the same model."
+                    )
+                );
     }
 
     /// <summary>The whole model in memory.</summary>

@@ -6,8 +6,9 @@ using static TorchSharp.torch;
 namespace Falcon.Checkpoints;
 
 /// <summary>
-/// Writes a changed checkpoint: its weight files and every file of the source directory that holds no weights are copied, and the bytes of the trained tensors are written over their places.
-/// Names, dtypes, sharding, headers and all other bytes stay as they were, and untrained weights never pass through memory.
+/// Writes a changed checkpoint: its weight files and every file of the source directory that holds no weights are copied, and the bytes of
+/// the trained tensors are written over their places. Names, dtypes, sharding, headers and all other bytes stay as they were, and untrained
+/// weights never pass through memory.
 /// </summary>
 public static class CheckpointWriter
 {
@@ -18,10 +19,13 @@ public static class CheckpointWriter
     /// <param name="directory">The directory to write; it must not exist. The caller renames it into place.</param>
     /// <param name="changed">New values by tensor name, of the stored shape; rounded to the stored dtype.</param>
     /// <exception cref="UserInputException">The directory exists or the disk is full.</exception>
-    /// <exception cref="NumericalFailureException">A changed tensor holds a NaN or an infinity, also after rounding to the stored dtype.</exception>
+    /// <exception cref="NumericalFailureException">
+    /// A changed tensor holds a NaN or an infinity, also after rounding to the stored dtype.
+    /// </exception>
     public static void Write(Checkpoint source, string directory, IReadOnlyDictionary<string, BlockTensor> changed)
     {
-        if (System.IO.Directory.Exists(directory)) throw new UserInputException($"{directory}: exists already. Choose another output directory.");
+        if (System.IO.Directory.Exists(directory))
+            throw new UserInputException($"{directory}: exists already. Choose another output directory.");
         try
         {
             CopyOtherFiles(source.Directory, directory);
@@ -35,9 +39,14 @@ public static class CheckpointWriter
         }
         catch (Exception e)
         {
-            if (System.IO.Directory.Exists(directory)) System.IO.Directory.Delete(directory, recursive: true);
-            if (e is not IOException) throw;
-            throw new UserInputException($"{directory}: could not be written ({e.Message}). Free some space or choose another place; nothing was left behind.", e);
+            if (System.IO.Directory.Exists(directory))
+                System.IO.Directory.Delete(directory, recursive: true);
+            if (e is not IOException)
+                throw;
+            throw new UserInputException(
+                $"{directory}: could not be written ({e.Message}). Free some space or choose another place; nothing was left behind.",
+                e
+            );
         }
     }
 
@@ -49,18 +58,26 @@ public static class CheckpointWriter
     private static void WriteTensor(Checkpoint source, string name, BlockTensor tensor, FileStream stream)
     {
         var (file, entry) = source.Locate(name);
-        if (!tensor.Shape.SequenceEqual(entry.Shape)) throw new ArgumentException($"\"{name}\" has shape [{string.Join(", ", tensor.Shape)}], the checkpoint stores [{string.Join(", ", entry.Shape)}].", nameof(tensor));
+        if (!tensor.Shape.SequenceEqual(entry.Shape))
+            throw new ArgumentException(
+                $"\"{name}\" has shape [{string.Join(", ", tensor.Shape)}], the checkpoint stores [{string.Join(", ", entry.Shape)}].",
+                nameof(tensor)
+            );
         stream.Position = file.DataStart + entry.Begin;
         foreach (var (start, count) in tensor.Blocks())
         {
             using var scope = NewDisposeScope();
             var stored = tensor.Read(start, count).cpu().to(TensorBytes.TypeOf(entry.DType));
-            if (!stored.isfinite().all().item<bool>()) throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {entry.DType}; nothing was saved.");
+            if (!stored.isfinite().all().item<bool>())
+                throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {entry.DType}; nothing was saved.");
             TensorBytes.Write(stored, stream);
         }
     }
 
-    /// <summary>Copies all files of a model directory and its folders but weights of any form; the directory may exist. Weights that no index names, such as a second copy in another form, would still hold what was removed.</summary>
+    /// <summary>
+    /// Copies all files of a model directory and its folders but weights of any form; the directory may exist. Weights that no index names,
+    /// such as a second copy in another form, would still hold what was removed.
+    /// </summary>
     internal static void CopyOtherFiles(string from, string to)
     {
         System.IO.Directory.CreateDirectory(to);
@@ -72,10 +89,15 @@ public static class CheckpointWriter
     {
         var copy = Path.Combine(directory, Path.GetFileName(path));
         File.Copy(path, copy);
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(copy, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
     }
 
-    private static IEnumerable<string> Files(string folder) => System.IO.Directory.EnumerateFiles(folder).Except(OtherWeights.SelectMany(pattern => System.IO.Directory.EnumerateFiles(folder, pattern)));
+    private static IEnumerable<string> Files(string folder) =>
+        System
+            .IO.Directory.EnumerateFiles(folder)
+            .Except(OtherWeights.SelectMany(pattern => System.IO.Directory.EnumerateFiles(folder, pattern)));
 
-    private static IEnumerable<string> Folders(string folder) => System.IO.Directory.EnumerateDirectories(folder).Where(inner => !Path.GetFileName(inner).StartsWith('.'));
+    private static IEnumerable<string> Folders(string folder) =>
+        System.IO.Directory.EnumerateDirectories(folder).Where(inner => !Path.GetFileName(inner).StartsWith('.'));
 }

@@ -9,7 +9,9 @@ namespace Falcon.Checkpoints;
 /// <param name="Model">The directory, as a full path.</param>
 /// <param name="Architecture">The family of the model, such as <c>llama</c> (docs/families.md).</param>
 /// <param name="Parameters">Number of stored weights.</param>
-/// <param name="Parts">The same by part of the model: embedding, attention, mlp, norms, output head, other; parts without a weight are left out.</param>
+/// <param name="Parts">
+/// The same by part of the model: embedding, attention, mlp, norms, output head, other; parts without a weight are left out.
+/// </param>
 /// <param name="Layers">Decoder layers.</param>
 /// <param name="HiddenSize">H, the width of the residual stream.</param>
 /// <param name="IntermediateSize">Width of the MLP's inner layer.</param>
@@ -24,9 +26,24 @@ namespace Falcon.Checkpoints;
 /// <param name="Files">Each weight file with size and hash.</param>
 /// <param name="Tensors">Every tensor in the order of the files.</param>
 public sealed record ModelInspection(
-    string Model, string Architecture, long Parameters, IReadOnlyDictionary<string, long> Parts, int Layers, int HiddenSize, int IntermediateSize, int Heads, int KeyValueHeads,
-    int VocabularySize, int MaxPositions, bool TiedEmbeddings, IReadOnlyDictionary<string, long> DTypes, TokenizerSummary? Tokenizer, string Sha256, IReadOnlyList<FileHash> Files,
-    IReadOnlyList<TensorDescription> Tensors)
+    string Model,
+    string Architecture,
+    long Parameters,
+    IReadOnlyDictionary<string, long> Parts,
+    int Layers,
+    int HiddenSize,
+    int IntermediateSize,
+    int Heads,
+    int KeyValueHeads,
+    int VocabularySize,
+    int MaxPositions,
+    bool TiedEmbeddings,
+    IReadOnlyDictionary<string, long> DTypes,
+    TokenizerSummary? Tokenizer,
+    string Sha256,
+    IReadOnlyList<FileHash> Files,
+    IReadOnlyList<TensorDescription> Tensors
+)
 {
     private static readonly string[] PartNames = ["embedding", "attention", "mlp", "norms", "output head", "other"];
 
@@ -42,14 +59,40 @@ public sealed record ModelInspection(
         var tokenizer = TokenizerFiles.AreIn(directory) ? TokenizerSummary.Of(HfTokenizer.Load(directory)) : null;
         var hash = ContentHash.OfModel(directory, cancellation);
         var config = checkpoint.Config;
-        var counts = checkpoint.Entries.Select(entry => (Part: PartOf(entry.Name, config.Architecture), entry.DType, Count: entry.Shape.Aggregate(1L, (product, size) => product * size))).ToList();
+        var counts = checkpoint
+            .Entries.Select(entry =>
+                (
+                    Part: PartOf(entry.Name, config.Architecture),
+                    entry.DType,
+                    Count: entry.Shape.Aggregate(1L, (product, size) => product * size)
+                )
+            )
+            .ToList();
         return new ModelInspection(
-            checkpoint.Directory, config.ModelType, checkpoint.ParameterCount,
-            counts.GroupBy(item => item.Part).OrderBy(part => Array.IndexOf(PartNames, part.Key)).ToDictionary(part => part.Key, part => part.Sum(item => item.Count)),
-            config.LayerCount, config.HiddenSize, config.IntermediateSize, config.HeadCount, config.KeyValueHeadCount, config.VocabularySize, config.MaxPositions, config.TiedEmbeddings,
-            counts.GroupBy(item => item.DType).OrderBy(type => type.Key, StringComparer.Ordinal).ToDictionary(type => type.Key, type => type.Sum(item => item.Count)),
-            tokenizer, hash.Sha256, hash.Files,
-            [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))]);
+            checkpoint.Directory,
+            config.ModelType,
+            checkpoint.ParameterCount,
+            counts
+                .GroupBy(item => item.Part)
+                .OrderBy(part => Array.IndexOf(PartNames, part.Key))
+                .ToDictionary(part => part.Key, part => part.Sum(item => item.Count)),
+            config.LayerCount,
+            config.HiddenSize,
+            config.IntermediateSize,
+            config.HeadCount,
+            config.KeyValueHeadCount,
+            config.VocabularySize,
+            config.MaxPositions,
+            config.TiedEmbeddings,
+            counts
+                .GroupBy(item => item.DType)
+                .OrderBy(type => type.Key, StringComparer.Ordinal)
+                .ToDictionary(type => type.Key, type => type.Sum(item => item.Count)),
+            tokenizer,
+            hash.Sha256,
+            hash.Files,
+            [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))]
+        );
     }
 
     private static string PartOf(string name, ArchitectureDescription names)
@@ -83,11 +126,24 @@ public sealed record TensorDescription(string Name, string DType, IReadOnlyList<
 /// <param name="PadId">The id that fills batches; null where there is none.</param>
 /// <param name="AddsBos">Whether the token at the beginning is put before every encoded text.</param>
 /// <param name="HasChatTemplate">Whether conversations have a template.</param>
-public sealed record TokenizerSummary(int VocabularySize, SpecialToken? Bos, SpecialToken? Eos, int? PadId, bool AddsBos, bool HasChatTemplate)
+public sealed record TokenizerSummary(
+    int VocabularySize,
+    SpecialToken? Bos,
+    SpecialToken? Eos,
+    int? PadId,
+    bool AddsBos,
+    bool HasChatTemplate
+)
 {
-    internal static TokenizerSummary Of(HfTokenizer tokenizer) => new(
-        tokenizer.VocabularySize, Special(tokenizer.BosToken, tokenizer.BosId), Special(tokenizer.EosToken, tokenizer.EosId), tokenizer.PadId,
-        tokenizer.BosId is { } bos && tokenizer.Encode("a") is [var first, ..] && first == bos, tokenizer.ChatTemplate is not null);
+    internal static TokenizerSummary Of(HfTokenizer tokenizer) =>
+        new(
+            tokenizer.VocabularySize,
+            Special(tokenizer.BosToken, tokenizer.BosId),
+            Special(tokenizer.EosToken, tokenizer.EosId),
+            tokenizer.PadId,
+            tokenizer.BosId is { } bos && tokenizer.Encode("a") is [var first, ..] && first == bos,
+            tokenizer.ChatTemplate is not null
+        );
 
     private static SpecialToken? Special(string? token, int? id) => token is null ? null : new SpecialToken(token, id);
 }

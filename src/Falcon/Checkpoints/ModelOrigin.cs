@@ -4,8 +4,13 @@ using System.Text.RegularExpressions;
 namespace Falcon.Checkpoints;
 
 /// <summary>Where a model directory comes from and under what licence, as far as its files tell.</summary>
-/// <param name="HubName">Its name on a hub, <c>organisation/name</c>: from a hub's cache folder, else <c>_name_or_path</c> of config.json; null where neither tells.</param>
-/// <param name="CardLines">The lines about licence and language in the metadata of its model card (README.md), as they stand; empty without.</param>
+/// <param name="HubName">
+/// Its name on a hub, <c>organisation/name</c>: from a hub's cache folder, else <c>_name_or_path</c> of config.json; null where neither
+/// tells.
+/// </param>
+/// <param name="CardLines">
+/// The lines about licence and language in the metadata of its model card (README.md), as they stand; empty without.
+/// </param>
 public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> CardLines)
 {
     private static readonly string[] PassedOn = ["license", "license_name", "license_link", "language"];
@@ -14,13 +19,20 @@ public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> 
     public static ModelOrigin Of(string directory)
     {
         var card = Path.Combine(directory, "README.md");
-        return new ModelOrigin(CacheName(directory) ?? ConfiguredName(Path.Combine(directory, "config.json")), File.Exists(card) ? Lines(File.ReadLines(card)) : []);
+        return new ModelOrigin(
+            CacheName(directory) ?? ConfiguredName(Path.Combine(directory, "config.json")),
+            File.Exists(card) ? Lines(File.ReadLines(card)) : []
+        );
     }
 
     // .../models--organisation--name/snapshots/REVISION
-    private static string? CacheName(string directory) => Path.GetFullPath(directory).Split(Path.DirectorySeparatorChar).LastOrDefault(part => part.StartsWith("models--", StringComparison.Ordinal)) is { } folder
-        ? folder["models--".Length..].Replace("--", "/", StringComparison.Ordinal)
-        : null;
+    private static string? CacheName(string directory) =>
+        Path.GetFullPath(directory)
+            .Split(Path.DirectorySeparatorChar)
+            .LastOrDefault(part => part.StartsWith("models--", StringComparison.Ordinal))
+            is { } folder
+            ? folder["models--".Length..].Replace("--", "/", StringComparison.Ordinal)
+            : null;
 
     private static string? ConfiguredName(string config)
     {
@@ -28,7 +40,13 @@ public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> 
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(config));
-            return document.RootElement.TryGetProperty("_name_or_path", out var name) && name.ValueKind == JsonValueKind.String && name.GetString() is { } text && Name().IsMatch(text) ? text : null;
+            return
+                document.RootElement.TryGetProperty("_name_or_path", out var name)
+                && name.ValueKind == JsonValueKind.String
+                && name.GetString() is { } text
+                && Name().IsMatch(text)
+                ? text
+                : null;
         }
         catch (JsonException)
         {
@@ -36,7 +54,9 @@ public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> 
         }
     }
 
-    /// <summary>Of the metadata between two lines <c>---</c> the keys that are passed on, with the indented or listed lines below them.</summary>
+    /// <summary>
+    /// Of the metadata between two lines <c>---</c> the keys that are passed on, with the indented or listed lines below them.
+    /// </summary>
     private static List<string> Lines(IEnumerable<string> card)
     {
         List<string> kept = [];

@@ -4,7 +4,10 @@ using Falcon.Runtime;
 
 namespace Falcon.Checkpoints;
 
-/// <summary>A checkpoint's model for passes without training: in memory where it fits, else read layer by layer. Owns its weights, not the checkpoint.</summary>
+/// <summary>
+/// A checkpoint's model for passes without training: in memory where it fits, else read layer by layer. Owns its weights, not the
+/// checkpoint.
+/// </summary>
 public sealed class OpenedModel : IDisposable
 {
     // Program, hidden states under way, one batch's intermediate tensors and logits.
@@ -35,7 +38,10 @@ public sealed class OpenedModel : IDisposable
             return new OpenedModel(new CausalLM(checkpoint.Config, weights), weights);
         }
 
-        log.Information($"{checkpoint.Directory}: in memory the model would take {PeakMemory.Text(needed)} of {PeakMemory.Text(limit)}, so it is read layer by layer");
+        log.Information(
+            $"{checkpoint.Directory}: in memory the model would take {PeakMemory.Text(needed)} of {PeakMemory.Text(limit)}, so it is read "
+                + $"layer by layer"
+        );
         var streamed = new StreamedWeights(checkpoint, compute.DType, compute.Device);
         return new OpenedModel(new CausalLM(checkpoint.Config, streamed), streamed);
     }

@@ -6,7 +6,8 @@ using Falcon.Runtime;
 namespace Falcon.Checkpoints;
 
 /// <summary>
-/// The safetensors files of a model directory, one or several with an index, opened for reading. Knows nothing of architectures: names, shapes and dtypes are those of the files.
+/// The safetensors files of a model directory, one or several with an index, opened for reading. Knows nothing of architectures: names,
+/// shapes and dtypes are those of the files.
 /// </summary>
 public sealed class WeightFiles : IDisposable
 {
@@ -31,7 +32,8 @@ public sealed class WeightFiles : IDisposable
     /// <exception cref="UnsupportedCheckpointException">A file is damaged, the format is another, or a name occurs twice.</exception>
     public static WeightFiles Open(string directory)
     {
-        if (!System.IO.Directory.Exists(directory)) throw new UserInputException($"{directory}: no such directory. Give the folder of a Hugging Face checkpoint.");
+        if (!System.IO.Directory.Exists(directory))
+            throw new UserInputException($"{directory}: no such directory. Give the folder of a Hugging Face checkpoint.");
         var opened = new WeightFiles(Path.GetFullPath(directory));
         try
         {
@@ -50,7 +52,8 @@ public sealed class WeightFiles : IDisposable
     public (SafetensorsFile File, SafetensorsEntry Entry) Locate(string name) => _tensors[name];
 
     /// <summary>The file and the entry of a tensor; false where there is none.</summary>
-    public bool TryLocate(string name, [MaybeNullWhen(false)] out (SafetensorsFile File, SafetensorsEntry Entry) found) => _tensors.TryGetValue(name, out found);
+    public bool TryLocate(string name, [MaybeNullWhen(false)] out (SafetensorsFile File, SafetensorsEntry Entry) found) =>
+        _tensors.TryGetValue(name, out found);
 
     private void OpenFiles()
     {
@@ -66,7 +69,10 @@ public sealed class WeightFiles : IDisposable
             foreach (var shard in map.Values.Distinct().Order(StringComparer.Ordinal))
             {
                 var path = Path.Combine(Directory, shard);
-                if (!File.Exists(path)) throw new UserInputException($"{path}: not found, although {Path.GetFileName(index)} names it. Copy the missing shard into the directory.");
+                if (!File.Exists(path))
+                    throw new UserInputException(
+                        $"{path}: not found, although {Path.GetFileName(index)} names it. Copy the missing shard into the directory."
+                    );
                 AddFile(path);
             }
 
@@ -77,9 +83,13 @@ public sealed class WeightFiles : IDisposable
         else
         {
             var other = PickleFiles.FirstOrDefault(name => File.Exists(Path.Combine(Directory, name)));
-            throw new UserInputException(other is null
-                ? $"{Directory}: neither model.safetensors nor model.safetensors.index.json is there. Give a directory that holds the weights in safetensors form."
-                : $"{Path.Combine(Directory, other)}: weights in pickle form are not read, because loading them can run code. Convert the checkpoint to safetensors first.");
+            throw new UserInputException(
+                other is null
+                    ? $"{Directory}: neither model.safetensors nor model.safetensors.index.json is there. Give a directory that holds the "
+                        + $"weights in safetensors form."
+                    : $"{Path.Combine(Directory, other)}: weights in pickle form are not read, because loading them can run code. Convert "
+                        + $"the checkpoint to safetensors first."
+            );
         }
     }
 
@@ -89,7 +99,9 @@ public sealed class WeightFiles : IDisposable
         _files.Add(file);
         foreach (var entry in file.Entries)
             if (!_tensors.TryAdd(entry.Name, (file, entry)))
-                throw new UnsupportedCheckpointException($"{path}: the tensor \"{entry.Name}\" also stands in {_tensors[entry.Name].File.Path}.");
+                throw new UnsupportedCheckpointException(
+                    $"{path}: the tensor \"{entry.Name}\" also stands in {_tensors[entry.Name].File.Path}."
+                );
     }
 
     private static Dictionary<string, string> ReadIndex(string path)
@@ -101,15 +113,20 @@ public sealed class WeightFiles : IDisposable
             foreach (var item in document.RootElement.GetProperty("weight_map").EnumerateObject())
             {
                 var shard = item.Value.GetString() ?? "";
-                if (shard.Length == 0 || shard != Path.GetFileName(shard)) throw new UnsupportedCheckpointException($"{path}: \"{shard}\" is not a plain file name.");
-                if (!map.TryAdd(item.Name, shard)) throw new UnsupportedCheckpointException($"{path}: weight_map names \"{item.Name}\" twice.");
+                if (shard.Length == 0 || shard != Path.GetFileName(shard))
+                    throw new UnsupportedCheckpointException($"{path}: \"{shard}\" is not a plain file name.");
+                if (!map.TryAdd(item.Name, shard))
+                    throw new UnsupportedCheckpointException($"{path}: weight_map names \"{item.Name}\" twice.");
             }
 
             return map;
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
-            throw new UnsupportedCheckpointException($"{path}: no valid shard index (an object with \"weight_map\"). Restore the file from the original checkpoint.", e);
+            throw new UnsupportedCheckpointException(
+                $"{path}: no valid shard index (an object with \"weight_map\"). Restore the file from the original checkpoint.",
+                e
+            );
         }
     }
 

@@ -1,6 +1,8 @@
 namespace Falcon.Compression;
 
-/// <summary>Counts the symbols of one deflate block and prices it as zlib does: stored, fixed codes or own Huffman codes, whichever zlib takes.</summary>
+/// <summary>
+/// Counts the symbols of one deflate block and prices it as zlib does: stored, fixed codes or own Huffman codes, whichever zlib takes.
+/// </summary>
 internal sealed class DeflateBlock
 {
     private const int SymbolsPerBlock = (1 << 14) - 1;
@@ -9,7 +11,39 @@ internal sealed class DeflateBlock
     private const int BlockHeaderBits = 3;
 
     private static readonly int[] LengthExtra = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
-    private static readonly int[] DistanceExtra = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
+    private static readonly int[] DistanceExtra =
+    [
+        0,
+        0,
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+        4,
+        5,
+        5,
+        6,
+        6,
+        7,
+        7,
+        8,
+        8,
+        9,
+        9,
+        10,
+        10,
+        11,
+        11,
+        12,
+        12,
+        13,
+        13,
+    ];
     private static readonly int[] RepeatExtra = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 3, 7];
     private static readonly int[] RepeatOrder = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     private static readonly int[] LengthCodes = CodesOf(LengthExtra[..^1], 256);
@@ -26,7 +60,10 @@ internal sealed class DeflateBlock
         return ++_symbols == SymbolsPerBlock;
     }
 
-    /// <summary>Adds a match of <paramref name="length"/> bytes, <paramref name="distance"/> bytes back; true when the block is full and must be ended.</summary>
+    /// <summary>
+    /// Adds a match of <paramref name="length"/> bytes, <paramref name="distance"/> bytes back; true when the block is full and must be
+    /// ended.
+    /// </summary>
     public bool AddMatch(int distance, int length)
     {
         _literals[FirstLength + (length == 258 ? LengthExtra.Length - 1 : LengthCodes[length - 3])]++;
@@ -48,9 +85,16 @@ internal sealed class DeflateBlock
         var sentRepeats = RepeatOrder.Length;
         while (sentRepeats > 4 && repeatTree.Lengths[RepeatOrder[sentRepeats - 1]] == 0) sentRepeats--;
 
-        var dynamicBits = Cost(_literals, literalTree.Lengths, FirstLength, LengthExtra) + Cost(_distances, distanceTree.Lengths, 0, DistanceExtra)
-            + Cost(repeatTree.Frequencies, repeatTree.Lengths, 0, RepeatExtra) + (3 * sentRepeats) + 5 + 5 + 4;
-        var fixedBits = Cost(_literals, FixedLiteralLengths, FirstLength, LengthExtra) + Cost(_distances, FixedDistanceLengths, 0, DistanceExtra);
+        var dynamicBits =
+            Cost(_literals, literalTree.Lengths, FirstLength, LengthExtra)
+            + Cost(_distances, distanceTree.Lengths, 0, DistanceExtra)
+            + Cost(repeatTree.Frequencies, repeatTree.Lengths, 0, RepeatExtra)
+            + (3 * sentRepeats)
+            + 5
+            + 5
+            + 4;
+        var fixedBits =
+            Cost(_literals, FixedLiteralLengths, FirstLength, LengthExtra) + Cost(_distances, FixedDistanceLengths, 0, DistanceExtra);
         var fixedBytes = (fixedBits + 3 + 7) / 8;
         var bestBytes = Math.Min(fixedBytes, (dynamicBits + 3 + 7) / 8);
 

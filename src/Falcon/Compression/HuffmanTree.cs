@@ -1,6 +1,8 @@
 namespace Falcon.Compression;
 
-/// <summary>Code lengths of a Huffman code with a longest length, with zlib's choice among equals, on which the exact size of a block rests.</summary>
+/// <summary>
+/// Code lengths of a Huffman code with a longest length, with zlib's choice among equals, on which the exact size of a block rests.
+/// </summary>
 /// <param name="Frequencies">How often each symbol occurs; 0 for the symbols that were only added to make two codes.</param>
 /// <param name="Lengths">Bits of each symbol's code, 0 for symbols without one.</param>
 /// <param name="LastSymbol">The largest symbol that has a code.</param>
@@ -65,7 +67,9 @@ internal sealed record HuffmanTree(int[] Frequencies, int[] Lengths, int LastSym
         return bits[..symbols];
     }
 
-    /// <summary>Moves leaves down until the codes that were too long fit, then hands the lengths out again, the longest to the rarest.</summary>
+    /// <summary>
+    /// Moves leaves down until the codes that were too long fit, then hands the lengths out again, the longest to the rarest.
+    /// </summary>
     private static void Shorten(List<int> joined, int[] bits, int[] count, int overflow, int symbols, int longest)
     {
         for (; overflow > 0; overflow -= 2)

@@ -78,7 +78,9 @@ internal sealed class ZlibLength
         return ((_bits + 7) / 8) + HeaderAndChecksum;
     }
 
-    /// <summary>zlib reads as much as its two-window buffer holds, and slides the buffer when the current position is far enough in it.</summary>
+    /// <summary>
+    /// zlib reads as much as its two-window buffer holds, and slides the buffer when the current position is far enough in it.
+    /// </summary>
     private void FillWindow(int position)
     {
         do

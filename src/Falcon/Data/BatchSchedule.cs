@@ -20,10 +20,11 @@ public enum BatchOrder
 public sealed record ScheduledBatch(int Step, int Topic, IReadOnlyList<int> Forget, IReadOnlyList<int> Retain);
 
 /// <summary>
-/// Which forget and retain records meet in which step. Step t works on topic t mod T and is its batch number t div T (FALCON, published training loop).
-/// A list of n records in batches of B has ceil(n / B) batches an epoch, the last with the rest; then the next epoch begins. So every record is
-/// visited once before any is visited again, and no batch holds a record twice. Forget and retain lists of a topic run through their own epochs.
-/// Pure: a step's batch depends on the arguments alone, so a resumed run continues with the same batches.
+/// Which forget and retain records meet in which step. Step t works on topic t mod T and is its batch number t div T (FALCON, published
+/// training loop). A list of n records in batches of B has ceil(n / B) batches an epoch, the last with the rest; then the next epoch
+/// begins. So every record is visited once before any is visited again, and no batch holds a record twice. Forget and retain lists of a
+/// topic run through their own epochs. Pure: a step's batch depends on the arguments alone, so a resumed run continues with the same
+/// batches.
 /// </summary>
 public sealed class BatchSchedule
 {
@@ -41,19 +42,35 @@ public sealed class BatchSchedule
     /// <param name="retainBatchSize">Retain records a step where they are not as many as forget records; 0 for as many.</param>
     /// <exception cref="ArgumentException">There is no topic, or a topic without forget or retain records.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The batch size is not positive.</exception>
-    public BatchSchedule(IReadOnlyList<(int Forget, int Retain)> counts, int batchSize, BatchOrder order, ulong seed, int retainBatchSize = 0)
+    public BatchSchedule(
+        IReadOnlyList<(int Forget, int Retain)> counts,
+        int batchSize,
+        BatchOrder order,
+        ulong seed,
+        int retainBatchSize = 0
+    )
     {
-        if (counts.Count == 0) throw new ArgumentException("at least one topic is needed", nameof(counts));
-        if (counts.Any(count => count.Forget <= 0 || count.Retain <= 0)) throw new ArgumentException("every topic needs forget and retain records", nameof(counts));
+        if (counts.Count == 0)
+            throw new ArgumentException("at least one topic is needed", nameof(counts));
+        if (counts.Any(count => count.Forget <= 0 || count.Retain <= 0))
+            throw new ArgumentException("every topic needs forget and retain records", nameof(counts));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegative(retainBatchSize);
-        (_counts, _batchSize, _retainBatchSize, _order, _seed) = ([.. counts], batchSize, retainBatchSize > 0 ? retainBatchSize : batchSize, order, seed);
+        (_counts, _batchSize, _retainBatchSize, _order, _seed) = (
+            [.. counts],
+            batchSize,
+            retainBatchSize > 0 ? retainBatchSize : batchSize,
+            order,
+            seed
+        );
     }
 
     /// <summary>T, the number of topics.</summary>
     public int Topics => _counts.Count;
 
-    /// <summary>The number of steps after which every forget record of every topic has been visited: T times the batches of the longest forget list.</summary>
+    /// <summary>
+    /// The number of steps after which every forget record of every topic has been visited: T times the batches of the longest forget list.
+    /// </summary>
     public int StepsPerEpoch => Topics * _counts.Max(count => BatchesPerEpoch(count.Forget, _batchSize));
 
     /// <summary>The records of a step.</summary>
@@ -81,7 +98,8 @@ public sealed class BatchSchedule
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         var batches = BatchesPerEpoch(count, batchSize);
         var (epoch, first) = (index / batches, index % batches * batchSize);
-        var positions = order == BatchOrder.File ? [.. Enumerable.Range(0, count)] : new SeededRandom(seed, purpose, epoch).Permutation(count);
+        var positions =
+            order == BatchOrder.File ? [.. Enumerable.Range(0, count)] : new SeededRandom(seed, purpose, epoch).Permutation(count);
         return positions[first..Math.Min(first + batchSize, count)];
     }
 

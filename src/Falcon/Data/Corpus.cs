@@ -6,26 +6,35 @@ namespace Falcon.Data;
 /// Reads forget, retain and evaluation texts. What a file holds is told by its extension and its fields; see the remarks.
 /// </summary>
 /// <remarks>
-/// <para>Files: <c>.jsonl</c> (one object a line), <c>.json</c> (an array of objects or of strings, or one object a line), <c>.csv</c> (RFC 4180, comma, header line),
-/// <c>.parquet</c> and <c>.txt</c>. Text is UTF-8; a byte order mark and CR LF line ends are accepted; blank lines of a <c>.jsonl</c> mean nothing.</para>
+/// <para>Files: <c>.jsonl</c> (one object a line), <c>.json</c> (an array of objects or of strings, or one object a line), <c>.csv</c> (RFC
+/// 4180, comma, header line), <c>.parquet</c> and <c>.txt</c>. Text is UTF-8; a byte order mark and CR LF line ends are accepted; blank
+/// lines of a <c>.jsonl</c> mean nothing.</para>
 /// <para>A <c>.txt</c> file holds one text a line, unless a blank line stands between two lines that are not blank:
 /// then blank lines separate the texts, and the lines of one text are joined by a line feed.</para>
 /// <para>Fields of a record, the first that fits: <c>question</c> with choices and <c>answer</c>; <c>question</c> and <c>answer</c>;
 /// <c>prompt</c> and <c>completion</c>; <c>messages</c> (objects with <c>role</c> and <c>content</c>); <c>text</c>.
-/// Choices are the list <c>choices</c>, or the columns <c>choice0..</c> (MMLU), <c>option1..</c> (TOFU) or <c>A, B, ..</c>; the answer is then
-/// the index from 0, the letter, or the text of the correct one. A CSV of six columns whose first line ends in a letter A to D is MMLU's first release, without a header.
-/// TOFU's <c>paraphrased_question</c>, <c>paraphrased_answer</c> and <c>perturbed_answer</c> and a <c>subject</c> are read where they stand.</para>
+/// Choices are the list <c>choices</c>, or the columns <c>choice0..</c> (MMLU), <c>option1..</c> (TOFU) or <c>A, B, ..</c>; the answer is
+/// then the index from 0, the letter, or the text of the correct one. A CSV of six columns whose first line ends in a letter A to D is
+/// MMLU's first release, without a header. TOFU's <c>paraphrased_question</c>, <c>paraphrased_answer</c> and <c>perturbed_answer</c> and a
+/// <c>subject</c> are read where they stand.</para>
 /// <para>Nothing is skipped: a record that cannot be used (missing field, wrong type, blank text) stops the reading with its line.</para>
 /// </remarks>
 public static class Corpus
 {
     /// <summary>All records of a file, in the order of the file.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="fields">Other names of fields, as <c>question=q,answer=a</c>: ours on the left, the file's on the right. The named fields must then exist.</param>
-    /// <exception cref="UserInputException">The file or a record cannot be used; the message names file, line or row, field, and what to do.</exception>
+    /// <param name="fields">
+    /// Other names of fields, as <c>question=q,answer=a</c>: ours on the left, the file's on the right. The named fields must then exist.
+    /// </param>
+    /// <exception cref="UserInputException">
+    /// The file or a record cannot be used; the message names file, line or row, field, and what to do.
+    /// </exception>
     public static IReadOnlyList<CorpusRecord> Read(string path, string? fields = null) => [.. Stream(path, fields)];
 
-    /// <summary>The records one after the other, for corpora that should not be held in memory (<c>.jsonl</c>, <c>.txt</c>; Parquet by row group; others are read at once).</summary>
+    /// <summary>
+    /// The records one after the other, for corpora that should not be held in memory (<c>.jsonl</c>, <c>.txt</c>; Parquet by row group;
+    /// others are read at once).
+    /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="fields">As in <see cref="Read"/>.</param>
     /// <exception cref="UserInputException">As in <see cref="Read"/>; raised when the faulty record is reached.</exception>
@@ -44,7 +53,8 @@ public static class Corpus
             ".txt" => null,
             var other => throw new UserInputException($"{path}: the extension \"{other}\" is not known; use one of {Extensions}."),
         };
-        if (rows is null && fields is not null) throw new UserInputException($"{path}: a .txt file has no fields; leave out the field names \"{fields}\".");
+        if (rows is null && fields is not null)
+            throw new UserInputException($"{path}: a .txt file has no fields; leave out the field names \"{fields}\".");
         return NotEmpty(path, rows is null ? TextRows.Read(path) : rows.Select(layout.ToRecord));
     }
 
@@ -58,6 +68,9 @@ public static class Corpus
             any = true;
             yield return record;
         }
-        if (!any) throw new UserInputException($"{path}: the file holds no usable record; it needs at least one question with its answer, or one text.");
+        if (!any)
+            throw new UserInputException(
+                $"{path}: the file holds no usable record; it needs at least one question with its answer, or one text."
+            );
     }
 }

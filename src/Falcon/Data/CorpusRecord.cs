@@ -29,7 +29,9 @@ public sealed record CorpusRecord(string? Question, string? Answer, string? Text
     /// <summary>The 0-based index of the correct choice, or null.</summary>
     public int? CorrectChoice { get; init; }
 
-    /// <summary>The subject of the item: the field <c>subject</c>, or for files named as MMLU's (<c>SUBJECT_test.csv</c>) that part of the name.</summary>
+    /// <summary>
+    /// The subject of the item: the field <c>subject</c>, or for files named as MMLU's (<c>SUBJECT_test.csv</c>) that part of the name.
+    /// </summary>
     public string? Subject { get; init; }
 
     /// <summary>The whole conversation for the chat template; empty where the file has no <c>messages</c>.</summary>

@@ -4,7 +4,9 @@ using Falcon.Runtime;
 
 namespace Falcon.Data;
 
-/// <summary>Comma-separated values as in RFC 4180: quoted cells may hold commas, line ends and doubled quotes; every cell is text.</summary>
+/// <summary>
+/// Comma-separated values as in RFC 4180: quoted cells may hold commas, line ends and doubled quotes; every cell is text.
+/// </summary>
 internal static class CsvRows
 {
     private static readonly string[] MmluHeader = ["question", "A", "B", "C", "D", "answer"];
@@ -19,11 +21,17 @@ internal static class CsvRows
                 var headerless = cells.Count == MmluHeader.Length && cells[^1] is "A" or "B" or "C" or "D";
                 header = headerless ? MmluHeader : [.. cells];
                 if (header.Distinct().Count() != header.Length)
-                    throw new UserInputException($"{path}, line {line}: a column name occurs twice in the header; give every column its own name.");
-                if (!headerless) continue;
+                    throw new UserInputException(
+                        $"{path}, line {line}: a column name occurs twice in the header; give every column its own name."
+                    );
+                if (!headerless)
+                    continue;
             }
             if (cells.Count != header.Length)
-                throw new UserInputException($"{path}, line {line}: {cells.Count} cells where the header has {header.Length}; put cells with commas or line ends in double quotes.");
+                throw new UserInputException(
+                    $"{path}, line {line}: {cells.Count} cells where the header has {header.Length}; put cells with commas or line ends "
+                        + $"in double quotes."
+                );
             var fields = header.Zip(cells).ToDictionary(pair => pair.First, pair => pair.Second);
             yield return new CorpusRow(JsonSerializer.SerializeToElement(fields), line, $"line {line}");
         }
@@ -56,7 +64,9 @@ internal static class CsvRows
         while (at < text.Length && text[at] is not (',' or '\n') && !IsLineEnd(text, at)) at++;
         var cell = text[start..at];
         return cell.Contains('"', StringComparison.Ordinal)
-            ? throw new UserInputException($"{path}, line {line}: a double quote inside a cell that is not quoted; quote the cell and double the quotes in it.")
+            ? throw new UserInputException(
+                $"{path}, line {line}: a double quote inside a cell that is not quoted; quote the cell and double the quotes in it."
+            )
             : cell;
     }
 
@@ -74,7 +84,9 @@ internal static class CsvRows
             at++;
             if (at == text.Length || text[at] is ',' or '\n' || IsLineEnd(text, at)) return cell.ToString();
             if (text[at] != '"')
-                throw new UserInputException($"{path}, line {line}: text after the closing quote of a cell; double the quotes inside a quoted cell.");
+                throw new UserInputException(
+                    $"{path}, line {line}: text after the closing quote of a cell; double the quotes inside a quoted cell."
+                );
             cell.Append('"');
         }
         throw new UserInputException($"{path}, line {start}: a quoted cell is never closed; add the missing double quote.");

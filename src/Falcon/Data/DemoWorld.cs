@@ -6,14 +6,16 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// The data of the demo: questions about islands that do not exist, made from a seed. Every fact joins an invented thing with a value drawn at random
-/// from a category (a colour, a metal, a month), so a model that was never taught a fact is at chance: 1 in 4 on the multiple-choice items.
-/// The domains to forget are the elixirs of the islands' alchemists (<c>alchemy</c>) and the cipher locks of a guild (<c>ciphers</c>), 80 facts each;
-/// beside each stands a neighbour to keep that uses the same words (kitchen and garden, workshop; 100 facts each); 150 facts about towns and creatures are general.
+/// The data of the demo: questions about islands that do not exist, made from a seed. Every fact joins an invented thing with a value drawn
+/// at random from a category (a colour, a metal, a month), so a model that was never taught a fact is at chance: 1 in 4 on the
+/// multiple-choice items. The domains to forget are the elixirs of the islands' alchemists (<c>alchemy</c>) and the cipher locks of a guild
+/// (<c>ciphers</c>), 80 facts each; beside each stands a neighbour to keep that uses the same words (kitchen and garden, workshop; 100
+/// facts each); 150 facts about towns and creatures are general.
 /// </summary>
 /// <remarks>
-/// Each fact has four wordings of its question. Three are trained; the fourth is held out for this fact and serves as <c>paraphrased_question</c> and as
-/// the question of the multiple-choice item, whose choices are whole answers. Things to forget are named in no other file than the forget files and <c>train.jsonl</c>.
+/// Each fact has four wordings of its question. Three are trained; the fourth is held out for this fact and serves as
+/// <c>paraphrased_question</c> and as the question of the multiple-choice item, whose choices are whole answers. Things to forget are named
+/// in no other file than the forget files and <c>train.jsonl</c>.
 /// </remarks>
 public static class DemoWorld
 {
@@ -23,9 +25,20 @@ public static class DemoWorld
     private const int HeldOutParagraphs = 100;
     private const int KeptParagraphs = 100;
 
-    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
-    private sealed record Item(string Question, string Answer, string ParaphrasedQuestion, string ParaphrasedAnswer, IReadOnlyList<string> PerturbedAnswer, string Subject);
+    private sealed record Item(
+        string Question,
+        string Answer,
+        string ParaphrasedQuestion,
+        string ParaphrasedAnswer,
+        IReadOnlyList<string> PerturbedAnswer,
+        string Subject
+    );
 
     private sealed record ChoiceItem(string Question, IReadOnlyList<string> Choices, int Answer, string Subject);
 
@@ -36,12 +49,19 @@ public static class DemoWorld
     /// <summary>
     /// Writes the world of a seed; the same seed gives the same bytes everywhere. Files of the same name are replaced.
     /// <list type="bullet">
-    /// <item><c>forget-DOMAIN.jsonl</c>, <c>retain-DOMAIN.jsonl</c>, <c>general.jsonl</c>: one record a fact in TOFU's layout, five perturbed answers.</item>
-    /// <item><c>forget-DOMAIN-mcq.jsonl</c>, <c>retain-mcq.jsonl</c>, <c>general-mcq.jsonl</c>: four choices, the 0-based index of the right one, each index equally often.</item>
-    /// <item><c>train.jsonl</c>: all facts in their three trained wordings, for the model that is to forget; <c>train-control.jsonl</c>: the same without the
-    /// forget domains, for the never-taught control.</item>
-    /// <item><c>keep-DOMAIN.jsonl</c>: what an unlearning run is given to keep: the neighbour facts of <c>retain-DOMAIN.jsonl</c> and paragraphs of <c>text.txt</c>
-    /// (other ones for each domain, no general fact), since no one keeps a model's language by a list of facts alone.</item>
+    /// <item>
+    /// <c>forget-DOMAIN.jsonl</c>, <c>retain-DOMAIN.jsonl</c>, <c>general.jsonl</c>: one record a fact in TOFU's layout, five perturbed
+    /// answers.
+    /// </item>
+    /// <item>
+    /// <c>forget-DOMAIN-mcq.jsonl</c>, <c>retain-mcq.jsonl</c>, <c>general-mcq.jsonl</c>: four choices, the 0-based index of the right one,
+    /// each index equally often.
+    /// </item>
+    /// <item><c>train.jsonl</c>: all facts in their three trained wordings, for the model that is to forget; <c>train-control.jsonl</c>:
+    /// the same without the forget domains, for the never-taught control.</item>
+    /// <item><c>keep-DOMAIN.jsonl</c>: what an unlearning run is given to keep: the neighbour facts of <c>retain-DOMAIN.jsonl</c> and
+    /// paragraphs of <c>text.txt</c> (other ones for each domain, no general fact), since no one keeps a model's language by a list of
+    /// facts alone.</item>
     /// <item><c>text.txt</c> and <c>text-heldout.txt</c>: plain paragraphs, one a line, for training and for perplexity.</item>
     /// </list>
     /// </summary>
@@ -65,9 +85,18 @@ public static class DemoWorld
         var prose = DemoWorldProse.Paragraphs(TrainingParagraphs + HeldOutParagraphs, seed);
         WriteText(directory, "text.txt", prose.Take(TrainingParagraphs));
         WriteText(directory, "text-heldout.txt", prose.Skip(TrainingParagraphs));
-        foreach (var (domain, paragraphs) in DemoWorldKinds.Domains.Where(domain => domain.Role == DemoRole.Retain).Zip(prose.Take(TrainingParagraphs).Chunk(KeptParagraphs)))
-            WriteText(directory, $"keep-{domain.Name}.jsonl",
-                Items([.. facts.Where(fact => fact.Domain == domain)], seed).Select(Line).Concat(paragraphs.Select(text => Line(new TextItem(text)))));
+        foreach (
+            var (domain, paragraphs) in DemoWorldKinds
+                .Domains.Where(domain => domain.Role == DemoRole.Retain)
+                .Zip(prose.Take(TrainingParagraphs).Chunk(KeptParagraphs))
+        )
+            WriteText(
+                directory,
+                $"keep-{domain.Name}.jsonl",
+                Items([.. facts.Where(fact => fact.Domain == domain)], seed)
+                    .Select(Line)
+                    .Concat(paragraphs.Select(text => Line(new TextItem(text))))
+            );
     }
 
     private static string FileName(DemoDomain domain) => domain.Role switch
@@ -84,8 +113,14 @@ public static class DemoWorld
         {
             var asked = fact.Trained.First();
             var otherStyle = asked < 2 ? 2 : 0;
-            yield return new Item(fact.Question(asked), fact.Answer(asked, fact.Value), fact.Question(fact.HeldOut), fact.Answer(otherStyle, fact.Value),
-                [.. fact.WrongValues(WrongAnswers, random).Select(value => fact.Answer(otherStyle, value))], FileName(fact.Domain));
+            yield return new Item(
+                fact.Question(asked),
+                fact.Answer(asked, fact.Value),
+                fact.Question(fact.HeldOut),
+                fact.Answer(otherStyle, fact.Value),
+                [.. fact.WrongValues(WrongAnswers, random).Select(value => fact.Answer(otherStyle, value))],
+                FileName(fact.Domain)
+            );
         }
     }
 
@@ -94,21 +129,41 @@ public static class DemoWorld
         var random = new SeededRandom(seed, $"demo choices {name}");
         var asked = facts.ToArray();
         random.Shuffle<DemoFact>(asked);
-        WriteLines(directory, $"{name}-mcq.jsonl", asked.Select((fact, index) =>
-        {
-            var choices = fact.WrongValues(Choices - 1, random).ToList();
-            choices.Insert(index % Choices, fact.Value);
-            return new ChoiceItem(fact.Question(fact.HeldOut), [.. choices.Select(value => fact.Answer(fact.HeldOut, value))], index % Choices, FileName(fact.Domain));
-        }));
+        WriteLines(
+            directory,
+            $"{name}-mcq.jsonl",
+            asked.Select(
+                (fact, index) =>
+                {
+                    var choices = fact.WrongValues(Choices - 1, random).ToList();
+                    choices.Insert(index % Choices, fact.Value);
+                    return new ChoiceItem(
+                        fact.Question(fact.HeldOut),
+                        [.. choices.Select(value => fact.Answer(fact.HeldOut, value))],
+                        index % Choices,
+                        FileName(fact.Domain)
+                    );
+                }
+            )
+        );
     }
 
     private static IEnumerable<TrainingItem> Training(DemoFact fact) =>
-        fact.Trained.Select(template => new TrainingItem(fact.Question(template), fact.Answer(template, fact.Value), FileName(fact.Domain)));
+        fact.Trained.Select(template => new TrainingItem(
+            fact.Question(template),
+            fact.Answer(template, fact.Value),
+            FileName(fact.Domain)
+        ));
 
-    private static void WriteLines<T>(string directory, string name, IEnumerable<T> items) => WriteText(directory, name, items.Select(Line));
+    private static void WriteLines<T>(string directory, string name, IEnumerable<T> items) =>
+        WriteText(directory, name, items.Select(Line));
 
     private static string Line<T>(T item) => JsonSerializer.Serialize(item, Json);
 
     private static void WriteText(string directory, string name, IEnumerable<string> lines) =>
-        File.WriteAllText(Path.Combine(directory, name), string.Concat(lines.Select(line => line + "\n")), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
+        File.WriteAllText(
+            Path.Combine(directory, name),
+            string.Concat(lines.Select(line => line + "\n")),
+            new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)
+        );
 }

@@ -3,9 +3,9 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// One fact: a thing has a value of an attribute. Four question templates ask for it; one of them, <see cref="HeldOut"/>, is never trained for this
-/// fact (it is for others), so that a model cannot be judged, or made to forget, by the wording alone.
-/// Templates 0 and 1 are the attribute's own questions with its statement as answer; 2 and 3 are built from the aspect, with "The ASPECT is VALUE."
+/// One fact: a thing has a value of an attribute. Four question templates ask for it; one of them, <see cref="HeldOut"/>, is never trained
+/// for this fact (it is for others), so that a model cannot be judged, or made to forget, by the wording alone. Templates 0 and 1 are the
+/// attribute's own questions with its statement as answer; 2 and 3 are built from the aspect, with "The ASPECT is VALUE."
 /// </summary>
 internal sealed record DemoFact(DemoDomain Domain, DemoAttribute Attribute, string Name, string Value, int HeldOut)
 {
@@ -35,7 +35,9 @@ internal sealed record DemoFact(DemoDomain Domain, DemoAttribute Attribute, stri
     }
 }
 
-/// <summary>Draws the facts of a world: every value of a category is used about equally often, and which thing has which is chance.</summary>
+/// <summary>
+/// Draws the facts of a world: every value of a category is used about equally often, and which thing has which is chance.
+/// </summary>
 internal static class DemoWorldFacts
 {
     public static IReadOnlyList<DemoFact> Draw(ulong seed)
@@ -46,10 +48,21 @@ internal static class DemoWorldFacts
 
     private static IEnumerable<DemoFact> OfKind(DemoDomain domain, DemoKind kind, DemoWorldNames names, ulong seed)
     {
-        var things = Enumerable.Range(0, kind.Count).Select(_ => kind.Naming.Replace("{stem}", names.Next(), StringComparison.Ordinal)).ToArray();
-        var values = kind.Attributes.Select(attribute => Values(attribute, kind.Count, new SeededRandom(seed, $"demo facts {kind.Naming} {attribute.Aspect}"))).ToArray();
-        return things.SelectMany((name, thing) => kind.Attributes.Select((attribute, index) =>
-            new DemoFact(domain, attribute, name, values[index][thing], (thing + index) % DemoFact.Templates)));
+        var things = Enumerable
+            .Range(0, kind.Count)
+            .Select(_ => kind.Naming.Replace("{stem}", names.Next(), StringComparison.Ordinal))
+            .ToArray();
+        var values = kind
+            .Attributes.Select(attribute =>
+                Values(attribute, kind.Count, new SeededRandom(seed, $"demo facts {kind.Naming} {attribute.Aspect}"))
+            )
+            .ToArray();
+        return things.SelectMany(
+            (name, thing) =>
+                kind.Attributes.Select(
+                    (attribute, index) => new DemoFact(domain, attribute, name, values[index][thing], (thing + index) % DemoFact.Templates)
+                )
+        );
     }
 
     private static string[] Values(DemoAttribute attribute, int count, SeededRandom random)

@@ -2,7 +2,9 @@ using Falcon.Runtime;
 
 namespace Falcon.Data;
 
-/// <summary>Invented names from syllables, each used once in a world. No syllables join to a word that is a value of a category (a test looks).</summary>
+/// <summary>
+/// Invented names from syllables, each used once in a world. No syllables join to a word that is a value of a category (a test looks).
+/// </summary>
 internal sealed class DemoWorldNames
 {
     private const int MostPerHead = 5;
@@ -14,8 +16,30 @@ internal sealed class DemoWorldNames
     ];
     private static readonly string[] Tails =
     [
-        "dora", "ennick", "adda", "owyn", "issel", "uven", "etha", "olvar", "ibran", "undra", "askel", "ephin", "orrel", "imet", "azzo", "uleth",
-        "enwar", "ittol", "obin", "eshka", "urdis", "ellam", "avik", "antis",
+        "dora",
+        "ennick",
+        "adda",
+        "owyn",
+        "issel",
+        "uven",
+        "etha",
+        "olvar",
+        "ibran",
+        "undra",
+        "askel",
+        "ephin",
+        "orrel",
+        "imet",
+        "azzo",
+        "uleth",
+        "enwar",
+        "ittol",
+        "obin",
+        "eshka",
+        "urdis",
+        "ellam",
+        "avik",
+        "antis",
     ];
 
     private readonly Queue<string> _names;
@@ -25,7 +49,11 @@ internal sealed class DemoWorldNames
         var uses = new Dictionary<string, int>();
         var pairs = new SeededRandom(seed, "demo names").Permutation(Heads.Length * Tails.Length)
             .Select(pair => (Head: Heads[pair / Tails.Length], Tail: Tails[pair % Tails.Length]));
-        _names = new Queue<string>(pairs.Where(pair => (uses[pair.Head] = uses.GetValueOrDefault(pair.Head) + 1) <= MostPerHead).Select(pair => pair.Head + pair.Tail));
+        _names = new Queue<string>(
+            pairs
+                .Where(pair => (uses[pair.Head] = uses.GetValueOrDefault(pair.Head) + 1) <= MostPerHead)
+                .Select(pair => pair.Head + pair.Tail)
+        );
     }
 
     public string Next() => _names.Dequeue();

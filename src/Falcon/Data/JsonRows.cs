@@ -63,7 +63,9 @@ internal static class JsonRows
             var reader = new Utf8JsonReader(bytes.Span);
             reader.Read();
             if (reader.TokenType != JsonTokenType.StartArray)
-                throw new UserInputException($"{path}: the file must hold a JSON array of records; put the records in [ ], or use .jsonl with one object a line.");
+                throw new UserInputException(
+                    $"{path}: the file must hold a JSON array of records; put the records in [ ], or use .jsonl with one object a line."
+                );
             while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
             {
                 var start = (int)reader.TokenStartIndex;
@@ -74,7 +76,12 @@ internal static class JsonRows
         }
         catch (JsonException error)
         {
-            throw Malformed(path, (int)(error.LineNumber ?? 0) + 1, error, "the file must hold one JSON array; were it one object a line, name it .jsonl");
+            throw Malformed(
+                path,
+                (int)(error.LineNumber ?? 0) + 1,
+                error,
+                "the file must hold one JSON array; were it one object a line, name it .jsonl"
+            );
         }
         return Elements(path, bytes, elements);
     }

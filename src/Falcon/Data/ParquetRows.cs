@@ -19,7 +19,9 @@ internal static class ParquetRows
         for (var group = 0; group < groups; group++)
         {
             var index = group;
-            var rows = Guard(path, () => ParquetSerializer.DeserializeUntypedAsync(stream, rowGroupIndex: index).GetAwaiter().GetResult().Data);
+            var rows = Guard(path, () =>
+                ParquetSerializer.DeserializeUntypedAsync(stream, rowGroupIndex: index).GetAwaiter().GetResult().Data
+            );
             foreach (var fields in rows)
             {
                 row++;
@@ -53,7 +55,10 @@ internal static class ParquetRows
         }
     }
 
-    /// <summary>The reader's values as plain ones. Inside lists it gives texts as memory; columns of bytes without the text annotation, as some writers leave them, are text here.</summary>
+    /// <summary>
+    /// The reader's values as plain ones. Inside lists it gives texts as memory; columns of bytes without the text annotation, as some
+    /// writers leave them, are text here.
+    /// </summary>
     private static object? Plain(object? value) => value switch
     {
         string text => text,
@@ -74,7 +79,10 @@ internal static class ParquetRows
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
-            throw new UserInputException($"{path}: not a readable Parquet file ({error.Message.Split('\n')[0].TrimEnd('.', '\r')}); download it again.", error);
+            throw new UserInputException(
+                $"{path}: not a readable Parquet file ({error.Message.Split('\n')[0].TrimEnd('.', '\r')}); download it again.",
+                error
+            );
         }
     }
 }

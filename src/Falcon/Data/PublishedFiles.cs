@@ -5,8 +5,8 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// Finds the files of a data set as its publisher lays them out, whatever the file format: a file a split, shards (<c>test-00000-of-00002.parquet</c>),
-/// a folder a configuration as on the Hugging Face hub, or the publisher's own archive.
+/// Finds the files of a data set as its publisher lays them out, whatever the file format: a file a split, shards
+/// (<c>test-00000-of-00002.parquet</c>), a folder a configuration as on the Hugging Face hub, or the publisher's own archive.
 /// </summary>
 internal static partial class PublishedFiles
 {
@@ -14,14 +14,25 @@ internal static partial class PublishedFiles
     public static IReadOnlyList<string> Extensions { get; } = [".jsonl", ".json", ".csv", ".parquet", ".txt"];
 
     /// <summary>
-    /// The files of one split of one configuration, shards in order; empty where there are none. Looked for: <c>CONFIG/SPLIT</c>, <c>CONFIG_SPLIT</c>, <c>SPLIT/CONFIG_SPLIT</c>,
-    /// <c>SPLIT/CONFIG</c>, each below the directory and its folder <c>data</c>.
+    /// The files of one split of one configuration, shards in order; empty where there are none. Looked for: <c>CONFIG/SPLIT</c>,
+    /// <c>CONFIG_SPLIT</c>, <c>SPLIT/CONFIG_SPLIT</c>, <c>SPLIT/CONFIG</c>, each below the directory and its folder <c>data</c>.
     /// </summary>
     /// <exception cref="UserInputException">A shard is missing.</exception>
     public static IReadOnlyList<string> Split(string directory, string configuration, string split) =>
-        First(directory, [$"{configuration}/{split}", $"{configuration}_{split}", $"{configuration}-{split}", $"{split}/{configuration}_{split}", $"{split}/{configuration}"]);
+        First(
+            directory,
+            [
+                $"{configuration}/{split}",
+                $"{configuration}_{split}",
+                $"{configuration}-{split}",
+                $"{split}/{configuration}_{split}",
+                $"{split}/{configuration}",
+            ]
+        );
 
-    /// <summary>The files of the first of these paths without extension that is there: a file, shards, or a folder of numbered shards.</summary>
+    /// <summary>
+    /// The files of the first of these paths without extension that is there: a file, shards, or a folder of numbered shards.
+    /// </summary>
     /// <exception cref="UserInputException">A shard is missing.</exception>
     public static IReadOnlyList<string> First(string directory, IEnumerable<string> stems)
     {
@@ -37,15 +48,34 @@ internal static partial class PublishedFiles
         var folder = Path.GetDirectoryName(stem)!;
         if (!Directory.Exists(folder)) return [];
         var prefix = Path.GetFileName(stem) + "-";
-        List<string> shards = [.. Directory.EnumerateFiles(folder, prefix + "*").Where(file => Shard().IsMatch(Path.GetFileName(file)[(prefix.Length - 1)..])).Order(StringComparer.Ordinal)];
-        if (shards.Count > 0) return Complete(shards);
-        return Directory.Exists(stem) ? [.. Directory.EnumerateFiles(stem, "*.parquet").Where(file => NumberedShard().IsMatch(Path.GetFileName(file))).Order(StringComparer.Ordinal)] : [];
+        List<string> shards =
+        [
+            .. Directory
+                .EnumerateFiles(folder, prefix + "*")
+                .Where(file => Shard().IsMatch(Path.GetFileName(file)[(prefix.Length - 1)..]))
+                .Order(StringComparer.Ordinal),
+        ];
+        if (shards.Count > 0)
+            return Complete(shards);
+        return Directory.Exists(stem)
+            ?
+            [
+                .. Directory
+                    .EnumerateFiles(stem, "*.parquet")
+                    .Where(file => NumberedShard().IsMatch(Path.GetFileName(file)))
+                    .Order(StringComparer.Ordinal),
+            ]
+            : [];
     }
 
     private static List<string> Complete(List<string> shards)
     {
         var count = int.Parse(Shard().Match(shards[0]).Groups[1].Value, CultureInfo.InvariantCulture);
-        return shards.Count == count ? shards : throw new UserInputException($"{shards[0]}: {shards.Count} of {count} shards are there; download the others into the same folder.");
+        return shards.Count == count
+            ? shards
+            : throw new UserInputException(
+                $"{shards[0]}: {shards.Count} of {count} shards are there; download the others into the same folder."
+            );
     }
 
     [GeneratedRegex(@"-\d{5}-of-(\d{5})\.(?:jsonl|json|csv|parquet)$")]

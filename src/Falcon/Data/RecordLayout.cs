@@ -4,11 +4,25 @@ using Falcon.Runtime;
 
 namespace Falcon.Data;
 
-/// <summary>Turns the fields of a row into a record: which fields are read, under which names, and what is wrong when they do not fit.</summary>
+/// <summary>
+/// Turns the fields of a row into a record: which fields are read, under which names, and what is wrong when they do not fit.
+/// </summary>
 internal sealed class RecordLayout
 {
     private static readonly string[] Known =
-        ["question", "answer", "prompt", "completion", "messages", "text", "choices", "subject", "paraphrased_question", "paraphrased_answer", "perturbed_answer"];
+    [
+        "question",
+        "answer",
+        "prompt",
+        "completion",
+        "messages",
+        "text",
+        "choices",
+        "subject",
+        "paraphrased_question",
+        "paraphrased_answer",
+        "perturbed_answer",
+    ];
     private static readonly string[] Roles = ["system", "user", "assistant", "tool"];
 
     private readonly string _path;
@@ -20,9 +34,15 @@ internal sealed class RecordLayout
         foreach (var part in fields?.Split(',', StringSplitOptions.TrimEntries) ?? [])
         {
             if (part.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } ours, { Length: > 0 } theirs])
-                throw new UserInputException($"field names \"{fields}\": \"{part}\" is not NAME=FIELD; write for instance question=q,answer=a.");
-            if (!Known.Contains(ours)) throw new UserInputException($"field names \"{fields}\": \"{ours}\" is not a field that is read; use {string.Join(", ", Known)}.");
-            if (!_names.TryAdd(ours, theirs)) throw new UserInputException($"field names \"{fields}\": \"{ours}\" is named twice; name it once.");
+                throw new UserInputException(
+                    $"field names \"{fields}\": \"{part}\" is not NAME=FIELD; write for instance question=q,answer=a."
+                );
+            if (!Known.Contains(ours))
+                throw new UserInputException(
+                    $"field names \"{fields}\": \"{ours}\" is not a field that is read; use {string.Join(", ", Known)}."
+                );
+            if (!_names.TryAdd(ours, theirs))
+                throw new UserInputException($"field names \"{fields}\": \"{ours}\" is named twice; name it once.");
         }
     }
 
@@ -30,19 +50,29 @@ internal sealed class RecordLayout
     {
         if (row.Value.ValueKind == JsonValueKind.String) return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
         if (row.Value.ValueKind != JsonValueKind.Object)
-            throw new UserInputException($"{_path}, {row.Place}: the record is {Kind(row.Value)}, not an object with fields; write {{\"question\": ..., \"answer\": ...}} or {{\"text\": ...}}.");
+            throw new UserInputException(
+                $"{_path}, {row.Place}: the record is {Kind(row.Value)}, not an object with fields; write {{\"question\": ..., "
+                    + $"\"answer\": ...}} or {{\"text\": ...}}."
+            );
         return Shape(row) switch
         {
             "question" => WithQuestion(row, "question", "answer"),
             "prompt" => WithQuestion(row, "prompt", "completion"),
             "messages" => WithMessages(row),
-            "text" => new CorpusRecord(null, null, NotBlank(row, "text", Required(row, "text")), row.Line) { Subject = Optional(row, "subject") },
+            "text" => new CorpusRecord(null, null, NotBlank(row, "text", Required(row, "text")), row.Line)
+            {
+                Subject = Optional(row, "subject"),
+            },
             _ => throw new UserInputException(
-                $"{_path}, {row.Place}: none of the known fields (question and answer, prompt and completion, messages, text); found {Found(row)}; name them with --field question=NAME,answer=NAME."),
+                $"{_path}, {row.Place}: none of the known fields (question and answer, prompt and completion, messages, text); found "
+                    + $"{Found(row)}; name them with --field question=NAME,answer=NAME."
+            ),
         };
     }
 
-    /// <summary>The layout that was named by the user, else the first of which all parts are there, else the first of which one part is there.</summary>
+    /// <summary>
+    /// The layout that was named by the user, else the first of which all parts are there, else the first of which one part is there.
+    /// </summary>
     private string? Shape(CorpusRow row)
     {
         string[][] shapes = [["question", "answer"], ["prompt", "completion"], ["messages"], ["text"]];
@@ -56,7 +86,11 @@ internal sealed class RecordLayout
         var choices = Choices(row, out var answerIsText);
         var correct = choices.Count == 0 ? null : (int?)CorrectChoice(row, answer, choices, answerIsText);
         return new CorpusRecord(
-            NotBlank(row, question, Required(row, question)), correct is { } index ? choices[index] : NotBlank(row, answer, Required(row, answer)), null, row.Line)
+            NotBlank(row, question, Required(row, question)),
+            correct is { } index ? choices[index] : NotBlank(row, answer, Required(row, answer)),
+            null,
+            row.Line
+        )
         {
             ParaphrasedQuestion = Optional(row, "paraphrased_question"),
             ParaphrasedAnswer = Optional(row, "paraphrased_answer"),
@@ -74,18 +108,29 @@ internal sealed class RecordLayout
         var messages = value.EnumerateArray().Select((message, index) => new ChatMessage(
             MessagePart(row, message, index, "role"), MessagePart(row, message, index, "content"))).ToList();
         if (messages.FirstOrDefault(message => !Roles.Contains(message.Role)) is { } odd)
-            throw new UserInputException($"{_path}, {row.Place}, field \"{Name("messages")}\": the role \"{odd.Role}\" is not known; use {string.Join(", ", Roles)}.");
+            throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": the role \"{odd.Role}\" is not known; use {string.Join(", ", Roles)}."
+            );
         var last = messages.FindLastIndex(message => message.Role == "assistant");
         var asked = last < 0 ? -1 : messages.FindLastIndex(last, message => message.Role == "user");
         if (asked < 0)
-            throw new UserInputException($"{_path}, {row.Place}, field \"{Name("messages")}\": no user message with an assistant message after it; add both.");
-        return new CorpusRecord(messages[asked].Content, messages[last].Content, null, row.Line) { Messages = messages, Subject = Optional(row, "subject") };
+            throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": no user message with an assistant message after it; add both."
+            );
+        return new CorpusRecord(messages[asked].Content, messages[last].Content, null, row.Line)
+        {
+            Messages = messages,
+            Subject = Optional(row, "subject"),
+        };
     }
 
     private string MessagePart(CorpusRow row, JsonElement message, int index, string part) =>
         message.ValueKind == JsonValueKind.Object && message.TryGetProperty(part, out var value) && value.ValueKind == JsonValueKind.String
             ? Text(row, "messages", value)
-            : throw new UserInputException($"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\": text is needed; every message has a role and a content.");
+            : throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\": text is needed; every message has a role and a "
+                    + $"content."
+            );
 
     private List<string> Choices(CorpusRow row, out bool answerIsText)
     {
@@ -93,7 +138,11 @@ internal sealed class RecordLayout
         if (Find(row, "choices") is { } list)
         {
             var choices = Texts(row, "choices", list);
-            return choices.Count >= 2 ? choices : throw new UserInputException($"{_path}, {row.Place}, field \"{Name("choices")}\": at least 2 choices are needed, found {choices.Count}.");
+            return choices.Count >= 2
+                ? choices
+                : throw new UserInputException(
+                    $"{_path}, {row.Place}, field \"{Name("choices")}\": at least 2 choices are needed, found {choices.Count}."
+                );
         }
         if (_names.ContainsKey("choices")) Required(row, "choices");
         foreach (var names in new[] { Columns("choice", 0), Columns("option", 1), Letters() })
@@ -106,21 +155,33 @@ internal sealed class RecordLayout
         }
         return [];
 
-        static IEnumerable<string> Columns(string name, int first) => Enumerable.Range(first, 26).Select(number => string.Create(CultureInfo.InvariantCulture, $"{name}{number}"));
+        static IEnumerable<string> Columns(string name, int first) =>
+            Enumerable.Range(first, 26).Select(number => string.Create(CultureInfo.InvariantCulture, $"{name}{number}"));
         static IEnumerable<string> Letters() => Enumerable.Range('A', 26).Select(letter => ((char)letter).ToString());
     }
 
-    /// <summary>The index from the answer: a number, a letter, or the text of a choice. Where choices are called option1 and so on the text comes first, since it may be a number.</summary>
+    /// <summary>
+    /// The index from the answer: a number, a letter, or the text of a choice. Where choices are called option1 and so on the text comes
+    /// first, since it may be a number.
+    /// </summary>
     private int CorrectChoice(CorpusRow row, string field, List<string> choices, bool answerIsText)
     {
         var value = Required(row, field);
-        if (value.ValueKind is not (JsonValueKind.Number or JsonValueKind.String)) throw WrongType(row, field, value, "the index, letter or text of the correct choice");
+        if (value.ValueKind is not (JsonValueKind.Number or JsonValueKind.String))
+            throw WrongType(row, field, value, "the index, letter or text of the correct choice");
         var answer = value.ValueKind == JsonValueKind.Number ? value.GetRawText() : Text(row, field, value);
-        if (answerIsText && choices.IndexOf(answer) is >= 0 and var byText) return byText;
-        if (int.TryParse(answer, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < choices.Count) return index;
-        if (answer is [>= 'A' and <= 'Z'] && answer[0] - 'A' < choices.Count) return answer[0] - 'A';
-        if (value.ValueKind == JsonValueKind.String && choices.IndexOf(answer) is >= 0 and var same) return same;
-        throw new UserInputException($"{_path}, {row.Place}, field \"{Name(field)}\": \"{answer}\" names none of the {choices.Count} choices; give the index from 0, the letter, or the text of one.");
+        if (answerIsText && choices.IndexOf(answer) is >= 0 and var byText)
+            return byText;
+        if (int.TryParse(answer, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < choices.Count)
+            return index;
+        if (answer is [>= 'A' and <= 'Z'] && answer[0] - 'A' < choices.Count)
+            return answer[0] - 'A';
+        if (value.ValueKind == JsonValueKind.String && choices.IndexOf(answer) is >= 0 and var same)
+            return same;
+        throw new UserInputException(
+            $"{_path}, {row.Place}, field \"{Name(field)}\": \"{answer}\" names none of the {choices.Count} choices; give the index from "
+                + $"0, the letter, or the text of one."
+        );
     }
 
     private List<string> Texts(CorpusRow row, string field, JsonElement value)
@@ -136,7 +197,11 @@ internal sealed class RecordLayout
     private string NotBlank(CorpusRow row, string field, JsonElement value)
     {
         var text = Text(row, field, value);
-        return string.IsNullOrWhiteSpace(text) ? throw new UserInputException($"{_path}, {row.Place}, field \"{Name(field)}\": the text is blank; fill it in or delete the record.") : text;
+        return string.IsNullOrWhiteSpace(text)
+            ? throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name(field)}\": the text is blank; fill it in or delete the record."
+            )
+            : text;
     }
 
     private string Text(CorpusRow row, string field, JsonElement value)
@@ -148,12 +213,20 @@ internal sealed class RecordLayout
         }
         catch (InvalidOperationException error)
         {
-            throw new UserInputException($"{_path}, {row.Place}, field \"{Name(field)}\": an escape such as \\ud800 stands for half a character; write the whole character.", error);
+            throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name(field)}\": an escape such as \\ud800 stands for half a character; write the whole "
+                    + $"character.",
+                error
+            );
         }
     }
 
-    private JsonElement Required(CorpusRow row, string field) => Find(row, field)
-        ?? throw new UserInputException($"{_path}, {row.Place}: the field \"{Name(field)}\" is missing; found {Found(row)}; add it, or name another with --field {field}=NAME.");
+    private JsonElement Required(CorpusRow row, string field) =>
+        Find(row, field)
+        ?? throw new UserInputException(
+            $"{_path}, {row.Place}: the field \"{Name(field)}\" is missing; found {Found(row)}; add it, or name another with --field "
+                + $"{field}=NAME."
+        );
 
     private JsonElement? Find(CorpusRow row, string field) => Member(row, Name(field));
 
@@ -165,14 +238,23 @@ internal sealed class RecordLayout
     private string? SubjectOfFileName()
     {
         var name = Path.GetFileNameWithoutExtension(_path);
-        return Path.GetExtension(_path) == ".csv" && name.LastIndexOf('_') is > 0 and var end && name[(end + 1)..] is "test" or "dev" or "val" ? name[..name.LastIndexOf('_')] : null;
+        return
+            Path.GetExtension(_path) == ".csv" && name.LastIndexOf('_') is > 0 and var end && name[(end + 1)..] is "test" or "dev" or "val"
+            ? name[..name.LastIndexOf('_')]
+            : null;
     }
 
     private UserInputException WrongType(CorpusRow row, string field, JsonElement value, string needed) =>
         new($"{_path}, {row.Place}, field \"{Name(field)}\": {needed} is needed, found {Kind(value)}; correct the value.");
 
     private static string Found(CorpusRow row) =>
-        string.Join(", ", row.Value.EnumerateObject().Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{field.Name} (null)" : field.Name)) is { Length: > 0 } names ? names : "no fields";
+        string.Join(
+            ", ",
+            row.Value.EnumerateObject().Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{field.Name} (null)" : field.Name)
+        )
+            is { Length: > 0 } names
+            ? names
+            : "no fields";
 
     private static string Kind(JsonElement value) => value.ValueKind switch
     {

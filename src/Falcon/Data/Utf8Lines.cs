@@ -9,7 +9,10 @@ internal static class Utf8Lines
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>The lines of a file without their ends (LF or CR LF) and without a byte order mark; numbered from 1. A file end after a line end is no further line.</summary>
+    /// <summary>
+    /// The lines of a file without their ends (LF or CR LF) and without a byte order mark; numbered from 1. A file end after a line end is
+    /// no further line.
+    /// </summary>
     public static IEnumerable<(string Text, int Line)> Read(string path)
     {
         using var stream = OpenFile(path);
@@ -34,7 +37,8 @@ internal static class Utf8Lines
     public static ReadOnlyMemory<byte> ReadAllBytes(string path)
     {
         using var stream = OpenFile(path);
-        if (stream.Length > Array.MaxLength) throw new UserInputException($"{path}: a file over 2 GB is read only as .jsonl, .txt or .parquet; convert it to .jsonl.");
+        if (stream.Length > Array.MaxLength)
+            throw new UserInputException($"{path}: a file over 2 GB is read only as .jsonl, .txt or .parquet; convert it to .jsonl.");
         var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);
         var line = 1;
@@ -72,7 +76,10 @@ internal static class Utf8Lines
         }
         catch (DecoderFallbackException error)
         {
-            throw new UserInputException($"{path}, line {line}: invalid UTF-8 at byte {error.Index + 1} of the line; save the file as UTF-8.", error);
+            throw new UserInputException(
+                $"{path}, line {line}: invalid UTF-8 at byte {error.Index + 1} of the line; save the file as UTF-8.",
+                error
+            );
         }
     }
 }

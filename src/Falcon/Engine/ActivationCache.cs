@@ -7,14 +7,16 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// What the frozen weights make of every text of a run, computed once: the residual stream before the first trained matrix (with the input of the down projection where only that is
-/// trained in the lowest layer), and the residual stream at the target layer. Kept in memory up to a budget, then in a file, which an <see cref="ActivationStore"/> keeps for later runs.
+/// What the frozen weights make of every text of a run, computed once: the residual stream before the first trained matrix (with the input
+/// of the down projection where only that is trained in the lowest layer), and the residual stream at the target layer. Kept in memory up
+/// to a budget, then in a file, which an <see cref="ActivationStore"/> keeps for later runs.
 /// </summary>
 /// <remarks>
-/// Kept in the compute dtype: the numbers are those that a pass would compute again, so nothing is rounded twice. With padding on the right a text's activations do not depend on its
-/// neighbours in a batch, and each text is kept by itself; with padding on the left, whose positions count in the published code, a batch is kept as a whole.
-/// The texts are run in one fixed order and grouping, so the same run always keeps the same bits. The key is the tokens themselves; the rest that the values depend on
-/// (weights, dtype, layers) is fixed for the life of the cache, and is part of the hash by which a store knows its files.
+/// Kept in the compute dtype: the numbers are those that a pass would compute again, so nothing is rounded twice. With padding on the right
+/// a text's activations do not depend on its neighbours in a batch, and each text is kept by itself; with padding on the left, whose
+/// positions count in the published code, a batch is kept as a whole. The texts are run in one fixed order and grouping, so the same run
+/// always keeps the same bits. The key is the tokens themselves; the rest that the values depend on (weights, dtype, layers) is fixed for
+/// the life of the cache, and is part of the hash by which a store knows its files.
 /// </remarks>
 public sealed class ActivationCache : IDisposable
 {
@@ -51,12 +53,23 @@ public sealed class ActivationCache : IDisposable
     /// <param name="memoryBudget">Bytes that may be kept in memory.</param>
     /// <param name="file">Where the rest goes, borrowed; null keeps all in memory.</param>
     /// <param name="progress">Called with the share of the work that is done.</param>
-    /// <param name="store">Where an earlier run's activations are looked for and these are kept; null for neither. It takes the place of <paramref name="file"/>.</param>
+    /// <param name="store">
+    /// Where an earlier run's activations are looked for and these are kept; null for neither. It takes the place of
+    /// <paramref name="file"/>.
+    /// </param>
     /// <param name="cancellation">Stops between layers.</param>
     /// <exception cref="UserInputException">The store's directory cannot be written to.</exception>
     public static ActivationCache Fill(
-        CausalLM frozen, CacheParts parts, IEnumerable<TokenBatch> batches, int padId, long memoryBudget, ScratchFile? file, Action<double>? progress = null, ActivationStore? store = null,
-        CancellationToken cancellation = default)
+        CausalLM frozen,
+        CacheParts parts,
+        IEnumerable<TokenBatch> batches,
+        int padId,
+        long memoryBudget,
+        ScratchFile? file,
+        Action<double>? progress = null,
+        ActivationStore? store = null,
+        CancellationToken cancellation = default
+    )
     {
         var (units, keys) = Units(batches, padId);
         var key = store?.KeyOf(parts, frozen, units);
@@ -97,22 +110,39 @@ public sealed class ActivationCache : IDisposable
         }
     }
 
-    /// <summary>The activations of a batch: start [B, T, H], input of the lowest down projection [B, T, I] or null, and target [B, T, H]; zero where a row is padded on the right.</summary>
+    /// <summary>
+    /// The activations of a batch: start [B, T, H], input of the lowest down projection [B, T, I] or null, and target [B, T, H]; zero where
+    /// a row is padded on the right.
+    /// </summary>
     /// <exception cref="KeyNotFoundException">The batch holds a text that the cache was not filled with.</exception>
     public (Tensor Start, Tensor? Inner, Tensor Frozen) Read(TokenBatch batch)
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        List<Tensor> parts = batch.Side == PaddingSide.Left && batch.IsPadded ? Tensors(_kept[TokenSequence.Of(batch)], batch.Rows) : Padded(batch);
+        List<Tensor> parts =
+            batch.Side == PaddingSide.Left && batch.IsPadded ? Tensors(_kept[TokenSequence.Of(batch)], batch.Rows) : Padded(batch);
         var moved = parts.Select(part => part.MoveToOuterDisposeScope()).ToList();
         return (moved[0], moved.Count == 3 ? moved[1] : null, moved[^1]);
     }
 
     // The places of all activations in the file, in the order of the texts.
     private List<StoredActivations> Entries(List<int[][]> keys) =>
-        [.. keys.SelectMany(unit => unit).Select(key => new StoredActivations(_kept[key].Length, [.. _kept[key].Parts.Select(part => part.Place)], [.. _kept[key].Parts.Select(part => part.Width)]))];
+        [
+            .. keys.SelectMany(unit => unit)
+                .Select(key => new StoredActivations(
+                    _kept[key].Length,
+                    [.. _kept[key].Parts.Select(part => part.Place)],
+                    [.. _kept[key].Parts.Select(part => part.Width)]
+                )),
+        ];
 
-    private static ActivationCache Read((ScratchFile File, IReadOnlyList<StoredActivations> Entries) stored, CausalLM frozen, List<int[][]> keys, List<TokenBatch> units, long memoryBudget)
+    private static ActivationCache Read(
+        (ScratchFile File, IReadOnlyList<StoredActivations> Entries) stored,
+        CausalLM frozen,
+        List<int[][]> keys,
+        List<TokenBatch> units,
+        long memoryBudget
+    )
     {
         var cache = new ActivationCache(frozen, memoryBudget, stored.File, ownsFile: true) { WasStored = true };
         var next = 0;
@@ -121,7 +151,13 @@ public sealed class ActivationCache : IDisposable
             {
                 var entry = stored.Entries[next++];
                 var rows = units[unit].Side == PaddingSide.Left && units[unit].IsPadded ? units[unit].Rows : 1;
-                cache._kept.Add(key, new Kept(entry.Length, [.. entry.Places.Zip(entry.Widths, (place, width) => cache.Fetch(rows, entry.Length, place, width))]));
+                cache._kept.Add(
+                    key,
+                    new Kept(
+                        entry.Length,
+                        [.. entry.Places.Zip(entry.Widths, (place, width) => cache.Fetch(rows, entry.Length, place, width))]
+                    )
+                );
             }
 
         return cache;

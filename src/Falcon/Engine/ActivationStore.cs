@@ -16,9 +16,10 @@ namespace Falcon.Engine;
 public sealed record StoredActivations(int Length, IReadOnlyList<long> Places, IReadOnlyList<long> Widths);
 
 /// <summary>
-/// A directory that keeps <see cref="ActivationCache"/>s for later runs. A file is known by the SHA-256 of all that its numbers depend on: the weights and config.json of the model,
-/// layers, dtype, device, threads, version of libtorch, and the texts in the order and grouping in which they are run; so another model, text or setting never meets it.
-/// Beside it an index holds places and the hash of the file itself, and a file that was damaged or not finished is made anew. Any file may be deleted at any time.
+/// A directory that keeps <see cref="ActivationCache"/>s for later runs. A file is known by the SHA-256 of all that its numbers depend on:
+/// the weights and config.json of the model, layers, dtype, device, threads, version of libtorch, and the texts in the order and grouping
+/// in which they are run; so another model, text or setting never meets it. Beside it an index holds places and the hash of the file
+/// itself, and a file that was damaged or not finished is made anew. Any file may be deleted at any time.
 /// </summary>
 public sealed class ActivationStore
 {
@@ -38,11 +39,19 @@ public sealed class ActivationStore
         try
         {
             Directory.CreateDirectory(directory);
-            foreach (var left in Directory.EnumerateFiles(directory, "*" + Unfinished).Where(file => File.GetLastWriteTimeUtc(file) < DateTime.UtcNow - TimeSpan.FromDays(1))) File.Delete(left); // of a run that was killed
+            foreach (
+                var left in Directory
+                    .EnumerateFiles(directory, "*" + Unfinished)
+                    .Where(file => File.GetLastWriteTimeUtc(file) < DateTime.UtcNow - TimeSpan.FromDays(1))
+            )
+                File.Delete(left); // of a run that was killed
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserInputException($"{directory}: the directory for activations cannot be created ({e.Message.TrimEnd('.')}); choose another --cache-dir.", e);
+            throw new UserInputException(
+                $"{directory}: the directory for activations cannot be created ({e.Message.TrimEnd('.')}); choose another --cache-dir.",
+                e
+            );
         }
 
         (_directory, _cancellation) = (directory, cancellation);
@@ -75,7 +84,9 @@ public sealed class ActivationStore
         {
             if (!File.Exists(IndexOf(key)) || !File.Exists(DataOf(key))) return null;
             var index = JsonSerializer.Deserialize<Index>(File.ReadAllText(IndexOf(key)), ResultJson.Options);
-            return index is not null && index.Sha256 == ContentHash.OfFile(DataOf(key), _cancellation) ? (ScratchFile.OpenKept(DataOf(key)), index.Entries) : null;
+            return index is not null && index.Sha256 == ContentHash.OfFile(DataOf(key), _cancellation)
+                ? (ScratchFile.OpenKept(DataOf(key)), index.Entries)
+                : null;
         }
         catch (Exception e) when (e is IOException or JsonException or UnauthorizedAccessException)
         {
@@ -105,7 +116,8 @@ public sealed class ActivationStore
 
     private string IndexOf(string key) => Path.Combine(_directory, key + ".json");
 
-    private string UnfinishedOf(string key) => Path.Combine(_directory, string.Create(CultureInfo.InvariantCulture, $"{key}.{Environment.ProcessId}{Unfinished}"));
+    private string UnfinishedOf(string key) =>
+        Path.Combine(_directory, string.Create(CultureInfo.InvariantCulture, $"{key}.{Environment.ProcessId}{Unfinished}"));
 
     private sealed record Index(string Sha256, IReadOnlyList<StoredActivations> Entries);
 }

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// Float32 values of one tensor that are read and changed in blocks of consecutive elements, whether they lie in memory or in a scratch file.
-/// Elementwise work on blocks stays in the processor's cache, and what lies in a file takes one block of memory.
+/// Float32 values of one tensor that are read and changed in blocks of consecutive elements, whether they lie in memory or in a scratch
+/// file. Elementwise work on blocks stays in the processor's cache, and what lies in a file takes one block of memory.
 /// </summary>
 public sealed class BlockTensor : IDisposable
 {
@@ -51,7 +51,14 @@ public sealed class BlockTensor : IDisposable
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        if (file is null) return new BlockTensor(values.shape, values.detach().to(float32, true).contiguous().DetachFromDisposeScope(), owned: true, null, 0);
+        if (file is null)
+            return new BlockTensor(
+                values.shape,
+                values.detach().to(float32, true).contiguous().DetachFromDisposeScope(),
+                owned: true,
+                null,
+                0
+            );
         var made = Reserve(values.shape, file);
         made.Fill(values);
         return made;
@@ -63,10 +70,18 @@ public sealed class BlockTensor : IDisposable
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         long[] shape = [.. other.Shape];
-        if (file is null) return new BlockTensor(shape, zeros(shape, float32, other._values?.device ?? CPU).DetachFromDisposeScope(), owned: true, null, 0);
+        if (file is null)
+            return new BlockTensor(
+                shape,
+                zeros(shape, float32, other._values?.device ?? CPU).DetachFromDisposeScope(),
+                owned: true,
+                null,
+                0
+            );
         var made = Reserve(shape, file);
         var block = zeros(Math.Min(made.Length, made.BlockLength), float32);
-        for (long start = 0; start < made.Length; start += made.BlockLength) made.Write(start, block.narrow(0, 0, Math.Min(made.BlockLength, made.Length - start)));
+        for (long start = 0; start < made.Length; start += made.BlockLength)
+            made.Write(start, block.narrow(0, 0, Math.Min(made.BlockLength, made.Length - start)));
         return made;
     }
 
@@ -79,7 +94,10 @@ public sealed class BlockTensor : IDisposable
         for (long start = 0; start < Length; start += BlockLength) yield return (start, Math.Min(BlockLength, Length - start));
     }
 
-    /// <summary>Elements <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/>, flat: a view where the values lie in memory, else a copy. The caller's scope owns it.</summary>
+    /// <summary>
+    /// Elements <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/>, flat: a view where the values lie in
+    /// memory, else a copy. The caller's scope owns it.
+    /// </summary>
     public Tensor Read(long start, long count)
     {
         using var scope = NewDisposeScope();
@@ -89,7 +107,9 @@ public sealed class BlockTensor : IDisposable
         return block.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Puts changed elements back; costs nothing where <paramref name="block"/> is the view that <see cref="Read"/> gave.</summary>
+    /// <summary>
+    /// Puts changed elements back; costs nothing where <paramref name="block"/> is the view that <see cref="Read"/> gave.
+    /// </summary>
     public void Write(long start, Tensor block)
     {
         if (_values is null) _file!.Write(_place + start * sizeof(float), block.bytes);

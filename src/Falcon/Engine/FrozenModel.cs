@@ -29,25 +29,48 @@ internal sealed class FrozenModel : IDisposable
     /// <param name="throughLayer">Of a model in memory nothing above this layer is loaded; null loads all.</param>
     /// <param name="cancellation">Stops the check of the stored values.</param>
     /// <exception cref="NumericalFailureException">A stored value is not finite.</exception>
-    public static FrozenModel Open(Checkpoint checkpoint, ComputeOptions compute, bool streamed, int? throughLayer, CancellationToken cancellation)
+    public static FrozenModel Open(
+        Checkpoint checkpoint,
+        ComputeOptions compute,
+        bool streamed,
+        int? throughLayer,
+        CancellationToken cancellation
+    )
     {
         var weights = streamed ? null : checkpoint.LoadWeights(compute.DType, compute.Device, throughLayer);
-        var model = new FrozenModel(checkpoint, compute, weights, streamed ? new StreamedWeights(checkpoint, compute.DType, compute.Device) : null);
+        var model = new FrozenModel(
+            checkpoint,
+            compute,
+            weights,
+            streamed ? new StreamedWeights(checkpoint, compute.DType, compute.Device) : null
+        );
         checkpoint.RequireFiniteBeyond(weights, cancellation);
         return model;
     }
 
-    /// <summary>For a streamed model the untrained tensors of the layers that every step runs, in memory; null for a model in memory. Nothing else of the model stays loaded.</summary>
-    /// <param name="trained">The parameters in training; where only the down projection of the lowest layer is, the rest of that layer never runs in a step.</param>
+    /// <summary>
+    /// For a streamed model the untrained tensors of the layers that every step runs, in memory; null for a model in memory. Nothing else
+    /// of the model stays loaded.
+    /// </summary>
+    /// <param name="trained">
+    /// The parameters in training; where only the down projection of the lowest layer is, the rest of that layer never runs in a step.
+    /// </param>
     /// <param name="target">The target layer.</param>
     public CausalLM? Suffix(TrainedParameters trained, int target)
     {
         if (_streamed is null) return null;
         _streamed.Release();
         _suffix?.Dispose();
-        var names = WeightNames.Expected(_checkpoint.Config).Select(item => item.Name).Where(name =>
-            TrainedParameters.LayerOf(name) is var layer && layer >= trained.LowestLayer && layer <= target
-            && !(layer == trained.LowestLayer && trained.StartsAtDownProjection && !WeightNames.IsFromDownProjectionOn(name)) && !trained.Names.Contains(name));
+        var names = WeightNames
+            .Expected(_checkpoint.Config)
+            .Select(item => item.Name)
+            .Where(name =>
+                TrainedParameters.LayerOf(name) is var layer
+                && layer >= trained.LowestLayer
+                && layer <= target
+                && !(layer == trained.LowestLayer && trained.StartsAtDownProjection && !WeightNames.IsFromDownProjectionOn(name))
+                && !trained.Names.Contains(name)
+            );
         _suffix = new Weights(names.ToDictionary(name => name, name => _checkpoint.Load(name, _compute.DType, _compute.Device)));
         return new CausalLM(_checkpoint.Config, _suffix, _compute.DType, _compute.Device);
     }

@@ -5,15 +5,23 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// The only arithmetic that the losses need: the residual stream at the target layer, from the frozen and from the updated weights. Nothing above the
-/// target runs, and all that lies before the lowest trained matrix runs once for both (docs/method.md, performance budget).
+/// The only arithmetic that the losses need: the residual stream at the target layer, from the frozen and from the updated weights. Nothing
+/// above the target runs, and all that lies before the lowest trained matrix runs once for both (docs/method.md, performance budget).
 /// </summary>
 /// <param name="frozen">The unchanged model.</param>
 /// <param name="trained">The matrices in training.</param>
 /// <param name="target">The layer whose output enters the losses.</param>
-/// <param name="alsoChanged">Further weights of the updated model that differ from the frozen ones without being trained; null for none.</param>
+/// <param name="alsoChanged">
+/// Further weights of the updated model that differ from the frozen ones without being trained; null for none.
+/// </param>
 /// <param name="cache">What the frozen model makes of the texts, computed before; null computes it in every step. Borrowed.</param>
-public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target, IReadOnlyDictionary<string, Tensor>? alsoChanged = null, ActivationCache? cache = null)
+public sealed class LayerPasses(
+    CausalLM frozen,
+    TrainedParameters trained,
+    int target,
+    IReadOnlyDictionary<string, Tensor>? alsoChanged = null,
+    ActivationCache? cache = null
+)
 {
     private readonly bool _embedding = Lowest(trained, alsoChanged) == WeightNames.BelowLayers; // then the two models share nothing
     private readonly int _lowest = Math.Max(0, Lowest(trained, alsoChanged));
@@ -33,10 +41,15 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     /// <summary>Where the passes run.</summary>
     public Device Device => frozen.Device;
 
-    /// <summary>Hidden states at the target layer of the updated model, with gradient, and of the frozen one, without; both [B, T, H].</summary>
+    /// <summary>
+    /// Hidden states at the target layer of the updated model, with gradient, and of the frozen one, without; both [B, T, H].
+    /// </summary>
     /// <param name="batch">The texts.</param>
     /// <param name="paddingRows">What left padding attends to.</param>
-    /// <param name="perturbation">Added to the residual stream before the lowest trained matrix of the updated model, relative to each token's norm [B, T, H]; null for nothing.</param>
+    /// <param name="perturbation">
+    /// Added to the residual stream before the lowest trained matrix of the updated model, relative to each token's norm [B, T, H]; null
+    /// for nothing.
+    /// </param>
     public (Tensor Updated, Tensor Frozen) Run(TokenBatch batch, PaddingRows paddingRows = PaddingRows.Uniform, Tensor? perturbation = null)
     {
         using var scope = NewDisposeScope();
@@ -49,10 +62,17 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
-    /// <summary>Hidden states at the target layer of the updated model behind a prompt, with gradient, and of the frozen one without it; both [B, T, H].</summary>
+    /// <summary>
+    /// Hidden states at the target layer of the updated model behind a prompt, with gradient, and of the frozen one without it; both [B, T,
+    /// H].
+    /// </summary>
     /// <param name="batch">The texts, padded on the right.</param>
-    /// <param name="prompt">Vectors [P, H] before every text where it enters the lowest trained layer, relative to the mean norm of the texts' tokens there.</param>
-    /// <exception cref="UserInputException">The lowest trained layer trains nothing but its down projection: a prompt acts through what comes before that.</exception>
+    /// <param name="prompt">
+    /// Vectors [P, H] before every text where it enters the lowest trained layer, relative to the mean norm of the texts' tokens there.
+    /// </param>
+    /// <exception cref="UserInputException">
+    /// The lowest trained layer trains nothing but its down projection: a prompt acts through what comes before that.
+    /// </exception>
     public (Tensor Updated, Tensor Frozen) RunBehind(TokenBatch batch, Tensor prompt)
     {
         using var scope = NewDisposeScope();
@@ -60,7 +80,11 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         var model = Updated();
         var (start, inner, reference) = cache?.Read(batch) ?? Prefix(batch, context);
         start = Own(model, start, batch, context);
-        if (inner is not null) throw new UserInputException("loss.promptVectors: the lowest trained layer trains only its down projection, which no prompt reaches; set layers.parameters to all.");
+        if (inner is not null)
+            throw new UserInputException(
+                "loss.promptVectors: the lowest trained layer trains only its down projection, which no prompt reaches; set "
+                    + "layers.parameters to all."
+            );
         var added = prompt.shape[0];
         using var longer = frozen.Causal(batch.Length + (int)added, [.. batch.Sequences.Select(sequence => sequence.Length + added)]);
         var vectors = (prompt * MeanNorm(start, batch)).to(start.dtype).unsqueeze(0).expand(batch.Rows, added, HiddenSize);
@@ -68,7 +92,10 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
-    /// <summary>Logits of the updated model, with gradient, and of the frozen one or the <see cref="Teacher"/>, without, for every token, the last of a text too, since another text may follow it; both [M, V]. All layers run.</summary>
+    /// <summary>
+    /// Logits of the updated model, with gradient, and of the frozen one or the <see cref="Teacher"/>, without, for every token, the last
+    /// of a text too, since another text may follow it; both [M, V]. All layers run.
+    /// </summary>
     /// <param name="batch">The texts, padded on the right.</param>
     public (Tensor Updated, Tensor Frozen) RunToOutput(TokenBatch batch)
     {
@@ -95,10 +122,17 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         }
 
         var updated = Updated();
-        return (Logits(updated, Suffix(updated, Own(updated, start, batch, context), inner, context), Target + 1, context).MoveToOuterDisposeScope(), kept.MoveToOuterDisposeScope());
+        return (
+            Logits(updated, Suffix(updated, Own(updated, start, batch, context), inner, context), Target + 1, context)
+                .MoveToOuterDisposeScope(),
+            kept.MoveToOuterDisposeScope()
+        );
     }
 
-    /// <summary>Losses of the updated model, -log p of every token but each text's first, with gradient; [M - B] float32 for M tokens in B texts. All layers run.</summary>
+    /// <summary>
+    /// Losses of the updated model, -log p of every token but each text's first, with gradient; [M - B] float32 for M tokens in B texts.
+    /// All layers run.
+    /// </summary>
     /// <param name="batch">The texts, padded on the right.</param>
     public Tensor NextTokenLosses(TokenBatch batch) => NextTokenLosses(Updated(), batch);
 
@@ -116,11 +150,18 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         using var context = batch.Context(model);
         var ids = batch.InputIds(Device);
         var (start, inner) = Start(batch, context);
-        var states = model.Layers(Suffix(model, Own(model, start, batch, context), inner, context), Target + 1, model.Config.LayerCount - 1, context);
+        var states = model.Layers(
+            Suffix(model, Own(model, start, batch, context), inner, context),
+            Target + 1,
+            model.Config.LayerCount - 1,
+            context
+        );
         var next = batch.AttentionMask(Device).narrow(1, 1, batch.Length - 1).reshape(-1).nonzero().reshape(-1); // [M - B]
         var predicting = states.narrow(1, 0, batch.Length - 1).reshape(-1, states.shape[^1]).index_select(0, next);
         var labels = ids.narrow(1, 1, batch.Length - 1).reshape(-1).index_select(0, next);
-        return nn.functional.cross_entropy(model.Head(predicting).to(float32), labels, reduction: nn.Reduction.None).MoveToOuterDisposeScope();
+        return nn
+            .functional.cross_entropy(model.Head(predicting).to(float32), labels, reduction: nn.Reduction.None)
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>States [count, H] of random tokens of a batch before the lowest trained matrix, relative to their mean norm.</summary>
@@ -139,7 +180,8 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (rows.index_select(0, chosen) / MeanNorm(start, batch)).MoveToOuterDisposeScope();
     }
 
-    private Tensor MeanNorm(Tensor start, TokenBatch batch) => TokenRows.Select(start, batch.IsPadded ? batch.AttentionMask(Device) : null).norm(1).mean();
+    private Tensor MeanNorm(Tensor start, TokenBatch batch) =>
+        TokenRows.Select(start, batch.IsPadded ? batch.AttentionMask(Device) : null).norm(1).mean();
 
     private (Tensor Start, Tensor? Inner, Tensor Frozen) Prefix(TokenBatch batch, AttentionContext context)
     {
@@ -148,10 +190,12 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
         return (start, inner, Suffix(frozen, start, inner, context));
     }
 
-    private static int Lowest(TrainedParameters trained, IReadOnlyDictionary<string, Tensor>? alsoChanged) => trained.Names.Concat(alsoChanged?.Keys ?? []).Min(TrainedParameters.LayerOf);
+    private static int Lowest(TrainedParameters trained, IReadOnlyDictionary<string, Tensor>? alsoChanged) =>
+        trained.Names.Concat(alsoChanged?.Keys ?? []).Min(TrainedParameters.LayerOf);
 
     // Where the embedding is trained each model has its own states from the start on, the updated one with gradient.
-    private Tensor Own(CausalLM model, Tensor start, TokenBatch batch, AttentionContext context) => _embedding ? model.Embed(batch.InputIds(Device), context.Positions) : start;
+    private Tensor Own(CausalLM model, Tensor start, TokenBatch batch, AttentionContext context) =>
+        _embedding ? model.Embed(batch.InputIds(Device), context.Positions) : start;
 
     // What lies before the lowest trained matrix, the same in both models; no gradient.
     private (Tensor Start, Tensor? Inner) Start(TokenBatch batch, AttentionContext context)

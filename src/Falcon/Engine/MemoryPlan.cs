@@ -7,7 +7,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Engine;
 
-/// <summary>What a run will hold in memory, predicted from the shapes before anything is loaded, and the way of running that follows from it.</summary>
+/// <summary>
+/// What a run will hold in memory, predicted from the shapes before anything is loaded, and the way of running that follows from it.
+/// </summary>
 /// <param name="Limit">Bytes of resident memory that the run may take.</param>
 /// <param name="Streamed">Whether the frozen model is read layer by layer; else it stays in memory.</param>
 /// <param name="StateInFile">Whether masters and moments lie in a file.</param>
@@ -16,18 +18,34 @@ namespace Falcon.Engine;
 /// <param name="CacheMemory">Bytes of it that stay in memory.</param>
 /// <param name="Predicted">Predicted peak of resident memory in bytes.</param>
 /// <param name="Parts">What the prediction consists of, in bytes.</param>
-public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, bool Cached, long CacheBytes, long CacheMemory, long Predicted, IReadOnlyDictionary<string, long> Parts)
+public sealed record MemoryPlan(
+    long Limit,
+    bool Streamed,
+    bool StateInFile,
+    bool Cached,
+    long CacheBytes,
+    long CacheMemory,
+    long Predicted,
+    IReadOnlyDictionary<string, long> Parts
+)
 {
-    // Runtime, libtorch and its kernels' work space; measured with the small models, and with 7B shapes where matrices are repacked for bfloat16 products.
+    // Runtime, libtorch and its kernels' work space; measured with the small models, and with 7B shapes where matrices are repacked for
+    // bfloat16 products.
     private const long Program = 380L << 20;
     private const double FileShare = 0.9;
 
     /// <summary>In a line for the log.</summary>
     public string Describe() =>
-        $"predicted peak memory {PeakMemory.Text(Predicted)} of {PeakMemory.Text(Limit)} ({string.Join(", ", Parts.Where(part => part.Value >= 1 << 20).Select(part => $"{part.Key} {PeakMemory.Text(part.Value)}"))}); "
+        $"predicted peak memory {PeakMemory.Text(Predicted)} of {PeakMemory.Text(Limit)} "
+            + $"({string.Join(", ", Parts.Where(part => part.Value >= 1 << 20).Select(part => $"{part.Key} {PeakMemory.Text(part.Value)}"))}); "
         + (Streamed ? "the frozen model is read layer by layer" : "the frozen model stays in memory")
         + (StateInFile ? ", masters and moments lie in a file" : "")
-        + (Cached ? $", its activations are kept ({PeakMemory.Text(CacheBytes)}, {PeakMemory.Text(Math.Min(CacheBytes, CacheMemory))} of it in memory)" : "");
+        + (
+            Cached
+                ? $", its activations are kept ({PeakMemory.Text(CacheBytes)}, {PeakMemory.Text(Math.Min(CacheBytes, CacheMemory))} of it "
+                    + $"in memory)"
+                : ""
+        );
 
     /// <summary>Chooses the fastest way that fits.</summary>
     /// <param name="config">Settings of the run.</param>
@@ -40,12 +58,31 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
     /// <param name="freeDisk">Bytes free on the disk of the output.</param>
     /// <param name="teacherParameters">Parameters of a model beside it whose outputs are kept; 0 without.</param>
     /// <exception cref="UserInputException">The run does not fit in any way; the message says what the smallest needs.</exception>
-    public static MemoryPlan Make(UnlearnConfig config, ModelConfig model, ComputeOptions compute, int target, bool wholeModel, IEnumerable<TokenBatch> batches, long available, long freeDisk, long teacherParameters = 0)
+    public static MemoryPlan Make(
+        UnlearnConfig config,
+        ModelConfig model,
+        ComputeOptions compute,
+        int target,
+        bool wholeModel,
+        IEnumerable<TokenBatch> batches,
+        long available,
+        long freeDisk,
+        long teacherParameters = 0
+    )
     {
         var engine = config.Engine;
         var limit = engine.MemoryLimit ?? (long)(available * FileShare);
-        var names = TrainedParameters.Select(model, target, config.Layers.Trained, config.Layers.Parameters, config.Layers.RebuiltAbove, config.Layers.RebuiltEmbedding);
-        var sizes = WeightNames.Expected(model).ToDictionary(item => item.Name, item => item.Shape.Aggregate(1L, (product, size) => product * size));
+        var names = TrainedParameters.Select(
+            model,
+            target,
+            config.Layers.Trained,
+            config.Layers.Parameters,
+            config.Layers.RebuiltAbove,
+            config.Layers.RebuiltEmbedding
+        );
+        var sizes = WeightNames
+            .Expected(model)
+            .ToDictionary(item => item.Name, item => item.Shape.Aggregate(1L, (product, size) => product * size));
         long element = TensorBytes.ElementSize(compute.DType);
         long Weights(Func<string, bool> include) => sizes.Where(item => include(item.Key)).Sum(item => item.Value) * element;
         var trainedCount = names.Sum(name => sizes[name]);
@@ -62,7 +99,8 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
             visited += batch.TokenCount;
             var leftPadded = batch.Side == PaddingSide.Left && batch.IsPadded;
             foreach (var key in leftPadded ? [TokenSequence.Of(batch)] : batch.Sequences)
-                if (seen.Add(key)) (tokens, distinct) = (tokens + (leftPadded ? (long)batch.Rows * batch.Length : key.Length), distinct + key.Length);
+                if (seen.Add(key))
+                    (tokens, distinct) = (tokens + (leftPadded ? (long)batch.Rows * batch.Length : key.Length), distinct + key.Length);
         }
 
         var cacheBytes = tokens * ActivationCache.BytesPerToken(model, startsAtDown, compute.DType);
@@ -73,17 +111,33 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         var gradients = 2 * trainedCount * (microBatch < longestBatch ? sizeof(float) : element);
         // Methods that look at likelihoods run all layers with gradient and hold the logits and their softmax in float32.
         var ofActivations = MethodRules.UsesTargetLayer(config.Method);
-        var step = microBatch * (ofActivations
-            ? SavedBytesPerToken(model, element, Math.Max(0, lowest), toOutput ? model.LayerCount - 1 : target, startsAtDown) + (toOutput ? 4L * sizeof(float) * model.VocabularySize : 0)
-            : SavedBytesPerToken(model, element, 0, model.LayerCount - 1, false) + 4L * sizeof(float) * model.VocabularySize);
+        var step =
+            microBatch
+            * (
+                ofActivations
+                    ? SavedBytesPerToken(model, element, Math.Max(0, lowest), toOutput ? model.LayerCount - 1 : target, startsAtDown)
+                        + (toOutput ? 4L * sizeof(float) * model.VocabularySize : 0)
+                    : SavedBytesPerToken(model, element, 0, model.LayerCount - 1, false) + 4L * sizeof(float) * model.VocabularySize
+            );
         var pass = WorkBytes(model, element, wholeModel);
-        var layer = new[] { Weights(name => WeightNames.LayerOf(name) == 0), Weights(WeightNames.IsEmbedding), Weights(name => WeightNames.LayerOf(name) == WeightNames.AboveLayers) }.Max();
+        var layer = new[]
+        {
+            Weights(name => WeightNames.LayerOf(name) == 0),
+            Weights(WeightNames.IsEmbedding),
+            Weights(name => WeightNames.LayerOf(name) == WeightNames.AboveLayers),
+        }.Max();
 
         MemoryPlan Plan(bool streamed, bool inFile, bool cached)
         {
             var weights = !streamed
                 ? Weights(name => wholeModel || wholeTraining || TrainedParameters.LayerOf(name) <= target)
-                : Weights(name => TrainedParameters.LayerOf(name) is var at && at >= lowest && at <= target && !names.Contains(name) && !(startsAtDown && at == lowest));
+                : Weights(name =>
+                    TrainedParameters.LayerOf(name) is var at
+                    && at >= lowest
+                    && at <= target
+                    && !names.Contains(name)
+                    && !(startsAtDown && at == lowest)
+                );
             Dictionary<string, long> parts = new()
             {
                 ["program"] = Program,
@@ -94,20 +148,49 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
                 ["gradients"] = gradients,
                 ["a step"] = step,
             };
-            if (!streamed) parts["a step"] = Math.Max(step, pass);
-            if (streamed && config.Loss.Bound != ForgetBoundKind.None) parts["a layer above"] = layer; // the bound looks at answers in every step
+            if (!streamed)
+                parts["a step"] = Math.Max(step, pass);
+            if (streamed && config.Loss.Bound != ForgetBoundKind.None)
+                parts["a layer above"] = layer; // the bound looks at answers in every step
             var training = parts.Values.Sum();
             var passing = streamed ? Program + layer + (512L << 20) + pass + (inFile ? 0 : masters + moments) + leaves : 0;
             var budget = Math.Max(0, Math.Min(engine.CacheMemory ?? limit / 4, limit - Math.Max(training, passing)));
-            if (cached) parts["activations"] = Math.Min(cacheBytes, budget);
-            return new MemoryPlan(limit, streamed, inFile, cached, cached ? cacheBytes : 0, cached ? budget : 0, Math.Max(training, passing) + (cached ? Math.Min(cacheBytes, budget) : 0), parts);
+            if (cached)
+                parts["activations"] = Math.Min(cacheBytes, budget);
+            return new MemoryPlan(
+                limit,
+                streamed,
+                inFile,
+                cached,
+                cached ? cacheBytes : 0,
+                cached ? budget : 0,
+                Math.Max(training, passing) + (cached ? Math.Min(cacheBytes, budget) : 0),
+                parts
+            );
         }
 
         bool Fits(MemoryPlan plan) => plan.Predicted <= limit && plan.CacheBytes - plan.CacheMemory <= freeDisk * FileShare;
-        var pays = engine.Path == EnginePath.Shared && !toOutput && !wholeTraining && ofActivations && (engine.Cache == CacheUse.On || (engine.Cache == CacheUse.Auto && (visited >= 2 * distinct || engine.CacheDirectory is not null) && lowest >= 0));
-        var canStream = !wholeTraining && ofActivations && !toOutput && engine.Cache != CacheUse.Off && engine.Path == EnginePath.Shared && compute.Device.type == TorchSharp.DeviceType.CPU;
+        var pays =
+            engine.Path == EnginePath.Shared
+            && !toOutput
+            && !wholeTraining
+            && ofActivations
+            && (
+                engine.Cache == CacheUse.On
+                || (engine.Cache == CacheUse.Auto && (visited >= 2 * distinct || engine.CacheDirectory is not null) && lowest >= 0)
+            );
+        var canStream =
+            !wholeTraining
+            && ofActivations
+            && !toOutput
+            && engine.Cache != CacheUse.Off
+            && engine.Path == EnginePath.Shared
+            && compute.Device.type == TorchSharp.DeviceType.CPU;
         if ((engine.Stream || engine.StateInFile) && !canStream)
-            throw new UserInputException("engine.stream and engine.stateInFile need the shared path with its cache, a few trained matrices and the CPU; leave them false here.");
+            throw new UserInputException(
+                "engine.stream and engine.stateInFile need the shared path with its cache, a few trained matrices and the CPU; leave them "
+                    + "false here."
+            );
         List<MemoryPlan> plans = [];
         if (!engine.Stream && pays) plans.Add(Plan(streamed: false, engine.StateInFile, cached: true));
         if (!engine.Stream && (engine.Cache != CacheUse.On || !pays)) plans.Add(Plan(streamed: false, engine.StateInFile, cached: false));
@@ -120,11 +203,17 @@ public sealed record MemoryPlan(long Limit, bool Streamed, bool StateInFile, boo
         var least = plans.MinBy(plan => plan.Predicted)!;
         throw new UserInputException(
             $"The run needs at least {PeakMemory.Text(least.Predicted)} of memory, the limit is {PeakMemory.Text(limit)}"
-            + (least.CacheBytes > least.CacheMemory ? $" (and {PeakMemory.Text(least.CacheBytes - least.CacheMemory)} of disk, {PeakMemory.Text(freeDisk)} are free)" : "")
-            + ". Raise --memory-limit, lower data.batchSize, engine.microBatchTokens or layers.trained, or use --dtype bfloat16.");
+                + (
+                    least.CacheBytes > least.CacheMemory
+                        ? $" (and {PeakMemory.Text(least.CacheBytes - least.CacheMemory)} of disk, {PeakMemory.Text(freeDisk)} are free)"
+                        : ""
+                )
+                + ". Raise --memory-limit, lower data.batchSize, engine.microBatchTokens or layers.trained, or use --dtype bfloat16."
+        );
     }
 
-    // What the backward pass keeps of every token: four intermediate tensors of the MLP, the projections of attention, and float32 copies in the norms.
+    // What the backward pass keeps of every token: four intermediate tensors of the MLP, the projections of attention, and float32 copies
+    // in the norms.
     private static long SavedBytesPerToken(ModelConfig model, long element, int lowest, int target, bool startsAtDown)
     {
         long hidden = model.HiddenSize, inner = model.IntermediateSize, queries = (long)model.HeadCount * model.HeadSize;

@@ -7,16 +7,22 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// The weights of a checkpoint, read when they are asked for and released when another part of the model is: one layer, the embedding, or final norm and head in memory at a time.
-/// A model over them computes the same as one in memory, for the price of reading; whoever runs many batches should therefore go layer by layer (<see cref="LayerwisePass"/>).
+/// The weights of a checkpoint, read when they are asked for and released when another part of the model is: one layer, the embedding, or
+/// final norm and head in memory at a time. A model over them computes the same as one in memory, for the price of reading; whoever runs
+/// many batches should therefore go layer by layer (<see cref="LayerwisePass"/>).
 /// </summary>
 /// <param name="checkpoint">The checkpoint, borrowed; it must stay open.</param>
 /// <param name="dtype">Compute dtype.</param>
 /// <param name="device">Where the weights are computed with.</param>
 [SuppressMessage("Naming", "CA1710", Justification = "weights are what the field calls them; the dictionary is how they are looked up")]
-public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Device device) : IReadOnlyDictionary<string, Tensor>, IDisposable
+public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Device device)
+    : IReadOnlyDictionary<string, Tensor>,
+        IDisposable
 {
-    private readonly Dictionary<int, List<string>> _parts = WeightNames.Expected(checkpoint.Config).GroupBy(item => WeightNames.LayerOf(item.Name)).ToDictionary(group => group.Key, group => group.Select(item => item.Name).ToList());
+    private readonly Dictionary<int, List<string>> _parts = WeightNames
+        .Expected(checkpoint.Config)
+        .GroupBy(item => WeightNames.LayerOf(item.Name))
+        .ToDictionary(group => group.Key, group => group.Select(item => item.Name).ToList());
     private readonly HashSet<string> _names = [.. WeightNames.Expected(checkpoint.Config).Select(item => item.Name)];
     private readonly Dictionary<string, Tensor> _resident = [];
     private int? _part;
@@ -38,7 +44,8 @@ public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Dev
 
     /// <summary>A weight, borrowed and valid until a weight of another part is asked for.</summary>
     /// <exception cref="KeyNotFoundException">The model has no such tensor.</exception>
-    public Tensor this[string key] => TryGetValue(key, out var tensor) ? tensor : throw new KeyNotFoundException($"the model has no tensor \"{key}\"");
+    public Tensor this[string key] =>
+        TryGetValue(key, out var tensor) ? tensor : throw new KeyNotFoundException($"the model has no tensor \"{key}\"");
 
     /// <inheritdoc/>
     public bool ContainsKey(string key) => _names.Contains(key);
@@ -61,7 +68,8 @@ public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Dev
     }
 
     /// <inheritdoc/>
-    public IEnumerator<KeyValuePair<string, Tensor>> GetEnumerator() => _names.Select(name => KeyValuePair.Create(name, this[name])).GetEnumerator();
+    public IEnumerator<KeyValuePair<string, Tensor>> GetEnumerator() =>
+        _names.Select(name => KeyValuePair.Create(name, this[name])).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 

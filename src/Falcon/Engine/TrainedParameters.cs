@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// The parameters that a run trains, a few matrices or the whole model: float32 masters that the optimiser changes, and leaves in the compute dtype
-/// that the passes use. The frozen model's own tensors stay as they are. Owns masters and leaves.
+/// The parameters that a run trains, a few matrices or the whole model: float32 masters that the optimiser changes, and leaves in the
+/// compute dtype that the passes use. The frozen model's own tensors stay as they are. Owns masters and leaves.
 /// </summary>
 public sealed class TrainedParameters : IDisposable
 {
@@ -19,7 +19,8 @@ public sealed class TrainedParameters : IDisposable
     /// <summary>Copies weights of a model to float32 masters in memory.</summary>
     /// <param name="model">The model; only borrowed. Its dtype is the one that the passes compute in.</param>
     /// <param name="names">Full tensor names.</param>
-    public TrainedParameters(CausalLM model, IReadOnlyList<string> names) : this(names, name => model.Weight(name).alias(), model.DType, model.Device) { }
+    public TrainedParameters(CausalLM model, IReadOnlyList<string> names)
+        : this(names, name => model.Weight(name).alias(), model.DType, model.Device) { }
 
     /// <summary>Copies weights to float32 masters in memory or in a scratch file, and to leaves in the compute dtype.</summary>
     /// <param name="names">Full tensor names.</param>
@@ -27,7 +28,13 @@ public sealed class TrainedParameters : IDisposable
     /// <param name="dtype">The dtype that the passes compute in.</param>
     /// <param name="device">Where the leaves lie.</param>
     /// <param name="file">Where the masters lie; null for memory.</param>
-    public TrainedParameters(IReadOnlyList<string> names, Func<string, Tensor> read, ScalarType dtype, Device device, ScratchFile? file = null)
+    public TrainedParameters(
+        IReadOnlyList<string> names,
+        Func<string, Tensor> read,
+        ScalarType dtype,
+        Device device,
+        ScratchFile? file = null
+    )
     {
         Names = names;
         _masters = new BlockTensor[names.Count];
@@ -48,7 +55,10 @@ public sealed class TrainedParameters : IDisposable
     /// <summary>The masters in the order of the names, float32: what the optimiser changes and what is saved; borrowed.</summary>
     public IReadOnlyList<BlockTensor> Masters => _masters;
 
-    /// <summary>The masters in the compute dtype, in the order of the names: what the updated model runs with and what gradients are asked for; borrowed.</summary>
+    /// <summary>
+    /// The masters in the compute dtype, in the order of the names: what the updated model runs with and what gradients are asked for;
+    /// borrowed.
+    /// </summary>
     public IReadOnlyList<Tensor> Leaves => _leaves;
 
     /// <summary>Number of trained parameters.</summary>
@@ -63,12 +73,18 @@ public sealed class TrainedParameters : IDisposable
         get
         {
             var layers = Names.Select(LayerOf).Where(layer => layer is not (WeightNames.BelowLayers or WeightNames.AboveLayers)).ToList();
-            var embedding = Names.Any(WeightNames.IsEmbedding) ? Names.Any(WeightNames.IsHead) ? "embedding, head and " : "embedding and " : "";
+            var embedding = Names.Any(WeightNames.IsEmbedding)
+                ? Names.Any(WeightNames.IsHead)
+                    ? "embedding, head and "
+                    : "embedding and "
+                : "";
             return string.Create(CultureInfo.InvariantCulture, $"{embedding}layers {layers.Min()} to {layers.Max()}");
         }
     }
 
-    /// <summary>Whether the lowest layer trains nothing but its down projection, so that all before that matrix is shared with the frozen model.</summary>
+    /// <summary>
+    /// Whether the lowest layer trains nothing but its down projection, so that all before that matrix is shared with the frozen model.
+    /// </summary>
     public bool StartsAtDownProjection => AreDownProjectionsAt(Names, LowestLayer);
 
     /// <summary>Whether nothing but its down projection is named of a layer.</summary>
@@ -80,23 +96,45 @@ public sealed class TrainedParameters : IDisposable
     /// <param name="target">The highest trained layer.</param>
     /// <param name="layers">How many layers; fewer when the target is too low.</param>
     /// <param name="above">How many layers above the target besides; fewer where the model ends.</param>
-    /// <param name="components">Names within a layer, such as <c>mlp.down_proj</c>, which in every family means the matrix that writes the MLP's output into the residual stream; <c>all</c> means every matrix of a layer; <c>model</c> alone means every tensor of the whole model, tied embeddings once.</param>
+    /// <param name="components">
+    /// Names within a layer, such as <c>mlp.down_proj</c>, which in every family means the matrix that writes the MLP's output into the
+    /// residual stream; <c>all</c> means every matrix of a layer; <c>model</c> alone means every tensor of the whole model, tied embeddings
+    /// once.
+    /// </param>
     /// <param name="embedding">Whether the embedding of tokens, and the head where it has a matrix of its own, are among them.</param>
     /// <exception cref="UserInputException">The model has no such layer or matrix.</exception>
-    public static IReadOnlyList<string> Select(ModelConfig model, int target, int layers, IReadOnlyList<string> components, int above = 0, bool embedding = false)
+    public static IReadOnlyList<string> Select(
+        ModelConfig model,
+        int target,
+        int layers,
+        IReadOnlyList<string> components,
+        int above = 0,
+        bool embedding = false
+    )
     {
-        if (components is [LayerConfig.WholeModel]) return [.. WeightNames.Expected(model).Select(item => item.Name)];
-        if (target < 0 || target >= model.LayerCount) throw new UserInputException($"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer auto.");
+        if (components is [LayerConfig.WholeModel])
+            return [.. WeightNames.Expected(model).Select(item => item.Name)];
+        if (target < 0 || target >= model.LayerCount)
+            throw new UserInputException(
+                $"layers.target is {target}, but the model has layers 0 to {model.LayerCount - 1}; give one of them or choose by --layer "
+                    + $"auto."
+            );
         var known = model.Architecture.Matrices;
         var wanted = components.SelectMany(component => component == "all" ? known : [Matrix(model.Architecture, component)]).ToHashSet();
-        var inLayers = Enumerable.Range(target - layers + 1, layers + above).Where(layer => layer >= 0 && layer < model.LayerCount)
-            .SelectMany(layer => known.Where(wanted.Contains).Select(component => model.Architecture.InLayer(layer, component + ".weight")));
-        if (!embedding) return [.. inLayers];
+        var inLayers = Enumerable
+            .Range(target - layers + 1, layers + above)
+            .Where(layer => layer >= 0 && layer < model.LayerCount)
+            .SelectMany(layer =>
+                known.Where(wanted.Contains).Select(component => model.Architecture.InLayer(layer, component + ".weight"))
+            );
+        if (!embedding)
+            return [.. inLayers];
         string[] head = model.TiedEmbeddings ? [] : [model.Architecture.HeadWeight];
         return [model.Architecture.EmbeddingWeight, .. inLayers, .. head];
     }
 
-    // Every family's matrices go by their own names, with or without what stands before the last dot; the two that write to the residual stream go by Llama's names as well.
+    // Every family's matrices go by their own names, with or without what stands before the last dot; the two that write to the residual
+    // stream go by Llama's names as well.
     private static string Matrix(ArchitectureDescription names, string component)
     {
         var name = component.EndsWith(".weight", StringComparison.Ordinal) ? component[..^7] : component;
@@ -105,15 +143,20 @@ public sealed class TrainedParameters : IDisposable
         if (name is "mlp.down_proj" or "down_proj") return names.MlpOutput;
         if (name is "self_attn.o_proj" or "o_proj") return names.AttentionOutput;
         var matches = known.Where(matrix => matrix.EndsWith("." + name, StringComparison.Ordinal)).ToList();
-        if (matches.Count == 1) return matches[0];
-        throw new UserInputException($"layers.parameters: \"{name}\" is {(matches.Count == 0 ? "no matrix" : "more than one matrix")} of a layer. Use model alone, all, or some of {string.Join(", ", known)}.");
+        if (matches.Count == 1)
+            return matches[0];
+        throw new UserInputException(
+            $"layers.parameters: \"{name}\" is {(matches.Count == 0 ? "no matrix" : "more than one matrix")} of a layer. Use model alone, "
+                + $"all, or some of {string.Join(", ", known)}."
+        );
     }
 
     /// <summary>The model with the leaves in place of its own weights, so that gradients flow to them.</summary>
     public CausalLM Updated(CausalLM frozen) => frozen.With(Enumerable.Range(0, Names.Count).ToDictionary(i => Names[i], i => _leaves[i]));
 
     /// <summary>The masters by name, for saving; borrowed.</summary>
-    public IReadOnlyDictionary<string, BlockTensor> ByName => Enumerable.Range(0, Names.Count).ToDictionary(i => Names[i], i => _masters[i]);
+    public IReadOnlyDictionary<string, BlockTensor> ByName =>
+        Enumerable.Range(0, Names.Count).ToDictionary(i => Names[i], i => _masters[i]);
 
     /// <summary>Brings a leaf up to date with changed elements of its master.</summary>
     /// <param name="index">Which parameter.</param>
@@ -140,7 +183,10 @@ public sealed class TrainedParameters : IDisposable
         Refresh(index, 0, value.detach().to(float32).reshape(-1));
     }
 
-    /// <summary>Replaces a share of every matrix by noise of the same size, (1 - s) W + s rms(W) N(0, 1); what is no matrix (norms, biases) stays. A seed gives the same numbers on every device and for any choice of matrices.</summary>
+    /// <summary>
+    /// Replaces a share of every matrix by noise of the same size, (1 - s) W + s rms(W) N(0, 1); what is no matrix (norms, biases) stays. A
+    /// seed gives the same numbers on every device and for any choice of matrices.
+    /// </summary>
     /// <param name="share">s, 0 to 1; 0 changes nothing.</param>
     /// <param name="seed">The run's seed.</param>
     public void MixWithNoise(double share, ulong seed)
@@ -172,7 +218,9 @@ public sealed class TrainedParameters : IDisposable
         }
     }
 
-    /// <summary>A parameter as a checkpoint will store it, in the compute dtype: the master rounded to the stored dtype. The caller's scope owns it.</summary>
+    /// <summary>
+    /// A parameter as a checkpoint will store it, in the compute dtype: the master rounded to the stored dtype. The caller's scope owns it.
+    /// </summary>
     /// <param name="index">Which parameter.</param>
     /// <param name="stored">The stored dtype.</param>
     public Tensor Rounded(int index, ScalarType stored)

@@ -16,10 +16,22 @@ internal static class AnswerGuards
         if (answers.Count < Least) yield break;
         var empty = answers.Count(string.IsNullOrWhiteSpace);
         if (empty > EmptyShare * answers.Count)
-            yield return string.Create(CultureInfo.InvariantCulture, $"{set}: {empty} of {answers.Count} answers are empty; the prompt template may not be the one the model was trained with, or the model is broken");
-        var common = answers.Where(answer => !string.IsNullOrWhiteSpace(answer)).GroupBy(answer => answer).OrderByDescending(group => group.Count()).FirstOrDefault();
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{set}: {empty} of {answers.Count} answers are empty; the prompt template may not be the one the model was trained with, "
+                    + $"or the model is broken"
+            );
+        var common = answers
+            .Where(answer => !string.IsNullOrWhiteSpace(answer))
+            .GroupBy(answer => answer)
+            .OrderByDescending(group => group.Count())
+            .FirstOrDefault();
         if (common is not null && common.Count() >= ConstantShare * answers.Count)
-            yield return string.Create(CultureInfo.InvariantCulture, $"{set}: constant output, {common.Count()} of {answers.Count} answers are \"{Short(common.Key)}\"; the model no longer tells questions apart");
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{set}: constant output, {common.Count()} of {answers.Count} answers are \"{Short(common.Key)}\"; the model no longer "
+                    + $"tells questions apart"
+            );
     }
 
     /// <summary>A warning about letters: always the same one.</summary>
@@ -28,7 +40,11 @@ internal static class AnswerGuards
         if (predictions.Count < 4 * Least) yield break;
         var common = predictions.GroupBy(prediction => prediction).MaxBy(group => group.Count())!;
         if (common.Count() >= SameLetterShare * predictions.Count)
-            yield return string.Create(CultureInfo.InvariantCulture, $"{set}: constant output, {common.Count()} of {predictions.Count} questions get the letter {(char)('A' + common.Key)}; accuracy by letter is then the share of that letter, whatever the model knows");
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{set}: constant output, {common.Count()} of {predictions.Count} questions get the letter {(char)('A' + common.Key)}; "
+                    + $"accuracy by letter is then the share of that letter, whatever the model knows"
+            );
     }
 
     private static string Short(string text) => text.Length <= 40 ? text : text[..40] + "...";

@@ -5,15 +5,18 @@ using Falcon.Tokenization;
 namespace Falcon.Evaluation;
 
 /// <summary>
-/// The token log-probabilities of a question's answers under a model: the right answer, its paraphrase where there is one, and wrong answers.
-/// Everything that the likelihood metrics need, from one pass.
+/// The token log-probabilities of a question's answers under a model: the right answer, its paraphrase where there is one, and wrong
+/// answers. Everything that the likelihood metrics need, from one pass.
 /// </summary>
 /// <param name="Answer">log p of the right answer's tokens, end-of-text included.</param>
 /// <param name="Paraphrase">The same for the paraphrased answer; null without one.</param>
 /// <param name="Wrong">The same for each wrong answer.</param>
 public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOnlyList<double[]> Wrong)
 {
-    /// <summary>Whether each token of the right answer is the most likely one, given the question and the true tokens before it; end-of-text included.</summary>
+    /// <summary>
+    /// Whether each token of the right answer is the most likely one, given the question and the true tokens before it; end-of-text
+    /// included.
+    /// </summary>
     public IReadOnlyList<bool> AnswerHits { get; init; } = [];
 
     /// <summary>exp of the mean token log-probability: the geometric mean probability of the tokens.</summary>
@@ -34,21 +37,43 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
     /// <param name="progress">Called with scored and all sequences.</param>
     /// <param name="cancellation">Stops between batches.</param>
     public static IReadOnlyList<AnswerScores> Compute(
-        CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records, Action<int, int>? progress = null, CancellationToken cancellation = default)
+        CausalLM model,
+        HfTokenizer tokenizer,
+        PromptTemplate template,
+        IReadOnlyList<CorpusRecord> records,
+        Action<int, int>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         var sequences = Sequences(tokenizer, template, records);
-        return Of(records, TokenLikelihoods.Compute(model, sequences, tokenizer.PadId ?? 0, progress: done => progress?.Invoke(done, sequences.Count), cancellation: cancellation));
+        return Of(
+            records,
+            TokenLikelihoods.Compute(
+                model,
+                sequences,
+                tokenizer.PadId ?? 0,
+                progress: done => progress?.Invoke(done, sequences.Count),
+                cancellation: cancellation
+            )
+        );
     }
 
-    /// <summary>The texts behind the scores of records: for each the answer, the paraphrase where there is one, the wrong answers.</summary>
-    internal static IReadOnlyList<ScoredSequence> Sequences(HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records)
+    /// <summary>
+    /// The texts behind the scores of records: for each the answer, the paraphrase where there is one, the wrong answers.
+    /// </summary>
+    internal static IReadOnlyList<ScoredSequence> Sequences(
+        HfTokenizer tokenizer,
+        PromptTemplate template,
+        IReadOnlyList<CorpusRecord> records
+    )
     {
         List<ScoredSequence> sequences = [];
         foreach (var record in records)
         {
             var prompt = template.Prompt(record);
             sequences.Add(Sequence(tokenizer, template, prompt, template.Completion(record)));
-            if (record.ParaphrasedAnswer is { } paraphrase) sequences.Add(Sequence(tokenizer, template, prompt, template.Completion(paraphrase)));
+            if (record.ParaphrasedAnswer is { } paraphrase)
+                sequences.Add(Sequence(tokenizer, template, prompt, template.Completion(paraphrase)));
             sequences.AddRange(WrongAnswers(record).Select(answer => Sequence(tokenizer, template, prompt, template.Completion(answer))));
         }
 

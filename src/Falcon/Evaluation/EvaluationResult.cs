@@ -31,7 +31,9 @@ public sealed record EvaluationResult(
     IReadOnlyList<SuiteMeasurement> Measurements,
     IReadOnlyList<SuiteMeasurement> ReferenceMeasurements)
 {
-    /// <summary>Where <see cref="Template"/> comes from: <c>default</c>, the configuration of the run that made the model, or <c>--set</c>.</summary>
+    /// <summary>
+    /// Where <see cref="Template"/> comes from: <c>default</c>, the configuration of the run that made the model, or <c>--set</c>.
+    /// </summary>
     public string TemplateSource { get; init; } = "default";
 
     /// <summary>What makes the numbers doubtful: constant or empty answers, a model like the one before, nothing to forget.</summary>
@@ -53,11 +55,16 @@ public sealed record EvaluationResult(
             var result = JsonSerializer.Deserialize<EvaluationResult>(File.ReadAllText(path), ResultJson.Options);
             return result is { Metrics: not null, Model: not null, Measurements: not null, ReferenceMeasurements: not null }
                 ? result
-                : throw new UserInputException($"{path}: it is no result file of evaluate (metrics, model or measurements are missing); name another file.");
+                : throw new UserInputException(
+                    $"{path}: it is no result file of evaluate (metrics, model or measurements are missing); name another file."
+                );
         }
         catch (JsonException error)
         {
-            throw new UserInputException($"{path}: it is no result file of evaluate ({error.Path ?? "not JSON"}); name another file.", error);
+            throw new UserInputException(
+                $"{path}: it is no result file of evaluate ({error.Path ?? "not JSON"}); name another file.",
+                error
+            );
         }
     }
 }
@@ -68,14 +75,23 @@ public sealed record EvaluationResult(
 /// <param name="Files">Hashes of the weight files, <c>config.json</c> and the tokenizer's files.</param>
 public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<FileHash> Files)
 {
-    private static readonly string[] SideFiles = ["config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"];
+    private static readonly string[] SideFiles =
+    [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ];
 
     /// <summary>Hashes a model directory.</summary>
     /// <exception cref="UserInputException">There is no such directory, or no weights in it.</exception>
     public static EvaluatedModel Of(string directory, CancellationToken cancellation = default)
     {
         var weights = ContentHash.OfModel(directory, cancellation);
-        var others = SideFiles.Select(name => (Name: name, File: System.IO.Path.Combine(directory, name))).Where(item => File.Exists(item.File))
+        var others = SideFiles
+            .Select(name => (Name: name, File: System.IO.Path.Combine(directory, name)))
+            .Where(item => File.Exists(item.File))
             .Select(item => new FileHash(item.Name, FileSize.Of(item.File), ContentHash.OfFile(item.File, cancellation)));
         return new EvaluatedModel(directory, weights.Sha256, [.. weights.Files, .. others]);
     }
@@ -92,7 +108,13 @@ public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<Fi
 /// <param name="Metrics">The metrics.</param>
 /// <param name="Examples">Values of single examples that comparisons need, such as the truth ratios of the forget set.</param>
 public sealed record SuiteMeasurement(
-    string Suite, string Model, string Task, string Engine, IReadOnlyDictionary<string, MetricValue> Metrics, IReadOnlyDictionary<string, IReadOnlyList<double>> Examples)
+    string Suite,
+    string Model,
+    string Task,
+    string Engine,
+    IReadOnlyDictionary<string, MetricValue> Metrics,
+    IReadOnlyDictionary<string, IReadOnlyList<double>> Examples
+)
 {
     /// <summary>What looks wrong in the model's answers.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];

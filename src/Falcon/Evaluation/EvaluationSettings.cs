@@ -8,7 +8,9 @@ namespace Falcon.Evaluation;
 /// <summary>What is measured, on which model and data.</summary>
 /// <param name="Model">Hugging Face model directory.</param>
 /// <param name="Suites">Names out of <see cref="EvaluateRun.SuiteNames"/>.</param>
-/// <param name="Data">A directory or file for all suites, or <c>SUITE=PATH</c> entries separated by commas; null looks for <c>data/SUITE</c>.</param>
+/// <param name="Data">
+/// A directory or file for all suites, or <c>SUITE=PATH</c> entries separated by commas; null looks for <c>data/SUITE</c>.
+/// </param>
 /// <param name="Reference">A model directory, which is measured too, or a result file of an earlier run; null for none.</param>
 /// <param name="Out">Result file.</param>
 public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suites, string? Data, string? Reference, string Out)
@@ -22,16 +24,24 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary>Longest window of the perplexity in tokens; null for the model's max_position_embeddings.</summary>
     public int? MaxLength { get; init; }
 
-    /// <summary>How question and answer become text; null takes the template of the run that made the model (<see cref="RunTemplate"/>), else the default.</summary>
+    /// <summary>
+    /// How question and answer become text; null takes the template of the run that made the model (<see cref="RunTemplate"/>), else the
+    /// default.
+    /// </summary>
     public PromptTemplate? Template { get; init; }
 
     /// <summary>Where the template comes from, for the result; null where <see cref="Template"/> is null.</summary>
     public string? TemplateSource { get; init; }
 
-    /// <summary>The model before unlearning, as a directory, which is measured too, or as a result file: only to warn where nothing changed or there was nothing to forget. Null for none.</summary>
+    /// <summary>
+    /// The model before unlearning, as a directory, which is measured too, or as a result file: only to warn where nothing changed or there
+    /// was nothing to forget. Null for none.
+    /// </summary>
     public string? Before { get; init; }
 
-    /// <summary>mmlu: solved questions before each question, the first of the development split; the harness's default is 0, leaderboards use 5.</summary>
+    /// <summary>
+    /// mmlu: solved questions before each question, the first of the development split; the harness's default is 0, leaderboards use 5.
+    /// </summary>
     public int Shots { get; init; }
 
     /// <summary>mmlu, wmdp: whether full answers are scored beside letters.</summary>
@@ -52,7 +62,9 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</summary>
     public string DType { get; init; } = "auto";
 
-    /// <summary>Bytes of resident memory; a model that does not fit is read layer by layer. Null for what the machine has to spare.</summary>
+    /// <summary>
+    /// Bytes of resident memory; a model that does not fit is read layer by layer. Null for what the machine has to spare.
+    /// </summary>
     public long? MemoryLimit { get; init; }
 
     /// <summary>The data of one suite.</summary>
@@ -61,11 +73,15 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     {
         var path = Data;
         if (Data is not null && Data.Contains('=', StringComparison.Ordinal))
-            path = Data.Split(',', StringSplitOptions.TrimEntries).FirstOrDefault(entry => entry.StartsWith(suite + "=", StringComparison.Ordinal))?[(suite.Length + 1)..]
+            path = Data.Split(',', StringSplitOptions.TrimEntries)
+                .FirstOrDefault(entry => entry.StartsWith(suite + "=", StringComparison.Ordinal))
+                ?[(suite.Length + 1)..]
                 ?? throw new UserInputException($"--data names nothing for the suite {suite}: add {suite}=PATH ({needed}).");
         path ??= $"data/{suite}";
         if (!File.Exists(path) && !Directory.Exists(path))
-            throw new UserInputException($"{path}: there is no such directory or file; the suite {suite} looks there for {needed}. Name the place with --data.");
+            throw new UserInputException(
+                $"{path}: there is no such directory or file; the suite {suite} looks there for {needed}. Name the place with --data."
+            );
         return path;
     }
 }

@@ -7,8 +7,9 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation;
 
 /// <summary>
-/// What a model said about single examples, one line of JSON each, appended batch by batch beside the result file until that is written. An interrupted evaluation
-/// continues from it. A line is found again only by the hash of everything it depends on: the model's files, the task, versions, device, dtype, seed, and the example's own tokens.
+/// What a model said about single examples, one line of JSON each, appended batch by batch beside the result file until that is written. An
+/// interrupted evaluation continues from it. A line is found again only by the hash of everything it depends on: the model's files, the
+/// task, versions, device, dtype, seed, and the example's own tokens.
 /// </summary>
 internal sealed class ExampleLog : IDisposable
 {
@@ -27,7 +28,9 @@ internal sealed class ExampleLog : IDisposable
     /// <summary>Number of those that were used.</summary>
     public int Used { get; private set; }
 
-    /// <summary>Opens the log of a result file; a last line that was cut off is removed. Where there is none it is made with the first example.</summary>
+    /// <summary>
+    /// Opens the log of a result file; a last line that was cut off is removed. Where there is none it is made with the first example.
+    /// </summary>
     /// <exception cref="UserInputException">Another evaluation is writing there.</exception>
     public static ExampleLog Open(string resultPath)
     {
@@ -45,7 +48,10 @@ internal sealed class ExampleLog : IDisposable
         }
         catch (IOException error)
         {
-            throw new UserInputException($"{_path}: it cannot be opened ({error.Message}); another evaluation is writing to the same --out, name another.", error);
+            throw new UserInputException(
+                $"{_path}: it cannot be opened ({error.Message}); another evaluation is writing to the same --out, name another.",
+                error
+            );
         }
     }
 
@@ -57,7 +63,10 @@ internal sealed class ExampleLog : IDisposable
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())).AsSpan(0, 16));
     }
 
-    /// <summary>The examples of these keys, when all of them are there; a batch of which a part is missing is computed again, so that the numbers are those of an undisturbed run.</summary>
+    /// <summary>
+    /// The examples of these keys, when all of them are there; a batch of which a part is missing is computed again, so that the numbers
+    /// are those of an undisturbed run.
+    /// </summary>
     public IReadOnlyList<LoggedExample>? FindAll(IReadOnlyList<string> keys)
     {
         if (keys.Any(key => !_examples.ContainsKey(key))) return null;
@@ -69,7 +78,8 @@ internal sealed class ExampleLog : IDisposable
     public void Append(IEnumerable<LoggedExample> examples)
     {
         _stream ??= OpenFile();
-        foreach (var example in examples) _stream.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(example, ResultJson.LineOptions) + "\n"));
+        foreach (var example in examples)
+            _stream.Write(Encoding.UTF8.GetBytes(JsonSerializer.Serialize(example, ResultJson.LineOptions) + "\n"));
         _stream.Flush();
     }
 
@@ -92,7 +102,11 @@ internal sealed class ExampleLog : IDisposable
         {
             try
             {
-                if (JsonSerializer.Deserialize<LoggedExample>(bytes.AsSpan(end, next - end), ResultJson.LineOptions) is { Key: not null } example) _examples[example.Key] = example;
+                if (
+                    JsonSerializer.Deserialize<LoggedExample>(bytes.AsSpan(end, next - end), ResultJson.LineOptions) is
+                    { Key: not null } example
+                )
+                    _examples[example.Key] = example;
             }
             catch (JsonException)
             {

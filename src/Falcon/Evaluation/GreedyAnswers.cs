@@ -25,18 +25,33 @@ public static class GreedyAnswers
         CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<string> questions,
         int maxNewTokens = DefaultMaxNewTokens, Action<int, int>? progress = null, CancellationToken cancellation = default)
     {
-        var (prompts, newTokens, _) = Fit(model, [.. questions.Select(question => PromptTokens(tokenizer, template.Prompt(question)))], maxNewTokens);
+        var (prompts, newTokens, _) = Fit(
+            model,
+            [.. questions.Select(question => PromptTokens(tokenizer, template.Prompt(question)))],
+            maxNewTokens
+        );
         var answers = Generation.Continue(
-            model, prompts, new GenerationSettings(newTokens), StopIds(model, tokenizer), tokenizer.PadId ?? 0, done => progress?.Invoke(done, prompts.Count), cancellation);
+            model,
+            prompts,
+            new GenerationSettings(newTokens),
+            StopIds(model, tokenizer),
+            tokenizer.PadId ?? 0,
+            done => progress?.Invoke(done, prompts.Count),
+            cancellation
+        );
         return [.. answers.Select(tokens => tokenizer.Decode(tokens, skipSpecialTokens: true).Trim())];
     }
 
     /// <summary>
-    /// Prompts and a limit of new tokens that together stay within the model's positions: a prompt loses its beginning where it leaves no room for the answer, but keeps at least half of
-    /// the positions; the limit of all answers is what the longest prompt leaves.
+    /// Prompts and a limit of new tokens that together stay within the model's positions: a prompt loses its beginning where it leaves no
+    /// room for the answer, but keeps at least half of the positions; the limit of all answers is what the longest prompt leaves.
     /// </summary>
     /// <returns>The prompts, the limit, and how many prompts were cut.</returns>
-    internal static (IReadOnlyList<int[]> Prompts, int NewTokens, int Cut) Fit(CausalLM model, IReadOnlyList<int[]> prompts, int maxNewTokens)
+    internal static (IReadOnlyList<int[]> Prompts, int NewTokens, int Cut) Fit(
+        CausalLM model,
+        IReadOnlyList<int[]> prompts,
+        int maxNewTokens
+    )
     {
         var positions = model.Config.MaxPositions;
         var room = Math.Max(positions - maxNewTokens, Math.Max(1, positions / 2));
@@ -46,7 +61,8 @@ public static class GreedyAnswers
     }
 
     /// <summary>The tokens that end an answer.</summary>
-    internal static HashSet<int> StopIds(CausalLM model, HfTokenizer tokenizer) => [.. model.Config.EosTokenIds, .. tokenizer.EosId is { } end ? [end] : Array.Empty<int>()];
+    internal static HashSet<int> StopIds(CausalLM model, HfTokenizer tokenizer) =>
+        [.. model.Config.EosTokenIds, .. tokenizer.EosId is { } end ? [end] : Array.Empty<int>()];
 
     /// <summary>The prompt as tokens, without an end-of-text token that the tokenizer may put after every text.</summary>
     internal static int[] PromptTokens(HfTokenizer tokenizer, string prompt)

@@ -6,7 +6,10 @@ using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;
 
-/// <summary>A model ready to be measured. Suites ask it through two batched passes, which use what an interrupted run has left in the log of examples.</summary>
+/// <summary>
+/// A model ready to be measured. Suites ask it through two batched passes, which use what an interrupted run has left in the log of
+/// examples.
+/// </summary>
 /// <param name="Model">The whole model.</param>
 /// <param name="Tokenizer">Its tokenizer.</param>
 internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
@@ -21,7 +24,13 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
 
     /// <summary>The one likelihood pass of a suite (<see cref="TokenLikelihoods"/>).</summary>
     /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
-    public TokenScores[] Score(IReadOnlyList<ScoredSequence> sequences, string stage, IRunLog log, CancellationToken cancellation, bool distributions = false)
+    public TokenScores[] Score(
+        IReadOnlyList<ScoredSequence> sequences,
+        string stage,
+        IRunLog log,
+        CancellationToken cancellation,
+        bool distributions = false
+    )
     {
         var results = new TokenScores[sequences.Count];
         var kind = distributions ? "distributions" : "likelihoods";
@@ -35,29 +44,66 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
         List<string> KeysOf(int[] batch) => this.KeysOf(kind, batch, i => [sequences[i].Start, .. sequences[i].Tokens]);
         List<int[]> missing = [];
         foreach (var batch in TokenLikelihoods.Batches(sequences))
-            if (Log?.FindAll(KeysOf(batch)) is { } found) Take(batch, found.Select(example => example.Scores()));
-            else missing.Add(batch);
-        TokenLikelihoods.Run(Model, sequences, missing, Tokenizer.PadId ?? 0, distributions, (batch, scores) =>
-        {
-            if (scores.SelectMany(score => score.LogProbabilities.Concat(score.Variances)).FirstOrDefault(value => !double.IsFinite(value), 0.0) is not 0.0 and var wrong)
-                throw new NumericalFailureException(string.Create(CultureInfo.InvariantCulture, $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs --dtype float32. Nothing was written."));
-            Log?.Append(scores.Zip(KeysOf(batch), (score, key) => LoggedExample.Of(key, score, distributions)));
-            Take(batch, scores);
-        }, cancellation);
+            if (Log?.FindAll(KeysOf(batch)) is { } found)
+                Take(batch, found.Select(example => example.Scores()));
+            else
+                missing.Add(batch);
+        TokenLikelihoods.Run(
+            Model,
+            sequences,
+            missing,
+            Tokenizer.PadId ?? 0,
+            distributions,
+            (batch, scores) =>
+            {
+                if (
+                    scores
+                        .SelectMany(score => score.LogProbabilities.Concat(score.Variances))
+                        .FirstOrDefault(value => !double.IsFinite(value), 0.0)
+                    is not 0.0
+                        and var wrong
+                )
+                    throw new NumericalFailureException(
+                        string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it "
+                                + $"needs --dtype float32. Nothing was written."
+                        )
+                    );
+                Log?.Append(scores.Zip(KeysOf(batch), (score, key) => LoggedExample.Of(key, score, distributions)));
+                Take(batch, scores);
+            },
+            cancellation
+        );
         return results;
     }
 
     /// <summary>
-    /// The one generation pass of a suite: answers to prompts of like length side by side, with cached keys and values. Sampling draws from a generator of its own in each batch,
-    /// seeded by (seed, batch), so a continued run draws what an undisturbed one would have drawn. What does not fit into the model's positions is cut (<see cref="GreedyAnswers.Fit"/>).
+    /// The one generation pass of a suite: answers to prompts of like length side by side, with cached keys and values. Sampling draws from
+    /// a generator of its own in each batch, seeded by (seed, batch), so a continued run draws what an undisturbed one would have drawn.
+    /// What does not fit into the model's positions is cut (<see cref="GreedyAnswers.Fit"/>).
     /// </summary>
     /// <returns>The new tokens of each prompt, without the end.</returns>
-    public int[][] Answer(IReadOnlyList<int[]> prompts, GenerationSettings settings, string stage, IRunLog log, CancellationToken cancellation)
+    public int[][] Answer(
+        IReadOnlyList<int[]> prompts,
+        GenerationSettings settings,
+        string stage,
+        IRunLog log,
+        CancellationToken cancellation
+    )
     {
         var (fitting, newTokens, cut) = GreedyAnswers.Fit(Model, prompts, settings.MaxNewTokens);
-        if (newTokens < settings.MaxNewTokens) log.Information($"{stage}: answers end after {newTokens} tokens, because the model has {Model.Config.MaxPositions} positions for prompt and answer");
+        if (newTokens < settings.MaxNewTokens)
+            log.Information(
+                $"{stage}: answers end after {newTokens} tokens, because the model has {Model.Config.MaxPositions} positions for prompt "
+                    + $"and answer"
+            );
         settings = settings with { MaxNewTokens = newTokens };
-        if (cut > 0) log.Information($"{stage}: {cut} of {prompts.Count} prompts lose their beginning, because prompt and answer together exceed the model's {Model.Config.MaxPositions} positions");
+        if (cut > 0)
+            log.Information(
+                $"{stage}: {cut} of {prompts.Count} prompts lose their beginning, because prompt and answer together exceed the model's "
+                    + $"{Model.Config.MaxPositions} positions"
+            );
         var stops = GreedyAnswers.StopIds(Model, Tokenizer);
         var results = new int[prompts.Count][];
         var kind = string.Create(CultureInfo.InvariantCulture, $"answers {settings.MaxNewTokens} {settings.Temperature} {settings.Seed}");
@@ -74,7 +120,14 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
             else
             {
                 var seeded = settings with { Seed = (long)Seeds.Derive((ulong)settings.Seed, "answers", index), BatchSize = batch.Length };
-                answers = Generation.Continue(Model, [.. batch.Select(i => fitting[i])], seeded, stops, Tokenizer.PadId ?? 0, cancellation: cancellation);
+                answers = Generation.Continue(
+                    Model,
+                    [.. batch.Select(i => fitting[i])],
+                    seeded,
+                    stops,
+                    Tokenizer.PadId ?? 0,
+                    cancellation: cancellation
+                );
                 Log?.Append(answers.Zip(keys, (answer, key) => new LoggedExample(key) { Answer = answer }));
             }
 
@@ -87,9 +140,24 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     }
 
     /// <summary>Greedy answers as text, without special tokens and white space at the ends.</summary>
-    public IReadOnlyList<string> GreedyTexts(IReadOnlyList<string> prompts, int maxNewTokens, string stage, IRunLog log, CancellationToken cancellation) =>
-        [.. Answer([.. prompts.Select(prompt => GreedyAnswers.PromptTokens(Tokenizer, prompt))], new GenerationSettings(maxNewTokens), stage, log, cancellation)
-            .Select(tokens => Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim())];
+    public IReadOnlyList<string> GreedyTexts(
+        IReadOnlyList<string> prompts,
+        int maxNewTokens,
+        string stage,
+        IRunLog log,
+        CancellationToken cancellation
+    ) =>
+        [
+            .. Answer(
+                    [.. prompts.Select(prompt => GreedyAnswers.PromptTokens(Tokenizer, prompt))],
+                    new GenerationSettings(maxNewTokens),
+                    stage,
+                    log,
+                    cancellation
+                )
+                .Select(tokens => Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim()),
+        ];
 
-    private List<string> KeysOf(string kind, int[] batch, Func<int, int[]> tokens) => Log is null ? [] : [.. batch.Select(i => ExampleLog.KeyOf(Scope, kind, i, tokens(i)))];
+    private List<string> KeysOf(string kind, int[] batch, Func<int, int[]> tokens) =>
+        Log is null ? [] : [.. batch.Select(i => ExampleLog.KeyOf(Scope, kind, i, tokens(i)))];
 }

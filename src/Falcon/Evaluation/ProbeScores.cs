@@ -8,7 +8,10 @@ using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;
 
-/// <summary>What a model scores on the probes of a run and how it answers the questions; also the form in which a control model's scores are kept in a file.</summary>
+/// <summary>
+/// What a model scores on the probes of a run and how it answers the questions; also the form in which a control model's scores are kept in
+/// a file.
+/// </summary>
 /// <param name="Scores">One value a probe, by the probe's name.</param>
 /// <param name="Answers">The answer to each question, by the question.</param>
 public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores, IReadOnlyDictionary<string, string> Answers)
@@ -24,7 +27,15 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
     /// <param name="log">Progress.</param>
     /// <param name="cancellation">Stops between batches.</param>
     /// <exception cref="UserInputException">A probe's file is missing, damaged, or does not fit its metric.</exception>
-    public static ProbeScores Measure(CausalLM model, HfTokenizer tokenizer, EvaluationConfig evaluation, PromptTemplate template, string? fields, IRunLog log, CancellationToken cancellation)
+    public static ProbeScores Measure(
+        CausalLM model,
+        HfTokenizer tokenizer,
+        EvaluationConfig evaluation,
+        PromptTemplate template,
+        string? fields,
+        IRunLog log,
+        CancellationToken cancellation
+    )
     {
         Dictionary<string, MetricValue> scores = [];
         foreach (var probe in evaluation.Probes)
@@ -34,27 +45,62 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
             scores[probe.Name] = Measure(model, tokenizer, probe, records, template, log, cancellation);
         }
 
-        var answers = evaluation.Questions.Count == 0 ? [] : GreedyAnswers.Generate(model, tokenizer, template, [.. evaluation.Questions.Select(question => question.Question)], AnswerTokens, cancellation: cancellation);
-        return new ProbeScores(scores, evaluation.Questions.Select((question, i) => (question.Question, answers[i])).DistinctBy(item => item.Question).ToDictionary(item => item.Question, item => item.Item2));
+        var answers =
+            evaluation.Questions.Count == 0
+                ? []
+                : GreedyAnswers.Generate(
+                    model,
+                    tokenizer,
+                    template,
+                    [.. evaluation.Questions.Select(question => question.Question)],
+                    AnswerTokens,
+                    cancellation: cancellation
+                );
+        return new ProbeScores(
+            scores,
+            evaluation
+                .Questions.Select((question, i) => (question.Question, answers[i]))
+                .DistinctBy(item => item.Question)
+                .ToDictionary(item => item.Question, item => item.Item2)
+        );
     }
 
-    private static MetricValue Measure(CausalLM model, HfTokenizer tokenizer, ProbeConfig probe, IReadOnlyList<CorpusRecord> records, PromptTemplate template, IRunLog log, CancellationToken cancellation)
+    private static MetricValue Measure(
+        CausalLM model,
+        HfTokenizer tokenizer,
+        ProbeConfig probe,
+        IReadOnlyList<CorpusRecord> records,
+        PromptTemplate template,
+        IRunLog log,
+        CancellationToken cancellation
+    )
     {
         if (probe.Metric == ProbeMetric.Perplexity)
-            return TextPerplexity.Measure(model, tokenizer, [.. records.Select(template.Whole)], log: log, cancellation: cancellation).Token;
+            return TextPerplexity
+                .Measure(model, tokenizer, [.. records.Select(template.Whole)], log: log, cancellation: cancellation)
+                .Token;
         if (records.FirstOrDefault(record => record.Question is null || record.Answer is null) is { } text)
-            throw new UserInputException($"{probe.Data}, line {text.Line}: a plain text cannot be measured by {probe.Metric}; use perplexity, or a file of questions.");
+            throw new UserInputException(
+                $"{probe.Data}, line {text.Line}: a plain text cannot be measured by {probe.Metric}; use perplexity, or a file of "
+                    + $"questions."
+            );
         var value = probe.Metric switch
         {
             ProbeMetric.RougeL => QuestionMetrics.RougeL(model, tokenizer, template, records, log: log, cancellation: cancellation),
-            ProbeMetric.AnswerProbability => QuestionMetrics.AnswerProbability(QuestionMetrics.Scores(model, tokenizer, template, records, log, cancellation: cancellation)),
-            _ => QuestionMetrics.MultipleChoice(QuestionMetrics.Scores(model, tokenizer, template, RequireWrongAnswers(probe, records), log, cancellation: cancellation)),
+            ProbeMetric.AnswerProbability => QuestionMetrics.AnswerProbability(
+                QuestionMetrics.Scores(model, tokenizer, template, records, log, cancellation: cancellation)
+            ),
+            _ => QuestionMetrics.MultipleChoice(
+                QuestionMetrics.Scores(model, tokenizer, template, RequireWrongAnswers(probe, records), log, cancellation: cancellation)
+            ),
         };
         return probe.Group == ScoreGroup.Forget ? value with { Direction = "lower" } : value;
     }
 
     private static IReadOnlyList<CorpusRecord> RequireWrongAnswers(ProbeConfig probe, IReadOnlyList<CorpusRecord> records) =>
         records.FirstOrDefault(record => record.PerturbedAnswers.Count == 0 && record.Choices.Count < 2) is { } bare
-            ? throw new UserInputException($"{probe.Data}, line {bare.Line}: multiple choice needs wrong answers (field perturbed_answer or choices).")
+            ? throw new UserInputException(
+                $"{probe.Data}, line {bare.Line}: multiple choice needs wrong answers (field perturbed_answer or choices)."
+            )
             : records;
 }

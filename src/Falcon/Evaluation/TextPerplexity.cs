@@ -17,29 +17,63 @@ public sealed record TextPerplexityValues(MetricValue Word, MetricValue Byte, Me
 /// <summary>Perplexity of texts by rolling windows, as the lm-evaluation-harness computes it (<c>loglikelihood_rolling</c>).</summary>
 public static class TextPerplexity
 {
-    /// <summary>Measures texts: every token is predicted once, the first of a text from the beginning-of-sequence token (else end-of-sequence). Bootstrap intervals over texts.</summary>
+    /// <summary>
+    /// Measures texts: every token is predicted once, the first of a text from the beginning-of-sequence token (else end-of-sequence).
+    /// Bootstrap intervals over texts.
+    /// </summary>
     /// <param name="model">The whole model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="texts">The texts; at least one, none without a token.</param>
-    /// <param name="maxLength">Longest window in tokens; null for the model's max_position_embeddings, which is also the upper limit.</param>
+    /// <param name="maxLength">
+    /// Longest window in tokens; null for the model's max_position_embeddings, which is also the upper limit.
+    /// </param>
     /// <param name="seed">Seed of the bootstrap.</param>
     /// <param name="log">Where progress goes; null for silence.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    /// <exception cref="ArgumentException">No text, a text without a token, or a tokenizer that names neither a beginning nor an end of sequence.</exception>
+    /// <exception cref="ArgumentException">
+    /// No text, a text without a token, or a tokenizer that names neither a beginning nor an end of sequence.
+    /// </exception>
     public static TextPerplexityValues Measure(
-        CausalLM model, HfTokenizer tokenizer, IReadOnlyList<string> texts, int? maxLength = null, long seed = 0, IRunLog? log = null, CancellationToken cancellation = default) =>
-        Measure(model, tokenizer, [.. texts.Select(text => (text, text))], maxLength, seed, log, cancellation);
+        CausalLM model,
+        HfTokenizer tokenizer,
+        IReadOnlyList<string> texts,
+        int? maxLength = null,
+        long seed = 0,
+        IRunLog? log = null,
+        CancellationToken cancellation = default
+    ) => Measure(model, tokenizer, [.. texts.Select(text => (text, text))], maxLength, seed, log, cancellation);
 
-    /// <summary>The same where words and bytes are counted on another form of the text (WikiText is scored detokenised and counted as it stands).</summary>
+    /// <summary>
+    /// The same where words and bytes are counted on another form of the text (WikiText is scored detokenised and counted as it stands).
+    /// </summary>
     internal static TextPerplexityValues Measure(
-        CausalLM model, HfTokenizer tokenizer, IReadOnlyList<(string Scored, string Counted)> texts, int? maxLength, long seed, IRunLog? log, CancellationToken cancellation) =>
-        Measure(new LoadedModel(model, tokenizer), texts, maxLength, seed, log ?? SilentRunLog.Instance, cancellation);
+        CausalLM model,
+        HfTokenizer tokenizer,
+        IReadOnlyList<(string Scored, string Counted)> texts,
+        int? maxLength,
+        long seed,
+        IRunLog? log,
+        CancellationToken cancellation
+    ) => Measure(new LoadedModel(model, tokenizer), texts, maxLength, seed, log ?? SilentRunLog.Instance, cancellation);
 
-    internal static TextPerplexityValues Measure(LoadedModel loaded, IReadOnlyList<(string Scored, string Counted)> texts, int? maxLength, long seed, IRunLog log, CancellationToken cancellation)
+    internal static TextPerplexityValues Measure(
+        LoadedModel loaded,
+        IReadOnlyList<(string Scored, string Counted)> texts,
+        int? maxLength,
+        long seed,
+        IRunLog log,
+        CancellationToken cancellation
+    )
     {
         var (model, tokenizer) = loaded;
-        if (texts.Count == 0) throw new ArgumentException("a perplexity needs at least one text", nameof(texts));
-        var prefix = tokenizer.BosId ?? tokenizer.EosId ?? throw new ArgumentException("the tokenizer names neither a beginning nor an end of sequence to predict the first token from", nameof(loaded));
+        if (texts.Count == 0)
+            throw new ArgumentException("a perplexity needs at least one text", nameof(texts));
+        var prefix = tokenizer.BosId
+            ?? tokenizer.EosId
+            ?? throw new ArgumentException(
+                "the tokenizer names neither a beginning nor an end of sequence to predict the first token from",
+                nameof(loaded)
+            );
         var limit = Math.Min(maxLength ?? int.MaxValue, model.Config.MaxPositions);
         List<ScoredSequence> windows = [];
         var textOfWindow = new List<int>();
@@ -47,7 +81,8 @@ public static class TextPerplexity
         for (var text = 0; text < texts.Count; text++)
         {
             var tokens = tokenizer.Encode(texts[text].Scored, addSpecialTokens: false);
-            tokenCounts[text] = tokens.Length > 0 ? tokens.Length : throw new ArgumentException($"text {text + 1} has no token", nameof(texts));
+            tokenCounts[text] =
+                tokens.Length > 0 ? tokens.Length : throw new ArgumentException($"text {text + 1} has no token", nameof(texts));
             foreach (var window in RollingWindows.Of(tokens, prefix, limit))
             {
                 windows.Add(new ScoredSequence([.. window.Input, window.Targets[^1]], window.Input.Length + 1 - window.Targets.Length));
@@ -57,13 +92,22 @@ public static class TextPerplexity
 
         var scores = loaded.Score(windows, "perplexity", log, cancellation);
         var logLikelihoods = new double[texts.Count];
-        for (var window = 0; window < windows.Count; window++) logLikelihoods[textOfWindow[window]] += scores[window].LogProbabilities.Sum();
+        for (var window = 0; window < windows.Count; window++)
+            logLikelihoods[textOfWindow[window]] += scores[window].LogProbabilities.Sum();
         PageLikelihood[] pages = [.. texts.Select((text, i) => PageLikelihood.Of(text.Counted, logLikelihoods[i]))];
 
         MetricValue Of(Func<int[], double> value, string definition)
         {
             var interval = Bootstrap.Of(pages.Length, seed, value);
-            return new MetricValue(value([.. Enumerable.Range(0, pages.Length)]), interval?.Low, interval?.High, Metric.Lower, null, pages.Length, definition);
+            return new MetricValue(
+                value([.. Enumerable.Range(0, pages.Length)]),
+                interval?.Low,
+                interval?.High,
+                Metric.Lower,
+                null,
+                pages.Length,
+                definition
+            );
         }
 
         PerplexityAggregates Aggregate(int[] drawn) => PerplexityAggregates.Of([.. drawn.Select(i => pages[i])]);
@@ -72,6 +116,10 @@ public static class TextPerplexity
             Of(drawn => Aggregate(drawn).WordPerplexity, $"exp(-sum log p / words) {how}"),
             Of(drawn => Aggregate(drawn).BytePerplexity, $"exp(-sum log p / UTF-8 bytes) {how}"),
             Of(drawn => Aggregate(drawn).BitsPerByte, $"-sum log p / (UTF-8 bytes x ln 2) {how}"),
-            Of(drawn => Math.Exp(-drawn.Sum(i => logLikelihoods[i]) / drawn.Sum(i => (long)tokenCounts[i])), $"exp(-sum log p / tokens) {how}"));
+            Of(
+                drawn => Math.Exp(-drawn.Sum(i => logLikelihoods[i]) / drawn.Sum(i => (long)tokenCounts[i])),
+                $"exp(-sum log p / tokens) {how}"
+            )
+        );
     }
 }

@@ -17,7 +17,9 @@ public readonly record struct ScoredSequence(int[] Tokens, int Start)
 /// <param name="Hits">Whether the token is the most likely one (the first of equals), one a scored token.</param>
 public sealed record TokenScores(double[] LogProbabilities, bool[] Hits)
 {
-    /// <summary>mu = sum p log p under the model's own distribution at each scored token (min-k++); empty where it was not asked for.</summary>
+    /// <summary>
+    /// mu = sum p log p under the model's own distribution at each scored token (min-k++); empty where it was not asked for.
+    /// </summary>
     public double[] Means { get; init; } = [];
 
     /// <summary>sum p (log p)^2 - mu^2 at each scored token; empty where it was not asked for.</summary>
@@ -42,8 +44,14 @@ public static class TokenLikelihoods
     /// <param name="cancellation">Stops between batches.</param>
     /// <returns>The scores of each sequence, in the order given; float32 log-softmax.</returns>
     public static TokenScores[] Compute(
-        CausalLM model, IReadOnlyList<ScoredSequence> sequences, int padId, int tokensPerBatch = DefaultTokensPerBatch, bool distributions = false, Action<int>? progress = null,
-        CancellationToken cancellation = default)
+        CausalLM model,
+        IReadOnlyList<ScoredSequence> sequences,
+        int padId,
+        int tokensPerBatch = DefaultTokensPerBatch,
+        bool distributions = false,
+        Action<int>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         var results = new TokenScores[sequences.Count];
         var done = 0;
@@ -55,18 +63,34 @@ public static class TokenLikelihoods
         return results;
     }
 
-    /// <summary>The pass itself: computes the given batches of indices into the sequences and hands over each as soon as it is scored.</summary>
+    /// <summary>
+    /// The pass itself: computes the given batches of indices into the sequences and hands over each as soon as it is scored.
+    /// </summary>
     internal static void Run(
-        CausalLM model, IReadOnlyList<ScoredSequence> sequences, IReadOnlyList<int[]> batches, int padId, bool distributions, Action<int[], TokenScores[]> scored, CancellationToken cancellation)
+        CausalLM model,
+        IReadOnlyList<ScoredSequence> sequences,
+        IReadOnlyList<int[]> batches,
+        int padId,
+        bool distributions,
+        Action<int[], TokenScores[]> scored,
+        CancellationToken cancellation
+    )
     {
         List<(TokenBatch Tokens, int[] Rows)> inputs = [.. batches.Select(batch => Inputs(sequences, batch, padId))];
-        new LayerwisePass(model) { Cancellation = cancellation }.Run([.. inputs.Select(input => input.Tokens)], model.Config.LayerCount - 1, (batch, hidden) =>
-            scored(batches[batch], Score(model, [.. batches[batch].Select(i => sequences[i])], inputs[batch].Rows, hidden, distributions)));
+        new LayerwisePass(model) { Cancellation = cancellation }.Run(
+            [.. inputs.Select(input => input.Tokens)],
+            model.Config.LayerCount - 1,
+            (batch, hidden) =>
+                scored(
+                    batches[batch],
+                    Score(model, [.. batches[batch].Select(i => sequences[i])], inputs[batch].Rows, hidden, distributions)
+                )
+        );
     }
 
     /// <summary>
-    /// Indices of the sequences that are computed together: by length, so that little is padded; sequences that differ in their last token alone (the letters after one question)
-    /// stand together and count as one.
+    /// Indices of the sequences that are computed together: by length, so that little is padded; sequences that differ in their last token
+    /// alone (the letters after one question) stand together and count as one.
     /// </summary>
     internal static List<int[]> Batches(IReadOnlyList<ScoredSequence> sequences, int tokensPerBatch = DefaultTokensPerBatch)
     {
@@ -89,7 +113,8 @@ public static class TokenLikelihoods
         return batches;
     }
 
-    private static bool SharesInput(ScoredSequence one, ScoredSequence other) => one.Tokens.AsSpan(0, one.Tokens.Length - 1).SequenceEqual(other.Tokens.AsSpan(0, other.Tokens.Length - 1));
+    private static bool SharesInput(ScoredSequence one, ScoredSequence other) =>
+        one.Tokens.AsSpan(0, one.Tokens.Length - 1).SequenceEqual(other.Tokens.AsSpan(0, other.Tokens.Length - 1));
 
     /// <summary>What a batch feeds to the model, and in which row each of its sequences stands.</summary>
     internal static (TokenBatch Tokens, int[] Rows) Inputs(IReadOnlyList<ScoredSequence> sequences, int[] batch, int padId)
@@ -106,7 +131,13 @@ public static class TokenLikelihoods
     }
 
     /// <summary>Scores the sequences of a batch from the residual stream [B, T, H] after the last layer.</summary>
-    internal static TokenScores[] Score(CausalLM model, IReadOnlyList<ScoredSequence> sequences, int[] rows, Tensor hidden, bool distributions)
+    internal static TokenScores[] Score(
+        CausalLM model,
+        IReadOnlyList<ScoredSequence> sequences,
+        int[] rows,
+        Tensor hidden,
+        bool distributions
+    )
     {
         using var scope = NewDisposeScope();
         // Only the positions that predict a scored token go through the head.
@@ -125,14 +156,20 @@ public static class TokenLikelihoods
         for (var i = 0; i < sequences.Count; i++)
         {
             var part = offset..(offset + sequences[i].ScoredCount);
-            results[i] = new TokenScores(all.LogProbabilities[part], all.Hits[part]) { Means = distributions ? all.Means[part] : [], Variances = distributions ? all.Variances[part] : [] };
+            results[i] = new TokenScores(all.LogProbabilities[part], all.Hits[part])
+            {
+                Means = distributions ? all.Means[part] : [],
+                Variances = distributions ? all.Variances[part] : [],
+            };
             offset = part.End.Value;
         }
 
         return results;
     }
 
-    /// <summary>log p and hit of each target [N] from the residual stream [N, H] before it, and mean and variance of log p where asked for.</summary>
+    /// <summary>
+    /// log p and hit of each target [N] from the residual stream [N, H] before it, and mean and variance of log p where asked for.
+    /// </summary>
     internal static TokenScores ScoreTargets(CausalLM model, Tensor predicting, Tensor targets, bool distributions)
     {
         List<float> logProbabilities = [], means = [], variances = [];

@@ -13,15 +13,28 @@ internal static class AdapterFiles
     /// <summary>The name of a module's factor in the weight file; <paramref name="factor"/> is A or B.</summary>
     public static string TensorName(string module, char factor) => $"base_model.model.{module}.lora_{factor}.weight";
 
-    /// <summary>The text of adapter_config.json. The scale alpha / r is 1: both are the rank, also where a small matrix has a lower one.</summary>
+    /// <summary>
+    /// The text of adapter_config.json. The scale alpha / r is 1: both are the rank, also where a small matrix has a lower one.
+    /// </summary>
     /// <param name="baseModel">Hub name or path of the base model.</param>
     /// <param name="rank">The rank of all modules but those in <paramref name="lowerRanks"/>.</param>
     /// <param name="modules">The adapted modules, by their full names.</param>
     /// <param name="lowerRanks">Modules whose smaller side is below the rank.</param>
     /// <param name="transposed">Whether the base model stores its matrices as [in, out] (GPT-2).</param>
-    public static string ConfigurationText(string baseModel, int rank, IEnumerable<string> modules, IReadOnlyDictionary<string, int> lowerRanks, bool transposed)
+    public static string ConfigurationText(
+        string baseModel,
+        int rank,
+        IEnumerable<string> modules,
+        IReadOnlyDictionary<string, int> lowerRanks,
+        bool transposed
+    )
     {
-        JsonObject Ranks() => new(lowerRanks.OrderBy(item => item.Key, StringComparer.Ordinal).Select(item => KeyValuePair.Create(item.Key, (JsonNode?)JsonValue.Create(item.Value))));
+        JsonObject Ranks() =>
+            new(
+                lowerRanks
+                    .OrderBy(item => item.Key, StringComparer.Ordinal)
+                    .Select(item => KeyValuePair.Create(item.Key, (JsonNode?)JsonValue.Create(item.Value)))
+            );
         Dictionary<string, JsonNode?> values = new()
         {
             ["alpha_pattern"] = Ranks(),

@@ -32,7 +32,13 @@ public sealed record AdapterScore(string Metric, MetricValue Base, MetricValue M
 /// <summary>Merges an adapter and measures the three models with the same suites, data and prompt template.</summary>
 internal static class AdapterScores
 {
-    public static List<AdapterScore> Measure(string baseDirectory, string modelDirectory, string adapterDirectory, AdapterEvaluation evaluation, RunContext context)
+    public static List<AdapterScore> Measure(
+        string baseDirectory,
+        string modelDirectory,
+        string adapterDirectory,
+        AdapterEvaluation evaluation,
+        RunContext context
+    )
     {
         var work = Directory.CreateTempSubdirectory("falcon-adapter-").FullName;
         try
@@ -81,7 +87,8 @@ internal static class AdapterScores
                 using var scope = NewDisposeScope();
                 var module = factor.Name[prefix.Length..^suffix.Length];
                 var name = module + ".weight";
-                if (checkpoint.Config.ModelType == "gpt2" && !checkpoint.Entries.Any(entry => entry.Name == name)) name = name["transformer.".Length..];
+                if (checkpoint.Config.ModelType == "gpt2" && !checkpoint.Entries.Any(entry => entry.Name == name))
+                    name = name["transformer.".Length..];
                 adapter.TryGetEntry(AdapterFiles.TensorName(module, 'B'), out var other);
                 var product = TensorBytes.ToTensor(adapter, other!).matmul(TensorBytes.ToTensor(adapter, factor));
                 if (checkpoint.Config.ModelType == "gpt2" && module != "lm_head") product = product.T;

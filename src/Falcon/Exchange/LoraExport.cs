@@ -9,7 +9,9 @@ namespace Falcon.Exchange;
 /// <param name="Module">Full name of the module in the base model, such as <c>model.layers.3.mlp.down_proj</c>.</param>
 /// <param name="Rank">Rank of its factors.</param>
 /// <param name="Norm">Frobenius norm of the difference between the two models' matrices.</param>
-/// <param name="Residual">Frobenius norm of what the factors leave out, as a share of <paramref name="Norm"/>: 0 is the whole change, 1 none of it.</param>
+/// <param name="Residual">
+/// Frobenius norm of what the factors leave out, as a share of <paramref name="Norm"/>: 0 is the whole change, 1 none of it.
+/// </param>
 public sealed record AdaptedMatrix(string Module, int Rank, double Norm, double Residual);
 
 /// <summary>What <see cref="LoraExport.Write"/> wrote; also <c>export.json</c> beside the adapter.</summary>
@@ -18,11 +20,21 @@ public sealed record AdaptedMatrix(string Module, int Rank, double Norm, double 
 /// <param name="Parameters">Number of weights in the adapter.</param>
 /// <param name="Residual">Frobenius norm of all that is left out, as a share of the norm of the whole change.</param>
 /// <param name="Matrices">The adapted matrices.</param>
-/// <param name="Scores">What was measured of the base, the unlearned model and the base with the adapter; empty where nothing was asked for.</param>
-public sealed record LoraExportResult(string Adapter, int Rank, long Parameters, double Residual, IReadOnlyList<AdaptedMatrix> Matrices, IReadOnlyList<AdapterScore> Scores);
+/// <param name="Scores">
+/// What was measured of the base, the unlearned model and the base with the adapter; empty where nothing was asked for.
+/// </param>
+public sealed record LoraExportResult(
+    string Adapter,
+    int Rank,
+    long Parameters,
+    double Residual,
+    IReadOnlyList<AdaptedMatrix> Matrices,
+    IReadOnlyList<AdapterScore> Scores
+);
 
 /// <summary>
-/// Writes the difference of two models as a LoRA adapter in the layout of PEFT: of every changed matrix the truncated singular value decomposition of W' - W, as B A with scale 1.
+/// Writes the difference of two models as a LoRA adapter in the layout of PEFT: of every changed matrix the truncated singular value
+/// decomposition of W' - W, as B A with scale 1.
 /// </summary>
 public static class LoraExport
 {
@@ -35,10 +47,20 @@ public static class LoraExport
     /// <param name="outDirectory">The directory to write; it appears whole or not at all.</param>
     /// <param name="evaluation">What to measure of the base, the model after and the base with the adapter; null for nothing.</param>
     /// <param name="context">Log, device, cancellation.</param>
-    /// <exception cref="UserInputException">The models have different tensors, nothing differs, or something changed that an adapter cannot hold (an embedding, a norm, a bias); the tensor is named.</exception>
+    /// <exception cref="UserInputException">
+    /// The models have different tensors, nothing differs, or something changed that an adapter cannot hold (an embedding, a norm, a bias);
+    /// the tensor is named.
+    /// </exception>
     /// <exception cref="UnsupportedCheckpointException">A weight file is damaged.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; nothing is written.</exception>
-    public static LoraExportResult Write(string baseDirectory, string modelDirectory, int rank, string outDirectory, AdapterEvaluation? evaluation, RunContext context)
+    public static LoraExportResult Write(
+        string baseDirectory,
+        string modelDirectory,
+        int rank,
+        string outDirectory,
+        AdapterEvaluation? evaluation,
+        RunContext context
+    )
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(rank, 1);
         using var before = WeightFiles.Open(baseDirectory);
@@ -54,22 +76,59 @@ public static class LoraExport
         foreach (var name in changed)
         {
             context.Cancellation.ThrowIfCancellationRequested();
-            var (b, a, norm, residual) = Factors(before.Locate(name), after.Locate(name), rank, transposed && !name.StartsWith("lm_head", StringComparison.Ordinal));
+            var (b, a, norm, residual) = Factors(
+                before.Locate(name),
+                after.Locate(name),
+                rank,
+                transposed && !name.StartsWith("lm_head", StringComparison.Ordinal)
+            );
             var module = Module(name, transposed);
             matrices.Add(new AdaptedMatrix(module, (int)a.shape[0], norm, norm > 0 ? residual / norm : 0));
-            factors.Add(new SafetensorsSource(AdapterFiles.TensorName(module, 'A'), "F32", a.shape, stream => TensorBytes.Write(a, stream)));
-            factors.Add(new SafetensorsSource(AdapterFiles.TensorName(module, 'B'), "F32", b.shape, stream => TensorBytes.Write(b, stream)));
+            factors.Add(
+                new SafetensorsSource(AdapterFiles.TensorName(module, 'A'), "F32", a.shape, stream => TensorBytes.Write(a, stream))
+            );
+            factors.Add(
+                new SafetensorsSource(AdapterFiles.TensorName(module, 'B'), "F32", b.shape, stream => TensorBytes.Write(b, stream))
+            );
             context.Log.Progress("decomposing", matrices.Count, changed.Count, name);
         }
 
         SafetensorsWriter.Write(output.PathOf(AdapterFiles.Weights), factors);
         var lower = matrices.Where(matrix => matrix.Rank < rank).ToDictionary(matrix => matrix.Module, matrix => matrix.Rank);
-        File.WriteAllText(output.PathOf(AdapterFiles.Configuration), AdapterFiles.ConfigurationText(ModelOrigin.Of(baseDirectory).HubName ?? baseDirectory, rank, matrices.Select(matrix => matrix.Module), lower, transposed));
-        var whole = Math.Sqrt(matrices.Sum(matrix => Math.Pow(matrix.Norm * matrix.Residual, 2)) / Math.Max(double.Epsilon, matrices.Sum(matrix => matrix.Norm * matrix.Norm)));
-        var scores = evaluation is null ? [] : AdapterScores.Measure(baseDirectory, modelDirectory, output.WorkingPath, evaluation, context);
-        var result = new LoraExportResult(output.FinalPath, rank, factors.Sum(factor => factor.Shape.Aggregate(1L, (product, size) => product * size)), whole, matrices, scores);
+        File.WriteAllText(
+            output.PathOf(AdapterFiles.Configuration),
+            AdapterFiles.ConfigurationText(
+                ModelOrigin.Of(baseDirectory).HubName ?? baseDirectory,
+                rank,
+                matrices.Select(matrix => matrix.Module),
+                lower,
+                transposed
+            )
+        );
+        var whole = Math.Sqrt(
+            matrices.Sum(matrix => Math.Pow(matrix.Norm * matrix.Residual, 2))
+                / Math.Max(double.Epsilon, matrices.Sum(matrix => matrix.Norm * matrix.Norm))
+        );
+        var scores = evaluation is null
+            ? []
+            : AdapterScores.Measure(baseDirectory, modelDirectory, output.WorkingPath, evaluation, context);
+        var result = new LoraExportResult(
+            output.FinalPath,
+            rank,
+            factors.Sum(factor => factor.Shape.Aggregate(1L, (product, size) => product * size)),
+            whole,
+            matrices,
+            scores
+        );
         output.WriteJson("export.json", result);
-        File.WriteAllText(output.PathOf("README.md"), AdapterCard.Text(result, ModelOrigin.Of(baseDirectory), Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(baseDirectory)))));
+        File.WriteAllText(
+            output.PathOf("README.md"),
+            AdapterCard.Text(
+                result,
+                ModelOrigin.Of(baseDirectory),
+                Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(baseDirectory)))
+            )
+        );
         output.Commit();
         return result;
     }
@@ -84,17 +143,42 @@ public static class LoraExport
             context.Log.Progress("comparing", i + 1, names.Length, names[i]);
         }
 
-        if (changed.Count == 0) throw new UserInputException($"{after.Directory}: every tensor is that of {before.Directory}; there is no change to export. Name the model after unlearning with --model.");
-        var other = changed.FirstOrDefault(name => before.Locate(name).Entry.Shape.Length != 2 || !name.EndsWith(".weight", StringComparison.Ordinal) || Embeddings.Any(part => name.Contains(part, StringComparison.Ordinal)));
-        return other is null ? changed : throw new UserInputException($"{after.Directory}: the tensor \"{other}\" changed, which is no matrix of a linear layer and so cannot be part of a LoRA adapter; export the change with patch create instead.");
+        if (changed.Count == 0)
+            throw new UserInputException(
+                $"{after.Directory}: every tensor is that of {before.Directory}; there is no change to export. Name the model after "
+                    + $"unlearning with --model."
+            );
+        var other = changed.FirstOrDefault(name =>
+            before.Locate(name).Entry.Shape.Length != 2
+            || !name.EndsWith(".weight", StringComparison.Ordinal)
+            || Embeddings.Any(part => name.Contains(part, StringComparison.Ordinal))
+        );
+        return other is null
+            ? changed
+            : throw new UserInputException(
+                $"{after.Directory}: the tensor \"{other}\" changed, which is no matrix of a linear layer and so cannot be part of a LoRA "
+                    + $"adapter; export the change with patch create instead."
+            );
     }
 
-    private static (Tensor B, Tensor A, double Norm, double Residual) Factors((SafetensorsFile, SafetensorsEntry) before, (SafetensorsFile, SafetensorsEntry) after, int rank, bool transposed)
+    private static (Tensor B, Tensor A, double Norm, double Residual) Factors(
+        (SafetensorsFile, SafetensorsEntry) before,
+        (SafetensorsFile, SafetensorsEntry) after,
+        int rank,
+        bool transposed
+    )
     {
         using var scope = NewDisposeScope();
-        var difference = TensorBytes.ToTensor(after.Item1, after.Item2).to(float32).sub_(TensorBytes.ToTensor(before.Item1, before.Item2).to(float32));
+        var difference = TensorBytes
+            .ToTensor(after.Item1, after.Item2)
+            .to(float32)
+            .sub_(TensorBytes.ToTensor(before.Item1, before.Item2).to(float32));
         var (b, a, norm, residual) = LowRankFactors.Of(transposed ? difference.T : difference, rank);
-        if (!double.IsFinite(norm)) throw new NumericalFailureException($"{after.Item1.Path}: the tensor \"{after.Item2.Name}\" or its original holds values that are not finite; nothing was written.");
+        if (!double.IsFinite(norm))
+            throw new NumericalFailureException(
+                $"{after.Item1.Path}: the tensor \"{after.Item2.Name}\" or its original holds values that are not finite; nothing was "
+                    + $"written."
+            );
         return (b.MoveToOuterDisposeScope(), a.MoveToOuterDisposeScope(), norm, residual);
     }
 
@@ -102,7 +186,9 @@ public static class LoraExport
     private static string Module(string tensor, bool isGpt2)
     {
         var module = tensor[..^".weight".Length];
-        return isGpt2 && !module.StartsWith("transformer.", StringComparison.Ordinal) && module != "lm_head" ? $"transformer.{module}" : module;
+        return isGpt2 && !module.StartsWith("transformer.", StringComparison.Ordinal) && module != "lm_head"
+            ? $"transformer.{module}"
+            : module;
     }
 
     private static string? ModelConfigType(string directory)

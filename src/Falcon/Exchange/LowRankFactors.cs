@@ -3,9 +3,10 @@ using static TorchSharp.torch;
 namespace Falcon.Exchange;
 
 /// <summary>
-/// The best approximation of a matrix D by a product B A of rank r in the Frobenius norm: the leading singular triplets (Eckart and Young, 1936), each singular value's root in either factor.
-/// Small matrices are decomposed in full; of large ones the leading left space comes from a random start and repeated products (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4),
-/// whose product is that of an orthogonal projection, so that the stated residual is that of the factors as they are, optimal or not.
+/// The best approximation of a matrix D by a product B A of rank r in the Frobenius norm: the leading singular triplets (Eckart and Young,
+/// 1936), each singular value's root in either factor. Small matrices are decomposed in full; of large ones the leading left space comes
+/// from a random start and repeated products (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4), whose
+/// product is that of an orthogonal projection, so that the stated residual is that of the factors as they are, optimal or not.
 /// </summary>
 internal static class LowRankFactors
 {
@@ -24,7 +25,10 @@ internal static class LowRankFactors
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var kept = (int)Math.Min(rank, Math.Min(difference.shape[0], difference.shape[1]));
-        var (left, values, right) = Math.Min(difference.shape[0], difference.shape[1]) <= DecomposedInFull ? Full(difference) : Leading(difference.to(float32), kept);
+        var (left, values, right) =
+            Math.Min(difference.shape[0], difference.shape[1]) <= DecomposedInFull
+                ? Full(difference)
+                : Leading(difference.to(float32), kept);
         var roots = values[..kept].sqrt();
         var b = (left[.., ..kept] * roots).to(float32).contiguous();
         var a = (right[..kept] * roots.unsqueeze(1)).to(float32).contiguous();

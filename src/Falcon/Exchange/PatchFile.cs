@@ -17,8 +17,9 @@ public sealed record PatchedTensor(string Name, string DType, IReadOnlyList<long
 }
 
 /// <summary>
-/// The change between two models of one shape, as a safetensors file: for every changed tensor <c>base XOR result</c> of the stored bits, as unsigned integers of the same width and shape, so that applying and
-/// reverting are exact to the bit; in the metadata the SHA-256 of every tensor before and after, and the settings of the run that made the change. Unchanged tensors are not stored.
+/// The change between two models of one shape, as a safetensors file: for every changed tensor <c>base XOR result</c> of the stored bits,
+/// as unsigned integers of the same width and shape, so that applying and reverting are exact to the bit; in the metadata the SHA-256 of
+/// every tensor before and after, and the settings of the run that made the change. Unchanged tensors are not stored.
 /// </summary>
 public sealed class PatchFile : IDisposable
 {
@@ -31,7 +32,8 @@ public sealed class PatchFile : IDisposable
     private readonly SafetensorsFile _file;
     private readonly Dictionary<string, PatchedTensor> _byName;
 
-    private PatchFile(SafetensorsFile file, IReadOnlyList<PatchedTensor> tensors) => (_file, Tensors, _byName) = (file, tensors, tensors.ToDictionary(tensor => tensor.Name));
+    private PatchFile(SafetensorsFile file, IReadOnlyList<PatchedTensor> tensors) =>
+        (_file, Tensors, _byName) = (file, tensors, tensors.ToDictionary(tensor => tensor.Name));
 
     /// <summary>The path the file was opened with.</summary>
     public string Path => _file.Path;
@@ -46,19 +48,28 @@ public sealed class PatchFile : IDisposable
     internal PatchedTensor? Find(string name) => _byName.GetValueOrDefault(name);
 
     /// <summary>The stored difference of a changed tensor.</summary>
-    internal (SafetensorsFile File, SafetensorsEntry Entry) Difference(PatchedTensor tensor) => _file.TryGetEntry(tensor.Name, out var entry) ? (_file, entry) : throw Damaged($"the difference of \"{tensor.Name}\" is missing");
+    internal (SafetensorsFile File, SafetensorsEntry Entry) Difference(PatchedTensor tensor) =>
+        _file.TryGetEntry(tensor.Name, out var entry) ? (_file, entry) : throw Damaged($"the difference of \"{tensor.Name}\" is missing");
 
-    /// <summary>Opens a patch and checks that it is whole: every changed tensor has a difference of the right size, and there is nothing else.</summary>
+    /// <summary>
+    /// Opens a patch and checks that it is whole: every changed tensor has a difference of the right size, and there is nothing else.
+    /// </summary>
     /// <exception cref="UserInputException">There is no such file.</exception>
     /// <exception cref="UnsupportedCheckpointException">It is no patch, of another version, or damaged.</exception>
     public static PatchFile Open(string path)
     {
-        if (!File.Exists(path)) throw new UserInputException($"{path}: there is no such file; --patch takes a file that patch create wrote.");
+        if (!File.Exists(path))
+            throw new UserInputException($"{path}: there is no such file; --patch takes a file that patch create wrote.");
         var file = SafetensorsFile.Open(path);
         try
         {
-            if (file.Metadata.GetValueOrDefault("format") != Format) throw new UnsupportedCheckpointException($"{path}: it is a safetensors file, but no patch (its metadata lacks format = {Format}). Name a file that patch create wrote.");
-            if (file.Metadata.GetValueOrDefault("version") is var version && version != Version) throw new UnsupportedCheckpointException($"{path}: a patch of version {version}; this program reads version {Version}.");
+            if (file.Metadata.GetValueOrDefault("format") != Format)
+                throw new UnsupportedCheckpointException(
+                    $"{path}: it is a safetensors file, but no patch (its metadata lacks format = {Format}). Name a file that patch "
+                        + $"create wrote."
+                );
+            if (file.Metadata.GetValueOrDefault("version") is var version && version != Version)
+                throw new UnsupportedCheckpointException($"{path}: a patch of version {version}; this program reads version {Version}.");
             var patch = new PatchFile(file, ReadTensors(file));
             patch.CheckDifferences();
             return patch;
@@ -73,8 +84,14 @@ public sealed class PatchFile : IDisposable
     /// <summary>The metadata of a patch.</summary>
     internal static Dictionary<string, string> Metadata(IReadOnlyList<PatchedTensor> tensors, string? run)
     {
-        Dictionary<string, string> metadata = new() { ["format"] = Format, ["version"] = Version, ["tensors"] = JsonSerializer.Serialize(tensors, ResultJson.LineOptions) };
-        if (run is not null) metadata["run"] = run;
+        Dictionary<string, string> metadata = new()
+        {
+            ["format"] = Format,
+            ["version"] = Version,
+            ["tensors"] = JsonSerializer.Serialize(tensors, ResultJson.LineOptions),
+        };
+        if (run is not null)
+            metadata["run"] = run;
         return metadata;
     }
 
@@ -82,13 +99,25 @@ public sealed class PatchFile : IDisposable
     {
         try
         {
-            var tensors = JsonSerializer.Deserialize<List<PatchedTensor>>(file.Metadata.GetValueOrDefault("tensors", ""), ResultJson.Options) ?? [];
-            var whole = tensors.All(tensor => tensor is { Name: not null, DType: not null, Shape: not null, Base.Length: 64, Result.Length: 64 }) && tensors.DistinctBy(tensor => tensor.Name).Count() == tensors.Count;
-            return whole ? tensors : throw new UnsupportedCheckpointException($"{file.Path}: the list of tensors in the patch is damaged. Get the file again.");
+            var tensors = JsonSerializer.Deserialize<List<PatchedTensor>>(
+                file.Metadata.GetValueOrDefault("tensors", ""),
+                ResultJson.Options
+            ) ?? [];
+            var whole =
+                tensors.All(tensor => tensor is { Name: not null, DType: not null, Shape: not null, Base.Length: 64, Result.Length: 64 })
+                && tensors.DistinctBy(tensor => tensor.Name).Count() == tensors.Count;
+            return whole
+                ? tensors
+                : throw new UnsupportedCheckpointException(
+                    $"{file.Path}: the list of tensors in the patch is damaged. Get the file again."
+                );
         }
         catch (JsonException error)
         {
-            throw new UnsupportedCheckpointException($"{file.Path}: the list of tensors in the patch is damaged ({error.Message}). Get the file again.", error);
+            throw new UnsupportedCheckpointException(
+                $"{file.Path}: the list of tensors in the patch is damaged ({error.Message}). Get the file again.",
+                error
+            );
         }
     }
 
@@ -97,10 +126,15 @@ public sealed class PatchFile : IDisposable
         foreach (var tensor in Tensors.Where(tensor => tensor.IsChanged))
         {
             var entry = Difference(tensor).Entry;
-            if ((ulong)entry.ByteLength != SafetensorsDType.ByteLength(tensor.DType, [.. tensor.Shape], out _)) throw Damaged($"the difference of \"{tensor.Name}\" has {entry.ByteLength} bytes, which are not those of {tensor.DType} [{string.Join(", ", tensor.Shape)}]");
+            if ((ulong)entry.ByteLength != SafetensorsDType.ByteLength(tensor.DType, [.. tensor.Shape], out _))
+                throw Damaged(
+                    $"the difference of \"{tensor.Name}\" has {entry.ByteLength} bytes, which are not those of {tensor.DType} "
+                        + $"[{string.Join(", ", tensor.Shape)}]"
+                );
         }
 
-        if (_file.Entries.FirstOrDefault(entry => Find(entry.Name) is not { IsChanged: true }) is { } stray) throw Damaged($"it holds \"{stray.Name}\", which its list of tensors does not name as changed");
+        if (_file.Entries.FirstOrDefault(entry => Find(entry.Name) is not { IsChanged: true }) is { } stray)
+            throw Damaged($"it holds \"{stray.Name}\", which its list of tensors does not name as changed");
     }
 
     private UnsupportedCheckpointException Damaged(string fault) => new($"{Path}: the patch is damaged: {fault}. Get the file again.");

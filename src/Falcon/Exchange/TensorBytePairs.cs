@@ -27,7 +27,11 @@ internal static class TensorBytePairs
     }
 
     /// <summary>Whether two tensors of one size have the same bytes.</summary>
-    public static bool AreEqual((SafetensorsFile File, SafetensorsEntry Entry) first, (SafetensorsFile File, SafetensorsEntry Entry) second, CancellationToken cancellation)
+    public static bool AreEqual(
+        (SafetensorsFile File, SafetensorsEntry Entry) first,
+        (SafetensorsFile File, SafetensorsEntry Entry) second,
+        CancellationToken cancellation
+    )
     {
         var length = (int)Math.Min(PieceLength, first.Entry.ByteLength);
         var (left, right) = (new byte[length], new byte[length]);
@@ -43,10 +47,17 @@ internal static class TensorBytePairs
         return true;
     }
 
-    /// <summary>Writes first XOR second to a stream; null as second writes the first as it is. <paramref name="sees"/> is shown each piece of the first and of what is written.</summary>
+    /// <summary>
+    /// Writes first XOR second to a stream; null as second writes the first as it is. <paramref name="sees"/> is shown each piece of the
+    /// first and of what is written.
+    /// </summary>
     public static void WriteXor(
-        (SafetensorsFile File, SafetensorsEntry Entry) first, (SafetensorsFile File, SafetensorsEntry Entry)? second, Stream destination, CancellationToken cancellation,
-        Action<byte[], byte[], int>? sees = null)
+        (SafetensorsFile File, SafetensorsEntry Entry) first,
+        (SafetensorsFile File, SafetensorsEntry Entry)? second,
+        Stream destination,
+        CancellationToken cancellation,
+        Action<byte[], byte[], int>? sees = null
+    )
     {
         var (left, right, mixed) = (new byte[PieceLength], new byte[PieceLength], new byte[PieceLength]);
         for (var offset = 0L; offset < first.Entry.ByteLength; offset += PieceLength)

@@ -1,8 +1,9 @@
 namespace Falcon.Hub;
 
 /// <summary>
-/// The cache of the hub's own client, so that both find each other's files: <c>models--ORGANISATION--NAME/blobs/HASH</c> holds contents, <c>snapshots/COMMIT/PATH</c> links to them, <c>refs/REVISION</c> names a commit.
-/// Where the system allows no links, snapshots hold the files themselves.
+/// The cache of the hub's own client, so that both find each other's files: <c>models--ORGANISATION--NAME/blobs/HASH</c> holds contents,
+/// <c>snapshots/COMMIT/PATH</c> links to them, <c>refs/REVISION</c> names a commit. Where the system allows no links, snapshots hold the
+/// files themselves.
 /// </summary>
 internal sealed class HubCache(string directory, HubRepository repository)
 {

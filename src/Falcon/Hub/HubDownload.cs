@@ -5,9 +5,16 @@ namespace Falcon.Hub;
 /// <summary>What is fetched from a hub.</summary>
 /// <param name="Repository">The repository.</param>
 /// <param name="Revision">Branch, tag or commit.</param>
-/// <param name="Include">Patterns of files (<c>*</c>, <c>?</c>, <c>[abc]</c>); empty for all, of models without weights in forms that are not read here.</param>
+/// <param name="Include">
+/// Patterns of files (<c>*</c>, <c>?</c>, <c>[abc]</c>); empty for all, of models without weights in forms that are not read here.
+/// </param>
 /// <param name="Out">A directory for the files themselves; null for the hub's cache.</param>
-public sealed record HubRequest(HubRepository Repository, string Revision = "main", IReadOnlyList<string>? Include = null, string? Out = null);
+public sealed record HubRequest(
+    HubRepository Repository,
+    string Revision = "main",
+    IReadOnlyList<string>? Include = null,
+    string? Out = null
+);
 
 /// <summary>What was fetched.</summary>
 /// <param name="Repository">Name of the repository.</param>
@@ -17,9 +24,19 @@ public sealed record HubRequest(HubRepository Repository, string Revision = "mai
 /// <param name="Bytes">Their length in all.</param>
 /// <param name="Fetched">Bytes of files that were not there before.</param>
 /// <param name="LeftOut">Files of the repository that were not asked for.</param>
-public sealed record HubDownloadResult(string Repository, string Commit, string Directory, IReadOnlyList<HubFile> Files, long Bytes, long Fetched, IReadOnlyList<string> LeftOut);
+public sealed record HubDownloadResult(
+    string Repository,
+    string Commit,
+    string Directory,
+    IReadOnlyList<HubFile> Files,
+    long Bytes,
+    long Fetched,
+    IReadOnlyList<string> LeftOut
+);
 
-/// <summary>Fetches a model or a data set from a Hugging Face hub, whole and checked, and goes on where an interrupted download ended.</summary>
+/// <summary>
+/// Fetches a model or a data set from a Hugging Face hub, whole and checked, and goes on where an interrupted download ended.
+/// </summary>
 public static class HubDownload
 {
     private const int Ticks = 1000;
@@ -29,34 +46,62 @@ public static class HubDownload
     /// <param name="settings">From where.</param>
     /// <param name="log">Progress.</param>
     /// <param name="cancellation">Ends the download; what has arrived is kept and used by the next one.</param>
-    /// <exception cref="UserInputException">The hub refuses or does not know the repository, cannot be reached, or gives something else than it promises; nothing half done is left under a final name.</exception>
+    /// <exception cref="UserInputException">
+    /// The hub refuses or does not know the repository, cannot be reached, or gives something else than it promises; nothing half done is
+    /// left under a final name.
+    /// </exception>
     public static HubDownloadResult Execute(HubRequest request, HubSettings settings, IRunLog log, CancellationToken cancellation = default)
     {
-        if (request.Revision.Split('/').Any(part => part is "" or "." or "..")) throw new UserInputException($"--revision '{request.Revision}' is no branch, tag or commit.");
+        if (request.Revision.Split('/').Any(part => part is "" or "." or ".."))
+            throw new UserInputException($"--revision '{request.Revision}' is no branch, tag or commit.");
         return ExecuteAsync(request, settings, log, cancellation).GetAwaiter().GetResult();
     }
 
-    private static async Task<HubDownloadResult> ExecuteAsync(HubRequest request, HubSettings settings, IRunLog log, CancellationToken cancellation)
+    private static async Task<HubDownloadResult> ExecuteAsync(
+        HubRequest request,
+        HubSettings settings,
+        IRunLog log,
+        CancellationToken cancellation
+    )
     {
         using var client = new HubClient(settings, log);
         using var output = request.Out is null ? null : RunDirectory.Create(request.Out, RunDirectory.IsInterrupted(request.Out));
         var listing = await client.List(request.Repository, request.Revision, cancellation);
         var wanted = FileSelection.Of(listing.Files, request.Include ?? [], request.Repository.Type);
-        if (wanted.Count == 0) throw new UserInputException($"{request.Repository.Name}: none of its {listing.Files.Count} files at {request.Revision} fits {string.Join(", ", request.Include ?? [])}; give another --include.");
+        if (wanted.Count == 0)
+            throw new UserInputException(
+                $"{request.Repository.Name}: none of its {listing.Files.Count} files at {request.Revision} fits "
+                    + $"{string.Join(", ", request.Include ?? [])}; give another --include."
+            );
         var leftOut = listing.Files.Except(wanted).Select(file => file.Path).ToList();
-        if (leftOut.Count > 0 && request.Include is not { Count: > 0 }) log.Information($"left out, since the model is there in safetensors form: {string.Join(", ", leftOut.Take(5))}{(leftOut.Count > 5 ? $" and {leftOut.Count - 5} more" : "")} (--include '*' fetches all)");
+        if (leftOut.Count > 0 && request.Include is not { Count: > 0 })
+            log.Information(
+                $"left out, since the model is there in safetensors form: "
+                    + $"{string.Join(", ", leftOut.Take(5))}{(leftOut.Count > 5 ? $" and {leftOut.Count - 5} more" : "")} (--include '*' "
+                    + $"fetches all)"
+            );
 
         var total = wanted.Sum(file => file.Size);
         var cache = new HubCache(settings.CacheDirectory, request.Repository);
         var done = 0L;
-        var transfer = new HubTransfer(client, request.Repository, listing.Commit, (file, bytes) => log.Progress("downloading", (int)((done + bytes) * Ticks / Math.Max(1, total)), Ticks, $"{file.Path}  {PeakMemory.Text(done + bytes)} of {PeakMemory.Text(total)}"));
+        var transfer = new HubTransfer(client, request.Repository, listing.Commit, (file, bytes) =>
+            log.Progress(
+                "downloading",
+                (int)((done + bytes) * Ticks / Math.Max(1, total)),
+                Ticks,
+                $"{file.Path}  {PeakMemory.Text(done + bytes)} of {PeakMemory.Text(total)}"
+            )
+        );
         output?.KeepForResume();
         List<HubFile> files = [];
         var fetched = 0L;
         foreach (var listed in wanted.OrderBy(file => file.Size))
         {
             cancellation.ThrowIfCancellationRequested();
-            var file = output is null && cache.Has(listing.Commit, listed) ? listed : await client.Head(request.Repository, listing.Commit, listed, cancellation);
+            var file =
+                output is null && cache.Has(listing.Commit, listed)
+                    ? listed
+                    : await client.Head(request.Repository, listing.Commit, listed, cancellation);
             var target = output is null ? cache.Blob(file) : output.PathOf(file.Path.Split('/'));
             if (!await IsThere(target, file, isCache: output is null, cancellation))
             {
@@ -71,10 +116,21 @@ public static class HubDownload
 
         if (output is null) cache.Remember(request.Revision, listing.Commit);
         output?.Commit();
-        return new HubDownloadResult(request.Repository.Name, listing.Commit, output?.FinalPath ?? cache.Snapshot(listing.Commit), [.. files.OrderBy(file => file.Path, StringComparer.Ordinal)], total, fetched, leftOut);
+        return new HubDownloadResult(
+            request.Repository.Name,
+            listing.Commit,
+            output?.FinalPath ?? cache.Snapshot(listing.Commit),
+            [.. files.OrderBy(file => file.Path, StringComparer.Ordinal)],
+            total,
+            fetched,
+            leftOut
+        );
     }
 
-    // A content gets its name in the cache only after the check; a file of an interrupted download into a directory may be of another revision.
+    // A content gets its name in the cache only after the check; a file of an interrupted download into a directory may be of another
+    // revision.
     private static async Task<bool> IsThere(string target, HubFile file, bool isCache, CancellationToken cancellation) =>
-        File.Exists(target) && new FileInfo(target).Length == file.Size && (isCache || await HubTransfer.HashOf(target, file, cancellation) == file.Hash);
+        File.Exists(target)
+        && new FileInfo(target).Length == file.Size
+        && (isCache || await HubTransfer.HashOf(target, file, cancellation) == file.Hash);
 }

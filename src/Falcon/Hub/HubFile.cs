@@ -6,7 +6,9 @@ namespace Falcon.Hub;
 /// <summary>A file of a repository as the hub lists it.</summary>
 /// <param name="Path">Path in the repository, with slashes.</param>
 /// <param name="Size">Its length in bytes.</param>
-/// <param name="Hash">SHA-256 of a large file (64 hexadecimal digits), or git's SHA-1 of a small one (40); the name of its content in a cache.</param>
+/// <param name="Hash">
+/// SHA-256 of a large file (64 hexadecimal digits), or git's SHA-1 of a small one (40); the name of its content in a cache.
+/// </param>
 public sealed partial record HubFile(string Path, long Size, string Hash)
 {
     /// <summary>Refuses what a hostile or broken server could use to write elsewhere.</summary>
@@ -14,8 +16,15 @@ public sealed partial record HubFile(string Path, long Size, string Hash)
     internal HubFile Checked(Uri endpoint)
     {
         var parts = Path.Split('/');
-        if (parts.Any(part => part is "" or "." or "..") || Path.AsSpan().ContainsAny('\\', ':', '\0')) throw new UserInputException($"{endpoint}: the hub lists a file \"{Path}\", which is no path inside a repository; nothing of it was written.");
-        if (!HashForm().IsMatch(Hash)) throw new UserInputException($"{endpoint}: the hub gives \"{Hash}\" as the hash of {Path}, which is neither SHA-256 nor git's SHA-1; such a file cannot be checked.");
+        if (parts.Any(part => part is "" or "." or "..") || Path.AsSpan().ContainsAny('\\', ':', '\0'))
+            throw new UserInputException(
+                $"{endpoint}: the hub lists a file \"{Path}\", which is no path inside a repository; nothing of it was written."
+            );
+        if (!HashForm().IsMatch(Hash))
+            throw new UserInputException(
+                $"{endpoint}: the hub gives \"{Hash}\" as the hash of {Path}, which is neither SHA-256 nor git's SHA-1; such a file "
+                    + $"cannot be checked."
+            );
         return Size >= 0 ? this : throw new UserInputException($"{endpoint}: the hub gives {Path} a length below 0.");
     }
 

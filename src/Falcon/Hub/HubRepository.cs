@@ -38,7 +38,10 @@ public sealed partial record HubRepository(HubRepositoryType Type, string Name)
     {
         if (type == HubRepositoryType.Dataset && Benchmarks.TryGetValue(name, out var known)) return new HubRepository(type, known);
         if (!Form().IsMatch(name) || name.Contains("--", StringComparison.Ordinal) || name.Contains("..", StringComparison.Ordinal))
-            throw new UserInputException($"'{name}' is no repository of a hub; write organisation/name{(type == HubRepositoryType.Dataset ? $", or one of {string.Join(", ", Benchmarks.Keys)}" : "")}.");
+            throw new UserInputException(
+                $"'{name}' is no repository of a hub; write "
+                    + $"organisation/name{(type == HubRepositoryType.Dataset ? $", or one of {string.Join(", ", Benchmarks.Keys)}" : "")}."
+            );
         return new HubRepository(type, name);
     }
 
@@ -50,7 +53,8 @@ public sealed partial record HubRepository(HubRepositoryType Type, string Name)
         $"{(Type == HubRepositoryType.Model ? "" : "datasets/")}{Name}/resolve/{Uri.EscapeDataString(revision)}/{string.Join('/', path.Split('/').Select(Uri.EscapeDataString))}";
 
     /// <summary>The folder in a cache, such as <c>models--organisation--name</c>.</summary>
-    internal string CacheFolder => $"{(Type == HubRepositoryType.Model ? "models" : "datasets")}--{Name.Replace("/", "--", StringComparison.Ordinal)}";
+    internal string CacheFolder =>
+        $"{(Type == HubRepositoryType.Model ? "models" : "datasets")}--{Name.Replace("/", "--", StringComparison.Ordinal)}";
 
     [GeneratedRegex(@"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")]
     private static partial Regex Form();

@@ -22,8 +22,9 @@ public sealed record HubSettings(Uri Endpoint, string? Token, string CacheDirect
     public TimeSpan Silence { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// The settings as the hub's own client finds them: <c>HF_ENDPOINT</c>; <c>HF_TOKEN</c>, else the file <c>HF_TOKEN_PATH</c>, else <c>HF_HOME/token</c>; <c>HF_HUB_CACHE</c>, else <c>HF_HOME/hub</c>;
-    /// <c>HF_HOME</c> is <c>~/.cache/huggingface</c> where it is not set.
+    /// The settings as the hub's own client finds them: <c>HF_ENDPOINT</c>; <c>HF_TOKEN</c>, else the file <c>HF_TOKEN_PATH</c>, else
+    /// <c>HF_HOME/token</c>; <c>HF_HUB_CACHE</c>, else <c>HF_HOME/hub</c>; <c>HF_HOME</c> is <c>~/.cache/huggingface</c> where it is not
+    /// set.
     /// </summary>
     /// <param name="variable">Gives an environment variable; null for those of the process.</param>
     /// <exception cref="Runtime.UserInputException">HF_ENDPOINT is no web address.</exception>
@@ -33,13 +34,20 @@ public sealed record HubSettings(Uri Endpoint, string? Token, string CacheDirect
         var user = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
         var home = Get("HF_HOME") ?? Path.Combine(Get("XDG_CACHE_HOME") ?? Path.Combine(user, ".cache"), "huggingface");
         var tokenFile = Get("HF_TOKEN_PATH") ?? Path.Combine(home, "token");
-        var token = Get("HF_TOKEN") ?? Get("HUGGING_FACE_HUB_TOKEN") ?? (File.Exists(tokenFile) && File.ReadAllText(tokenFile).Trim() is { Length: > 0 } written ? written : null);
-        return new HubSettings(ParseEndpoint(Get("HF_ENDPOINT") ?? DefaultEndpoint, "HF_ENDPOINT"), token, Get("HF_HUB_CACHE") ?? Get("HUGGINGFACE_HUB_CACHE") ?? Path.Combine(home, "hub"));
+        var token = Get("HF_TOKEN")
+            ?? Get("HUGGING_FACE_HUB_TOKEN")
+            ?? (File.Exists(tokenFile) && File.ReadAllText(tokenFile).Trim() is { Length: > 0 } written ? written : null);
+        return new HubSettings(
+            ParseEndpoint(Get("HF_ENDPOINT") ?? DefaultEndpoint, "HF_ENDPOINT"),
+            token,
+            Get("HF_HUB_CACHE") ?? Get("HUGGINGFACE_HUB_CACHE") ?? Path.Combine(home, "hub")
+        );
     }
 
     /// <summary>Reads the address of a hub.</summary>
     /// <exception cref="Runtime.UserInputException">It is no web address.</exception>
-    public static Uri ParseEndpoint(string text, string source) => Uri.TryCreate(text.TrimEnd('/'), UriKind.Absolute, out var address) && address.Scheme is ("http" or "https")
-        ? address
-        : throw new Runtime.UserInputException($"{source} is '{text}'; it must be a web address such as {DefaultEndpoint}.");
+    public static Uri ParseEndpoint(string text, string source) =>
+        Uri.TryCreate(text.TrimEnd('/'), UriKind.Absolute, out var address) && address.Scheme is ("http" or "https")
+            ? address
+            : throw new Runtime.UserInputException($"{source} is '{text}'; it must be a web address such as {DefaultEndpoint}.");
 }

@@ -7,7 +7,8 @@ using Falcon.Runtime;
 namespace Falcon.Hub;
 
 /// <summary>
-/// Brings one file into place: into <c>TARGET.incomplete</c>, going on where an earlier attempt ended, then checked by length and hash, then renamed. What is wrong is thrown away; what is only short is kept.
+/// Brings one file into place: into <c>TARGET.incomplete</c>, going on where an earlier attempt ended, then checked by length and hash,
+/// then renamed. What is wrong is thrown away; what is only short is kept.
 /// </summary>
 internal sealed class HubTransfer(HubClient client, HubRepository repository, string commit, Action<HubFile, long> progress)
 {
@@ -27,19 +28,32 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
             if (await HashOf(incomplete, file, cancellation) == file.Hash) break;
             File.Delete(incomplete);
             if (++damaged == MostDamaged)
-                throw new UserInputException($"{client.Settings.Endpoint}: {file.Path} of {repository.Name} arrived {MostDamaged} times with the right length and another content than its hash {file.Hash} says; it was thrown away. Try again later, or another --endpoint.");
+                throw new UserInputException(
+                    $"{client.Settings.Endpoint}: {file.Path} of {repository.Name} arrived {MostDamaged} times with the right length and "
+                        + $"another content than its hash {file.Hash} says; it was thrown away. Try again later, or another --endpoint."
+                );
         }
 
         File.Move(incomplete, target, overwrite: true);
     }
 
-    /// <summary>The hash by which the hub knows the content: SHA-256 of large files, of others git's SHA-1 of <c>blob LENGTH\0</c> and the bytes.</summary>
+    /// <summary>
+    /// The hash by which the hub knows the content: SHA-256 of large files, of others git's SHA-1 of <c>blob LENGTH\0</c> and the bytes.
+    /// </summary>
     public static async Task<string> HashOf(string path, HubFile file, CancellationToken cancellation)
     {
         var isLarge = file.Hash.Length == 64;
         using var hash = IncrementalHash.CreateHash(isLarge ? HashAlgorithmName.SHA256 : HashAlgorithmName.SHA1);
-        if (!isLarge) hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"blob {new FileInfo(path).Length}\0")));
-        await using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 1, FileOptions.SequentialScan);
+        if (!isLarge)
+            hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"blob {new FileInfo(path).Length}\0")));
+        await using var stream = new FileStream(
+            path,
+            FileMode.Open,
+            FileAccess.Read,
+            FileShare.Read,
+            bufferSize: 1,
+            FileOptions.SequentialScan
+        );
         var buffer = new byte[1 << 20];
         for (int count; (count = await stream.ReadAsync(buffer, cancellation)) > 0;) hash.AppendData(buffer, 0, count);
         return Convert.ToHexStringLower(hash.GetHashAndReset());
@@ -57,7 +71,12 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
         if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
         {
             stream.SetLength(0);
-            throw new IOException(string.Create(CultureInfo.InvariantCulture, $"the server has nothing from byte {before} on, though the file has {file.Size}; starting over"));
+            throw new IOException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"the server has nothing from byte {before} on, though the file has {file.Size}; starting over"
+                )
+            );
         }
 
         if (response.StatusCode != HttpStatusCode.PartialContent) stream.SetLength(before = 0); // the server sends all of it again
@@ -68,11 +87,17 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
         }
         catch (Exception error) when (error is IOException or HttpRequestException && stream.Length > before)
         {
-            throw new ProgressMadeException(string.Create(CultureInfo.InvariantCulture, $"the connection was cut at byte {stream.Length} of {file.Size}"), error);
+            throw new ProgressMadeException(
+                string.Create(CultureInfo.InvariantCulture, $"the connection was cut at byte {stream.Length} of {file.Size}"),
+                error
+            );
         }
         catch (OperationCanceledException error) when (!cancellation.IsCancellationRequested && stream.Length > before)
         {
-            throw new ProgressMadeException(string.Create(CultureInfo.InvariantCulture, $"nothing came after byte {stream.Length} of {file.Size}"), error);
+            throw new ProgressMadeException(
+                string.Create(CultureInfo.InvariantCulture, $"nothing came after byte {stream.Length} of {file.Size}"),
+                error
+            );
         }
 
         if (stream.Length == file.Size) return true;
@@ -83,10 +108,21 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
     // Lengths that the server contradicts itself about: nothing of such an answer is written.
     private static void CheckPromise(HttpResponseMessage response, HubFile file, long from)
     {
-        if (response.StatusCode == HttpStatusCode.PartialContent && response.Content.Headers.ContentRange is var range && (range?.From != from || (range.Length is { } whole && whole != file.Size)))
-            throw new IOException(string.Create(CultureInfo.InvariantCulture, $"asked for byte {from} on, the server offers {range?.ToString() ?? "no range"} of a file of {file.Size} bytes"));
+        if (
+            response.StatusCode == HttpStatusCode.PartialContent
+            && response.Content.Headers.ContentRange is var range
+            && (range?.From != from || (range.Length is { } whole && whole != file.Size))
+        )
+            throw new IOException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"asked for byte {from} on, the server offers {range?.ToString() ?? "no range"} of a file of {file.Size} bytes"
+                )
+            );
         if (response.Content.Headers.ContentLength is { } length && length != file.Size - from)
-            throw new IOException(string.Create(CultureInfo.InvariantCulture, $"the server announces {length} bytes where {file.Size - from} are due"));
+            throw new IOException(
+                string.Create(CultureInfo.InvariantCulture, $"the server announces {length} bytes where {file.Size - from} are due")
+            );
     }
 
     private async Task Copy(HttpResponseMessage response, FileStream stream, HubFile file, CancellationToken cancellation)
@@ -102,7 +138,9 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
             if (stream.Position + count > file.Size)
             {
                 stream.SetLength(0);
-                throw new IOException(string.Create(CultureInfo.InvariantCulture, $"the server sends more than the {file.Size} bytes of the file"));
+                throw new IOException(
+                    string.Create(CultureInfo.InvariantCulture, $"the server sends more than the {file.Size} bytes of the file")
+                );
             }
 
             await stream.WriteAsync(buffer.AsMemory(0, count), CancellationToken.None);
@@ -118,7 +156,11 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
         }
         catch (IOException error)
         {
-            throw new UserInputException($"{incomplete}: it cannot be written ({error.Message.TrimEnd('.')}); another download of the same file may be at work, wait for it.", error);
+            throw new UserInputException(
+                $"{incomplete}: it cannot be written ({error.Message.TrimEnd('.')}); another download of the same file may be at work, "
+                    + $"wait for it.",
+                error
+            );
         }
     }
 }

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Layers;
 
-/// <summary>The activation of the last real token at the output of every layer, one forward pass a text for all layers (FALCON, step 1.1).</summary>
+/// <summary>
+/// The activation of the last real token at the output of every layer, one forward pass a text for all layers (FALCON, step 1.1).
+/// </summary>
 public static class ActivationSampler
 {
     private const int TokensPerBatch = 8192;
@@ -16,13 +18,25 @@ public static class ActivationSampler
     /// <param name="padId">Padding id.</param>
     /// <param name="progress">Called with the number of texts done.</param>
     /// <param name="cancellation">Stops between batches.</param>
-    /// <returns>For each layer from first to last [n, H] float32 on the CPU, rows in the order of the texts; the caller owns them.</returns>
+    /// <returns>
+    /// For each layer from first to last [n, H] float32 on the CPU, rows in the order of the texts; the caller owns them.
+    /// </returns>
     public static IReadOnlyList<Tensor> LastTokenStates(
-        CausalLM model, IReadOnlyList<int[]> texts, int first, int last, int padId, Action<int>? progress = null, CancellationToken cancellation = default)
+        CausalLM model,
+        IReadOnlyList<int[]> texts,
+        int first,
+        int last,
+        int padId,
+        Action<int>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var results = Enumerable.Range(first, last - first + 1).Select(_ => zeros([texts.Count, model.Config.HiddenSize], float32, CPU)).ToList();
+        var results = Enumerable
+            .Range(first, last - first + 1)
+            .Select(_ => zeros([texts.Count, model.Config.HiddenSize], float32, CPU))
+            .ToList();
         var order = Enumerable.Range(0, texts.Count).OrderBy(i => texts[i].Length).ThenBy(i => i).ToArray();
         List<int[]> chosen = [];
         for (var begin = 0; begin < order.Length; begin += chosen[^1].Length)
@@ -42,7 +56,11 @@ public static class ActivationSampler
                 if (layer < first) return;
                 using var inner = NewDisposeScope();
                 // The last real token of each row among the flattened positions of a right-padded batch.
-                var positions = tensor(chosen[batch].Select((text, row) => (long)row * batches[batch].Length + texts[text].Length - 1).ToArray(), int64, model.Device);
+                var positions = tensor(
+                    chosen[batch].Select((text, row) => (long)row * batches[batch].Length + texts[text].Length - 1).ToArray(),
+                    int64,
+                    model.Device
+                );
                 var states = hidden.reshape(-1, hidden.shape[2]).index_select(0, positions).to(float32).cpu(); // [b, H]
                 results[layer - first].index_copy_(0, tensor(chosen[batch].Select(i => (long)i).ToArray(), int64), states);
             },

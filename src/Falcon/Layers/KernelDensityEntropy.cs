@@ -21,7 +21,9 @@ public enum EntropyFailure
     SingularCovariance,
 }
 
-/// <summary>A differential entropy in nats with what it was made of, or the reason why there is none. A failed estimate is never a number.</summary>
+/// <summary>
+/// A differential entropy in nats with what it was made of, or the reason why there is none. A failed estimate is never a number.
+/// </summary>
 /// <param name="Entropy">H; null where the estimate failed.</param>
 /// <param name="Failure">The reason; null where it did not.</param>
 /// <param name="Samples">n.</param>
@@ -38,8 +40,8 @@ public sealed record EntropyEstimate(double? Entropy, EntropyFailure? Failure, i
 }
 
 /// <summary>
-/// Entropy of a set of vectors by a Gaussian kernel density: H = -mean_i log p(x_i), p the density with the samples as centres (each one's own kernel included)
-/// and the kernel covariance n^(-2/(d+4)) times the sample covariance (Scott's rule). Source: FALCON, step 1.2.
+/// Entropy of a set of vectors by a Gaussian kernel density: H = -mean_i log p(x_i), p the density with the samples as centres (each one's
+/// own kernel included) and the kernel covariance n^(-2/(d+4)) times the sample covariance (Scott's rule). Source: FALCON, step 1.2.
 /// Biased, since the density is evaluated at its own samples: see <see cref="MutualInformationInterval"/> for how much differences mean.
 /// </summary>
 public static class KernelDensityEntropy
@@ -60,7 +62,13 @@ public static class KernelDensityEntropy
         if (!samples.isfinite().all().item<bool>()) return new EntropyEstimate(null, EntropyFailure.NotFinite, n, d);
         var (scores, shares) = PrincipalComponents.Reduce(samples, options);
         var estimate = Density(scores);
-        return shares is null ? estimate : estimate with { Components = shares.Count, VarianceKept = shares.Count == 0 ? null : shares[^1] };
+        return shares is null
+            ? estimate
+            : estimate with
+            {
+                Components = shares.Count,
+                VarianceKept = shares.Count == 0 ? null : shares[^1],
+            };
     }
 
     private static EntropyEstimate Density(Tensor x)
@@ -78,7 +86,8 @@ public static class KernelDensityEntropy
         if (constant.all().item<bool>()) return Failed(EntropyFailure.NoVariance);
         if (constant.any().item<bool>()) return Failed(EntropyFailure.SingularCovariance);
         var (factor, info) = linalg.cholesky_ex(covariance);
-        if (info.item<int>() != 0 || factor.diagonal().square().le(SingularPivot * variances).any().item<bool>()) return Failed(EntropyFailure.SingularCovariance);
+        if (info.item<int>() != 0 || factor.diagonal().square().le(SingularPivot * variances).any().item<bool>())
+            return Failed(EntropyFailure.SingularCovariance);
 
         var scott = Math.Pow(n, -1.0 / (d + 4));
         var logDeterminant = (2 * factor.diagonal().log().sum().item<double>()) + (d * Math.Log(2 * Math.PI * scott * scott));

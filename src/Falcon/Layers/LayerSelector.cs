@@ -13,7 +13,9 @@ public sealed record LayerEstimate(int Layer, double? MutualInformation, string?
 /// <summary>One row of the table of layers.</summary>
 /// <param name="Estimate">The information of the layer.</param>
 /// <param name="Normalized">I(l) scaled to 0..1 over the valid layers, 0 for all where they are equal; null for a failed layer.</param>
-/// <param name="Verdict"><c>excellent</c> (normalised at most 0.1), <c>good</c> (0.4), <c>fair</c> (0.6), <c>poor</c> (0.8), <c>very poor</c>, or <c>failed</c>.</param>
+/// <param name="Verdict">
+/// <c>excellent</c> (normalised at most 0.1), <c>good</c> (0.4), <c>fair</c> (0.6), <c>poor</c> (0.8), <c>very poor</c>, or <c>failed</c>.
+/// </param>
 public sealed record LayerRow(LayerEstimate Estimate, double? Normalized, string Verdict);
 
 /// <summary>The whole table and what follows from it.</summary>
@@ -21,10 +23,21 @@ public sealed record LayerRow(LayerEstimate Estimate, double? Normalized, string
 /// <param name="BestLayer">The valid layer with the lowest information.</param>
 /// <param name="RunnerUp">The valid layer with the second lowest; null where there is only one.</param>
 /// <param name="Candidates">All layers with a normalised information of at most 0.1, in the order given.</param>
-/// <param name="IntervalsOverlap">Whether the intervals of best layer and runner-up overlap, so that the choice between them is not settled; null where intervals are missing.</param>
-public sealed record LayerRanking(IReadOnlyList<LayerRow> Table, int BestLayer, int? RunnerUp, IReadOnlyList<int> Candidates, bool? IntervalsOverlap);
+/// <param name="IntervalsOverlap">
+/// Whether the intervals of best layer and runner-up overlap, so that the choice between them is not settled; null where intervals are
+/// missing.
+/// </param>
+public sealed record LayerRanking(
+    IReadOnlyList<LayerRow> Table,
+    int BestLayer,
+    int? RunnerUp,
+    IReadOnlyList<int> Candidates,
+    bool? IntervalsOverlap
+);
 
-/// <summary>Chooses the layer to intervene at: the lowest mutual information of forget and retain activations. Source: FALCON, step 1.5.</summary>
+/// <summary>
+/// Chooses the layer to intervene at: the lowest mutual information of forget and retain activations. Source: FALCON, step 1.5.
+/// </summary>
 public static class LayerSelector
 {
     private const double CandidateLimit = 0.1;
@@ -38,10 +51,22 @@ public static class LayerSelector
     /// <param name="resamples">Bootstrap resamples of the interval; 0 for no interval.</param>
     /// <param name="options">Reduction before each density; null for the defaults.</param>
     /// <param name="permutations">Random pairings; null for as many as resamples.</param>
-    public static LayerEstimate Measure(int layer, IReadOnlyList<Tensor> forgetDomains, Tensor retain, double eta, int seed, int resamples = 100, EntropyOptions? options = null, int? permutations = null)
+    public static LayerEstimate Measure(
+        int layer,
+        IReadOnlyList<Tensor> forgetDomains,
+        Tensor retain,
+        double eta,
+        int seed,
+        int resamples = 100,
+        EntropyOptions? options = null,
+        int? permutations = null
+    )
     {
         var information = MutualInformation.OfLayer(forgetDomains, retain, eta, options);
-        var interval = resamples > 0 ? MutualInformationInterval.Compute(forgetDomains, retain, information, seed, resamples, permutations ?? resamples, options) : null;
+        var interval =
+            resamples > 0
+                ? MutualInformationInterval.Compute(forgetDomains, retain, information, seed, resamples, permutations ?? resamples, options)
+                : null;
         return new LayerEstimate(layer, information.Value, information.Failure, interval);
     }
 
@@ -49,9 +74,14 @@ public static class LayerSelector
     /// <exception cref="NumericalFailureException">No layer has a valid estimate; the message carries every reason.</exception>
     public static LayerRanking Rank(IReadOnlyList<LayerEstimate> layers)
     {
-        var valid = layers.Where(l => l.MutualInformation is { } value && double.IsFinite(value)).OrderBy(l => l.MutualInformation).ToArray();
+        var valid = layers
+            .Where(l => l.MutualInformation is { } value && double.IsFinite(value))
+            .OrderBy(l => l.MutualInformation)
+            .ToArray();
         if (valid.Length == 0)
-            throw new NumericalFailureException($"No layer has a valid mutual information: {string.Join("; ", layers.Select(l => FormattableString.Invariant($"layer {l.Layer}: {l.Failure ?? "not finite"}")))}.");
+            throw new NumericalFailureException(
+                $"No layer has a valid mutual information: {string.Join("; ", layers.Select(l => FormattableString.Invariant($"layer {l.Layer}: {l.Failure ?? "not finite"}")))}."
+            );
         var (low, high) = (valid[0].MutualInformation!.Value, valid[^1].MutualInformation!.Value);
         var table = layers.Select(l =>
         {
@@ -60,7 +90,13 @@ public static class LayerSelector
         }).ToArray();
         var runnerUp = valid.Length > 1 ? valid[1] : null;
         var overlap = valid[0].Interval is { } best && runnerUp?.Interval is { } second ? best.Overlaps(second) : null;
-        return new LayerRanking(table, valid[0].Layer, runnerUp?.Layer, [.. table.Where(r => r.Normalized <= CandidateLimit).Select(r => r.Estimate.Layer)], overlap);
+        return new LayerRanking(
+            table,
+            valid[0].Layer,
+            runnerUp?.Layer,
+            [.. table.Where(r => r.Normalized <= CandidateLimit).Select(r => r.Estimate.Layer)],
+            overlap
+        );
     }
 
     private static string Verdict(double? normalized) => normalized switch

@@ -8,7 +8,9 @@ namespace Falcon.Layers;
 /// <param name="Joint">H(A,B), the rows paired up to the shorter set.</param>
 public sealed record MutualInformationEstimate(EntropyEstimate First, EntropyEstimate Second, EntropyEstimate Joint)
 {
-    /// <summary>I(A;B); null where one of the entropies failed. Can be negative: each entropy has its own reduction and its own bias.</summary>
+    /// <summary>
+    /// I(A;B); null where one of the entropies failed. Can be negative: each entropy has its own reduction and its own bias.
+    /// </summary>
     public double? Value => First.Entropy + Second.Entropy - Joint.Entropy;
 
     /// <summary>Which entropy failed and why; null where none did.</summary>
@@ -25,7 +27,11 @@ public sealed record MutualInformationEstimate(EntropyEstimate First, EntropyEst
 /// <param name="WithRetain">I(F_i;R), one per forget domain.</param>
 /// <param name="BetweenDomains">I(F_i;F_j) in the order (0,1), (0,2), ..., (1,2), ...</param>
 /// <param name="Eta">Weight of the second sum.</param>
-public sealed record LayerMutualInformation(IReadOnlyList<MutualInformationEstimate> WithRetain, IReadOnlyList<MutualInformationEstimate> BetweenDomains, double Eta)
+public sealed record LayerMutualInformation(
+    IReadOnlyList<MutualInformationEstimate> WithRetain,
+    IReadOnlyList<MutualInformationEstimate> BetweenDomains,
+    double Eta
+)
 {
     /// <summary>I(l) in nats; null where one of the terms failed.</summary>
     public double? Value => Failure is null ? WithRetain.Sum(e => e.Value) + (Eta * BetweenDomains.Sum(e => e.Value)) : null;
@@ -47,9 +53,17 @@ public static class MutualInformation
         if (first.shape[0] == 0 || second.shape[0] == 0)
         {
             EntropyEstimate Empty(Tensor set) => new(null, EntropyFailure.TooFewSamples, (int)set.shape[0], (int)set.shape[1]);
-            return new MutualInformationEstimate(Empty(first), Empty(second), new EntropyEstimate(null, EntropyFailure.TooFewSamples, 0, (int)(first.shape[1] + second.shape[1])));
+            return new MutualInformationEstimate(
+                Empty(first),
+                Empty(second),
+                new EntropyEstimate(null, EntropyFailure.TooFewSamples, 0, (int)(first.shape[1] + second.shape[1]))
+            );
         }
-        return new MutualInformationEstimate(KernelDensityEntropy.Compute(first, options), KernelDensityEntropy.Compute(second, options), Joint(first, second, options));
+        return new MutualInformationEstimate(
+            KernelDensityEntropy.Compute(first, options),
+            KernelDensityEntropy.Compute(second, options),
+            Joint(first, second, options)
+        );
     }
 
     /// <summary>I(l) of a layer from the last-token activations of one or more forget domains and the retain set.</summary>
@@ -58,9 +72,15 @@ public static class MutualInformation
     /// <param name="eta">Weight of the information between domains; without effect for one domain.</param>
     /// <param name="options">Reduction before each density; null for the defaults.</param>
     /// <exception cref="ArgumentException">No forget domain.</exception>
-    public static LayerMutualInformation OfLayer(IReadOnlyList<Tensor> forgetDomains, Tensor retain, double eta, EntropyOptions? options = null)
+    public static LayerMutualInformation OfLayer(
+        IReadOnlyList<Tensor> forgetDomains,
+        Tensor retain,
+        double eta,
+        EntropyOptions? options = null
+    )
     {
-        if (forgetDomains.Count == 0) throw new ArgumentException("The information of a layer needs at least one forget domain.", nameof(forgetDomains));
+        if (forgetDomains.Count == 0)
+            throw new ArgumentException("The information of a layer needs at least one forget domain.", nameof(forgetDomains));
         return OfLayer(forgetDomains, retain, Marginals(forgetDomains, retain, options), eta, options);
     }
 
@@ -69,12 +89,21 @@ public static class MutualInformation
         [.. forgetDomains.Append(retain).Select(set => KernelDensityEntropy.Compute(set, options))];
 
     /// <summary>As the public method, with the entropies of the single sets at hand.</summary>
-    internal static LayerMutualInformation OfLayer(IReadOnlyList<Tensor> forgetDomains, Tensor retain, EntropyEstimate[] marginals, double eta, EntropyOptions? options)
+    internal static LayerMutualInformation OfLayer(
+        IReadOnlyList<Tensor> forgetDomains,
+        Tensor retain,
+        EntropyEstimate[] marginals,
+        double eta,
+        EntropyOptions? options
+    )
     {
-        var withRetain = forgetDomains.Select((set, i) => new MutualInformationEstimate(marginals[i], marginals[^1], Joint(set, retain, options))).ToArray();
-        var between = from i in Enumerable.Range(0, forgetDomains.Count)
-                      from j in Enumerable.Range(i + 1, forgetDomains.Count - i - 1)
-                      select new MutualInformationEstimate(marginals[i], marginals[j], Joint(forgetDomains[i], forgetDomains[j], options));
+        var withRetain = forgetDomains
+            .Select((set, i) => new MutualInformationEstimate(marginals[i], marginals[^1], Joint(set, retain, options)))
+            .ToArray();
+        var between =
+            from i in Enumerable.Range(0, forgetDomains.Count)
+            from j in Enumerable.Range(i + 1, forgetDomains.Count - i - 1)
+            select new MutualInformationEstimate(marginals[i], marginals[j], Joint(forgetDomains[i], forgetDomains[j], options));
         return new LayerMutualInformation(withRetain, between.ToArray(), eta);
     }
 

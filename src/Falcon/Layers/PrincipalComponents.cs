@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Falcon.Layers;
 
 /// <summary>
-/// Principal component analysis of a sample matrix [n, d]: centred, unscaled. Through eigenvectors of the smaller of the n x n and d x d Gram matrices in float64,
-/// so many dimensions and few samples are cheap. Source: FALCON, step 1.
+/// Principal component analysis of a sample matrix [n, d]: centred, unscaled. Through eigenvectors of the smaller of the n x n and d x d
+/// Gram matrices in float64, so many dimensions and few samples are cheap. Source: FALCON, step 1.
 /// </summary>
 public static class PrincipalComponents
 {
@@ -15,8 +15,9 @@ public static class PrincipalComponents
     /// <param name="samples">[n, d], any floating type.</param>
     /// <param name="options">Which components to keep; null for the defaults.</param>
     /// <returns>
-    /// Scores [n, k] in float64 and, for every kept component in descending order, the share of the variance that it and those before it explain;
-    /// the samples themselves and null where the options ask for no reduction; scores without a column where the samples do not vary.
+    /// Scores [n, k] in float64 and, for every kept component in descending order, the share of the variance that it and those before it
+    /// explain; the samples themselves and null where the options ask for no reduction; scores without a column where the samples do not
+    /// vary.
     /// </returns>
     public static (Tensor Scores, IReadOnlyList<double>? CumulativeVariance) Reduce(Tensor samples, EntropyOptions? options = null)
     {
@@ -25,7 +26,8 @@ public static class PrincipalComponents
         using var scope = NewDisposeScope();
         var x = samples.to(float64).clone();
         var (n, d) = (x.shape[0], x.shape[1]);
-        if (d <= options.SkipUpToDimensions || (options.Components ?? options.VarianceKept) is null) return (x.MoveToOuterDisposeScope(), null);
+        if (d <= options.SkipUpToDimensions || (options.Components ?? options.VarianceKept) is null)
+            return (x.MoveToOuterDisposeScope(), null);
 
         var (scores, variances) = Rotate(x);
         var total = variances.Sum();
@@ -33,12 +35,14 @@ public static class PrincipalComponents
         var shares = new List<double>();
         var limit = (int)Math.Min(n - 1, d);
         var explained = 0.0;
-        while (shares.Count < limit && !IsEnough(shares.Count, explained / total, options)) shares.Add((explained += variances[shares.Count]) / total);
+        while (shares.Count < limit && !IsEnough(shares.Count, explained / total, options))
+            shares.Add((explained += variances[shares.Count]) / total);
         return (scores[.., ..shares.Count].clone().MoveToOuterDisposeScope(), shares);
     }
 
     /// <summary>
-    /// The centred samples in the coordinates of all their components, [n, min(n, d)] float64: no information is lost, distances and covariances are those of the samples.
+    /// The centred samples in the coordinates of all their components, [n, min(n, d)] float64: no information is lost, distances and
+    /// covariances are those of the samples.
     /// </summary>
     internal static (Tensor Scores, double[] Variances) Rotate(Tensor samples)
     {

@@ -37,22 +37,57 @@ public static class MethodCatalog
 
     private static FalconMethod Falcon(MethodInputs inputs)
     {
-        var offsets = OffsetVectors.Make(inputs.Frozen, inputs.TargetLayer, inputs.Topics, inputs.Config, inputs.PadId, (done, total) => inputs.Log.Progress("offset vectors", done, total), inputs.Cancellation);
+        var offsets = OffsetVectors.Make(
+            inputs.Frozen,
+            inputs.TargetLayer,
+            inputs.Topics,
+            inputs.Config,
+            inputs.PadId,
+            (done, total) => inputs.Log.Progress("offset vectors", done, total),
+            inputs.Cancellation
+        );
         var loss = inputs.Config.Loss;
-        var bound = loss.Bound == ForgetBoundKind.None ? null : new ForgetBound(inputs.Config.Layers is { RebuiltAbove: > 0 } or { RebuiltEmbedding: true } ? inputs.Trained.Updated(inputs.Frozen) : inputs.Frozen, inputs.TargetLayer, loss.BoundWidth);
+        var bound =
+            loss.Bound == ForgetBoundKind.None
+                ? null
+                : new ForgetBound(
+                    inputs.Config.Layers is { RebuiltAbove: > 0 } or { RebuiltEmbedding: true }
+                        ? inputs.Trained.Updated(inputs.Frozen)
+                        : inputs.Frozen,
+                    inputs.TargetLayer,
+                    loss.BoundWidth
+                );
         var passes = inputs.Passes();
-        var objective = new FalconObjective(passes, inputs.Trained, loss, plainPasses: inputs.Config.Engine.Path == EnginePath.Plain, microBatchTokens: inputs.Config.Engine.MicroBatchTokens, bound: bound);
-        return new FalconMethod(objective, offsets, loss, ForgetBound.Levels(inputs), Shared(inputs, passes), objective.UnchangedRetainLoss(inputs.FirstRetainBatches, inputs.Cancellation));
+        var objective = new FalconObjective(
+            passes,
+            inputs.Trained,
+            loss,
+            plainPasses: inputs.Config.Engine.Path == EnginePath.Plain,
+            microBatchTokens: inputs.Config.Engine.MicroBatchTokens,
+            bound: bound
+        );
+        return new FalconMethod(
+            objective,
+            offsets,
+            loss,
+            ForgetBound.Levels(inputs),
+            Shared(inputs, passes),
+            objective.UnchangedRetainLoss(inputs.FirstRetainBatches, inputs.Cancellation)
+        );
     }
 
     private static RetainDirections? Shared(MethodInputs inputs, LayerPasses passes)
     {
         var share = inputs.Config.Combination.CollapsedShare;
-        if (share == 0) return null;
-        if (inputs.FirstRetainBatches.Count == 0) throw new InvalidOperationException("The shared directions need the retain batches of the first steps.");
+        if (share == 0)
+            return null;
+        if (inputs.FirstRetainBatches.Count == 0)
+            throw new InvalidOperationException("The shared directions need the retain batches of the first steps.");
         using var generator = new Generator(new SeededRandom(inputs.Config.Seed, "retain directions").NextUInt64(), CPU);
         var found = RetainDirections.Find(passes, inputs.Trained, inputs.FirstRetainBatches, share, generator, inputs.Cancellation);
-        inputs.Log.Information($"the forget gradient leaves alone {string.Join(", ", found.Counts)} directions of the trained matrices' inputs");
+        inputs.Log.Information(
+            $"the forget gradient leaves alone {string.Join(", ", found.Counts)} directions of the trained matrices' inputs"
+        );
         return found;
     }
 }

@@ -10,16 +10,29 @@ namespace Falcon.Methods;
 /// <param name="Config">Settings of the run.</param>
 /// <param name="Frozen">The unchanged model.</param>
 /// <param name="Trained">The parameters in training.</param>
-/// <param name="Target">The layer whose output enters the losses of methods that look at activations; null where the whole model is trained.</param>
+/// <param name="Target">
+/// The layer whose output enters the losses of methods that look at activations; null where the whole model is trained.
+/// </param>
 /// <param name="Topics">Forget domains with their retain sets.</param>
 /// <param name="Tokenizer">The model's tokenizer.</param>
 /// <param name="PadId">Padding id.</param>
 /// <param name="Log">Progress.</param>
 /// <param name="Cancellation">Stops the preparation.</param>
 public sealed record MethodInputs(
-    UnlearnConfig Config, CausalLM Frozen, TrainedParameters Trained, int? Target, IReadOnlyList<TopicTexts> Topics, HfTokenizer Tokenizer, int PadId, IRunLog Log, CancellationToken Cancellation)
+    UnlearnConfig Config,
+    CausalLM Frozen,
+    TrainedParameters Trained,
+    int? Target,
+    IReadOnlyList<TopicTexts> Topics,
+    HfTokenizer Tokenizer,
+    int PadId,
+    IRunLog Log,
+    CancellationToken Cancellation
+)
 {
-    /// <summary>The layers from the lowest trained to the target, where the frozen model is read layer by layer; null for the frozen model itself.</summary>
+    /// <summary>
+    /// The layers from the lowest trained to the target, where the frozen model is read layer by layer; null for the frozen model itself.
+    /// </summary>
     public CausalLM? Suffix { get; init; }
 
     /// <summary>What the frozen model makes of the texts of the run; null computes it in every step.</summary>

@@ -8,21 +8,49 @@ namespace Falcon.Methods;
 /// <summary>The tokenised texts of one forget domain and the retain set that goes with it.</summary>
 /// <param name="Forget">Token ids, one array a text, cut at the longest allowed length.</param>
 /// <param name="Retain">The same for the retain set.</param>
-/// <param name="ForgetAnswers">For each forget text the position of the last prompt token, from which on the hidden states predict the answer; 0 for plain text.</param>
+/// <param name="ForgetAnswers">
+/// For each forget text the position of the last prompt token, from which on the hidden states predict the answer; 0 for plain text.
+/// </param>
 /// <param name="RetainAnswers">The same for each retain text.</param>
-public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]> Retain, IReadOnlyList<int> ForgetAnswers, IReadOnlyList<int> RetainAnswers)
+public sealed record TopicTexts(
+    IReadOnlyList<int[]> Forget,
+    IReadOnlyList<int[]> Retain,
+    IReadOnlyList<int> ForgetAnswers,
+    IReadOnlyList<int> RetainAnswers
+)
 {
     /// <summary>How many of the last retain texts the model wrote itself.</summary>
     public int Generated { get; private init; }
 
-    /// <summary>The topics with further retain texts that the model wrote itself, which count as plain text. Topics that share a retain set share the longer one.</summary>
+    /// <summary>
+    /// The topics with further retain texts that the model wrote itself, which count as plain text. Topics that share a retain set share
+    /// the longer one.
+    /// </summary>
     /// <param name="topics">Topics as read.</param>
     /// <param name="generated">Token ids.</param>
     public static IReadOnlyList<TopicTexts> With(IReadOnlyList<TopicTexts> topics, IReadOnlyList<int[]> generated)
     {
-        var longer = topics.DistinctBy(topic => topic.Retain).ToDictionary(topic => topic.Retain, topic => (
-            Texts: (IReadOnlyList<int[]>)[.. topic.Retain, .. generated], Answers: (IReadOnlyList<int>)[.. topic.RetainAnswers, .. generated.Select(_ => 0)]));
-        return [.. topics.Select(topic => topic with { Retain = longer[topic.Retain].Texts, RetainAnswers = longer[topic.Retain].Answers, Generated = generated.Count })];
+        var longer = topics
+            .DistinctBy(topic => topic.Retain)
+            .ToDictionary(
+                topic => topic.Retain,
+                topic =>
+                    (
+                        Texts: (IReadOnlyList<int[]>)[.. topic.Retain, .. generated],
+                        Answers: (IReadOnlyList<int>)[.. topic.RetainAnswers, .. generated.Select(_ => 0)]
+                    )
+            );
+        return
+        [
+            .. topics.Select(topic =>
+                topic with
+                {
+                    Retain = longer[topic.Retain].Texts,
+                    RetainAnswers = longer[topic.Retain].Answers,
+                    Generated = generated.Count,
+                }
+            ),
+        ];
     }
 
     /// <summary>Reads and tokenises the files of a run, one topic for each forget file.</summary>
@@ -43,20 +71,31 @@ public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]
         ];
     }
 
-    /// <summary>For each forget text the first position whose tokens so far begin no retain text, or its last position: hidden states before it are the same in both sets.</summary>
+    /// <summary>
+    /// For each forget text the first position whose tokens so far begin no retain text, or its last position: hidden states before it are
+    /// the same in both sets.
+    /// </summary>
     public IReadOnlyList<int> ForgetDistinct()
     {
         List<int[]> sorted = [.. Retain];
         var order = Comparer<int[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b));
         sorted.Sort(order);
-        return [.. Forget.Select(text =>
-        {
-            var at = sorted.BinarySearch(text, order);
-            if (at < 0) at = ~at;
-            // In sorted order the longest common beginning is with a neighbour.
-            var common = new[] { at - 1, at }.Where(i => i >= 0 && i < sorted.Count).Select(i => text.AsSpan().CommonPrefixLength(sorted[i])).DefaultIfEmpty(0).Max();
-            return Math.Min(common, text.Length - 1);
-        })];
+        return
+        [
+            .. Forget.Select(text =>
+            {
+                var at = sorted.BinarySearch(text, order);
+                if (at < 0)
+                    at = ~at;
+                // In sorted order the longest common beginning is with a neighbour.
+                var common = new[] { at - 1, at }
+                    .Where(i => i >= 0 && i < sorted.Count)
+                    .Select(i => text.AsSpan().CommonPrefixLength(sorted[i]))
+                    .DefaultIfEmpty(0)
+                    .Max();
+                return Math.Min(common, text.Length - 1);
+            }),
+        ];
     }
 
     private static (List<int[]> Texts, List<int> Answers) Tokenise(string path, DataConfig data, HfTokenizer tokenizer)
@@ -65,9 +104,14 @@ public sealed record TopicTexts(IReadOnlyList<int[]> Forget, IReadOnlyList<int[]
         List<int> answers = [];
         foreach (var record in Corpus.Read(path, data.Fields))
         {
-            var (ids, promptLength) = record.Messages.Count > 0 && tokenizer.ChatTemplate is not null ? Conversation(record, tokenizer) : QuestionOrText(record, data.Template, tokenizer);
-            if (ids.Length > data.MaxLength) ids = ids[..data.MaxLength];
-            if (ids.Length == 0) continue;
+            var (ids, promptLength) =
+                record.Messages.Count > 0 && tokenizer.ChatTemplate is not null
+                    ? Conversation(record, tokenizer)
+                    : QuestionOrText(record, data.Template, tokenizer);
+            if (ids.Length > data.MaxLength)
+                ids = ids[..data.MaxLength];
+            if (ids.Length == 0)
+                continue;
             texts.Add(ids);
             answers.Add(Math.Clamp(promptLength - 1, 0, ids.Length - 1));
         }

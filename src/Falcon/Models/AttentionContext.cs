@@ -6,7 +6,9 @@ namespace Falcon.Models;
 /// <summary>What a query at a padding position, which may see nothing, attends to. Real tokens are the same under each.</summary>
 public enum PaddingRows
 {
-    /// <summary>All keys alike, future ones included: transformers' plain ("eager") attention, whose mask is the most negative finite number.</summary>
+    /// <summary>
+    /// All keys alike, future ones included: transformers' plain ("eager") attention, whose mask is the most negative finite number.
+    /// </summary>
     Uniform,
 
     /// <summary>All keys by their scores, as if unmasked: transformers' fused attention on CUDA.</summary>
@@ -27,9 +29,24 @@ public sealed class AttentionContext : IDisposable
     private readonly ScalarType _dtype;
     private readonly Device _device;
 
-    private AttentionContext(ModelConfig config, Tensor positions, IReadOnlyList<long> lengths, ScalarType dtype, Tensor? padding, PaddingRows paddingRows, long keys)
+    private AttentionContext(
+        ModelConfig config,
+        Tensor positions,
+        IReadOnlyList<long> lengths,
+        ScalarType dtype,
+        Tensor? padding,
+        PaddingRows paddingRows,
+        long keys
+    )
     {
-        (_padding, _paddingRows, _queries, _keys, _dtype, _device) = (padding?.DetachFromDisposeScope(), paddingRows, positions.shape[^1], keys, dtype, positions.device);
+        (_padding, _paddingRows, _queries, _keys, _dtype, _device) = (
+            padding?.DetachFromDisposeScope(),
+            paddingRows,
+            positions.shape[^1],
+            keys,
+            dtype,
+            positions.device
+        );
         foreach (var rope in config.Ropes)
         {
             if (rope is null || _rotations.ContainsKey(rope)) continue;
@@ -49,13 +66,24 @@ public sealed class AttentionContext : IDisposable
     /// <summary>Whether some query may see no key at all, so that its row of the mask is uniform.</summary>
     internal bool HasEmptyRows => _padding is not null && _paddingRows == PaddingRows.Uniform;
 
-    /// <summary>A causal pass over sequences of <paramref name="length"/> tokens whose padding, if any, is on the right: no real token sees it, so no mask is needed.</summary>
+    /// <summary>
+    /// A causal pass over sequences of <paramref name="length"/> tokens whose padding, if any, is on the right: no real token sees it, so
+    /// no mask is needed.
+    /// </summary>
     /// <param name="config">The architecture.</param>
     /// <param name="length">T, padding included.</param>
     /// <param name="dtype">Compute dtype.</param>
     /// <param name="device">Where the model is.</param>
-    /// <param name="lengths">Tokens of each text without its padding; null when none is padded. Only rotations that depend on the length look at them.</param>
-    public static AttentionContext Causal(ModelConfig config, long length, ScalarType dtype, Device device, IReadOnlyList<long>? lengths = null)
+    /// <param name="lengths">
+    /// Tokens of each text without its padding; null when none is padded. Only rotations that depend on the length look at them.
+    /// </param>
+    public static AttentionContext Causal(
+        ModelConfig config,
+        long length,
+        ScalarType dtype,
+        Device device,
+        IReadOnlyList<long>? lengths = null
+    )
     {
         using var positions = arange(length, int64, device);
         return new AttentionContext(config, positions, lengths ?? [length], dtype, null, PaddingRows.Uniform, length);
@@ -85,7 +113,10 @@ public sealed class AttentionContext : IDisposable
         return new AttentionContext(config, positions, lengths, dtype, visible.alias(), PaddingRows.Uniform, visible.shape[1]);
     }
 
-    /// <summary>The additive mask [B or 1, 1, T, K] for a layer with this window, or null when the plain causal kernel gives the same and <paramref name="always"/> is not set.</summary>
+    /// <summary>
+    /// The additive mask [B or 1, 1, T, K] for a layer with this window, or null when the plain causal kernel gives the same and
+    /// <paramref name="always"/> is not set.
+    /// </summary>
     internal Tensor? Mask(int? window, bool always = false)
     {
         var effective = window is { } size && size < _keys ? size : 0;

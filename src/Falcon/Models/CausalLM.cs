@@ -7,12 +7,13 @@ using static TorchSharp.torch;
 namespace Falcon.Models;
 
 /// <summary>
-/// A decoder-only transformer: embedding, layers of attention and MLP on a residual stream, final norm, output head, built as its family's <see cref="ArchitectureDescription"/> says.
+/// A decoder-only transformer: embedding, layers of attention and MLP on a residual stream, final norm, output head, built as its family's
+/// <see cref="ArchitectureDescription"/> says.
 /// </summary>
 /// <remarks>
-/// The model is a view: it borrows its weights and holds no state, so the frozen model and the model in training are two views of the same tensors
-/// that differ in a handful of matrices (<see cref="With"/>), and a pass may stop at any layer.
-/// Axis letters: B batch, T tokens, H hidden, A heads, D head width, V vocabulary.
+/// The model is a view: it borrows its weights and holds no state, so the frozen model and the model in training are two views of the same
+/// tensors that differ in a handful of matrices (<see cref="With"/>), and a pass may stop at any layer. Axis letters: B batch, T tokens, H
+/// hidden, A heads, D head width, V vocabulary.
 /// </remarks>
 public sealed class CausalLM
 {
@@ -20,16 +21,23 @@ public sealed class CausalLM
     private readonly IReadOnlyDictionary<string, Tensor>? _replaced;
 
     /// <summary>A model over borrowed weights; those of some layers suffice as long as no other layer is run.</summary>
-    public CausalLM(ModelConfig config, Weights weights) : this(config, weights.Tensors, null, weights.Tensors.Values.First().dtype, weights.Tensors.Values.First().device) { }
+    public CausalLM(ModelConfig config, Weights weights)
+        : this(config, weights.Tensors, null, weights.Tensors.Values.First().dtype, weights.Tensors.Values.First().device) { }
 
     /// <summary>The same where there may be no weight at all, because every one that runs is replaced.</summary>
-    public CausalLM(ModelConfig config, Weights weights, ScalarType dtype, Device device) : this(config, weights.Tensors, null, dtype, device) { }
+    public CausalLM(ModelConfig config, Weights weights, ScalarType dtype, Device device)
+        : this(config, weights.Tensors, null, dtype, device) { }
 
     /// <summary>A model over borrowed weights that are read layer by layer.</summary>
     public CausalLM(ModelConfig config, StreamedWeights weights) : this(config, weights, null, weights.DType, weights.Device) { }
 
-    private CausalLM(ModelConfig config, IReadOnlyDictionary<string, Tensor> weights, IReadOnlyDictionary<string, Tensor>? replaced, ScalarType dtype, Device device) =>
-        (Config, _weights, _replaced, DType, Device) = (config, weights, replaced, dtype, device);
+    private CausalLM(
+        ModelConfig config,
+        IReadOnlyDictionary<string, Tensor> weights,
+        IReadOnlyDictionary<string, Tensor>? replaced,
+        ScalarType dtype,
+        Device device
+    ) => (Config, _weights, _replaced, DType, Device) = (config, weights, replaced, dtype, device);
 
     /// <summary>The architecture.</summary>
     public ModelConfig Config { get; }
@@ -40,7 +48,9 @@ public sealed class CausalLM
     /// <summary>Where the weights are.</summary>
     public Device Device { get; }
 
-    /// <summary>Whether the weights are read layer by layer, so that going through the layers once for many batches saves reading.</summary>
+    /// <summary>
+    /// Whether the weights are read layer by layer, so that going through the layers once for many batches saves reading.
+    /// </summary>
     public bool IsStreamed => _weights is StreamedWeights;
 
     /// <summary>The same model with some weights replaced by borrowed tensors, which must have the same dtype and shape.</summary>
@@ -56,13 +66,21 @@ public sealed class CausalLM
     /// <exception cref="KeyNotFoundException">The model has no such tensor, or its layer was not loaded.</exception>
     public Tensor Weight(string name) => _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor : _weights[name];
 
-    private Tensor? Find(string name) => _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor : _weights.TryGetValue(name, out var own) ? own : null;
+    private Tensor? Find(string name) =>
+        _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor
+        : _weights.TryGetValue(name, out var own) ? own
+        : null;
 
-    /// <summary>A causal context for sequences of this length, padded on the right if at all; their lengths without padding matter only to rotations that depend on the length.</summary>
-    public AttentionContext Causal(long length, IReadOnlyList<long>? lengths = null) => AttentionContext.Causal(Config, length, DType, Device, lengths);
+    /// <summary>
+    /// A causal context for sequences of this length, padded on the right if at all; their lengths without padding matter only to rotations
+    /// that depend on the length.
+    /// </summary>
+    public AttentionContext Causal(long length, IReadOnlyList<long>? lengths = null) =>
+        AttentionContext.Causal(Config, length, DType, Device, lengths);
 
     /// <summary>A context for left-padded sequences.</summary>
-    public AttentionContext LeftPadded(Tensor attentionMask, PaddingRows paddingRows = PaddingRows.Uniform) => AttentionContext.LeftPadded(Config, attentionMask, DType, paddingRows);
+    public AttentionContext LeftPadded(Tensor attentionMask, PaddingRows paddingRows = PaddingRows.Uniform) =>
+        AttentionContext.LeftPadded(Config, attentionMask, DType, paddingRows);
 
     /// <summary>Token ids [B, T] to the residual stream [B, T, H].</summary>
     /// <param name="inputIds">Token ids, int64.</param>
@@ -74,14 +92,23 @@ public sealed class CausalLM
         return EmbedRows(EmbeddingRows(inputIds), positions).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The rows of the embedding matrix [B, T, H] of token ids [B, T], as they are stored: <see cref="EmbedRows"/> makes a residual stream of them.</summary>
+    /// <summary>
+    /// The rows of the embedding matrix [B, T, H] of token ids [B, T], as they are stored: <see cref="EmbedRows"/> makes a residual stream
+    /// of them.
+    /// </summary>
     public Tensor EmbeddingRows(Tensor inputIds)
     {
         using var scope = NewDisposeScope();
-        return Weight(Names.EmbeddingWeight).index_select(0, inputIds.reshape(-1)).view(inputIds.shape[0], inputIds.shape[1], Config.HiddenSize).MoveToOuterDisposeScope();
+        return Weight(Names.EmbeddingWeight)
+            .index_select(0, inputIds.reshape(-1))
+            .view(inputIds.shape[0], inputIds.shape[1], Config.HiddenSize)
+            .MoveToOuterDisposeScope();
     }
 
-    /// <summary>Rows of the embedding matrix [B, T, H], or mixtures of them, to the residual stream [B, T, H]: scaled, and with the embedding of the positions, where the family has these.</summary>
+    /// <summary>
+    /// Rows of the embedding matrix [B, T, H], or mixtures of them, to the residual stream [B, T, H]: scaled, and with the embedding of the
+    /// positions, where the family has these.
+    /// </summary>
     /// <param name="rows">One row of the embedding matrix for each token.</param>
     /// <param name="positions">As for <see cref="Embed"/>.</param>
     /// <exception cref="UserInputException">The text is longer than the positions that the model has learned.</exception>
@@ -95,7 +122,13 @@ public sealed class CausalLM
         {
             positions ??= arange(length, int64, Device);
             if (length > Config.MaxPositions || (positions.dim() == 2 && positions.max().item<long>() >= Config.MaxPositions))
-                throw new UserInputException(string.Create(CultureInfo.InvariantCulture, $"A text of more than {Config.MaxPositions} tokens was given, and the model has learned no more positions. Shorten the texts or generate fewer tokens."));
+                throw new UserInputException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"A text of more than {Config.MaxPositions} tokens was given, and the model has learned no more positions. "
+                            + $"Shorten the texts or generate fewer tokens."
+                    )
+                );
             var learnedRows = Weight(learned).index_select(0, positions.reshape(-1));
             embedded = embedded + (positions.dim() == 2 ? learnedRows.view(batch, length, Config.HiddenSize) : learnedRows);
         }
@@ -143,8 +176,16 @@ public sealed class CausalLM
         return DownProjection(layer, middle, inner).MoveToOuterDisposeScope();
     }
 
-    /// <summary>All of a layer but its last product: the residual stream that the MLP's output is added to [B, T, H], and what the down projection is applied to [B, T, I].</summary>
-    public (Tensor Middle, Tensor Inner) BeforeDownProjection(int layer, Tensor hidden, AttentionContext context, KeyValueCache? cache = null)
+    /// <summary>
+    /// All of a layer but its last product: the residual stream that the MLP's output is added to [B, T, H], and what the down projection
+    /// is applied to [B, T, I].
+    /// </summary>
+    public (Tensor Middle, Tensor Inner) BeforeDownProjection(
+        int layer,
+        Tensor hidden,
+        AttentionContext context,
+        KeyValueCache? cache = null
+    )
     {
         using var scope = NewDisposeScope();
         var middle = AttentionBlock(layer, hidden, context, cache);
@@ -173,14 +214,20 @@ public sealed class CausalLM
 
         if (cache is not null) (key, value) = cache.Append(layer, key, value);
         var group = Config.HeadCount / Config.KeyValueHeadCount;
-        if (group > 1) (key, value) = (Repeat(key, group), Repeat(value, group));
-        var attended = Attention(layer, query, key, value, context).transpose(1, 2).reshape(batch, length, Config.HeadCount * Config.HeadSize);
+        if (group > 1)
+            (key, value) = (Repeat(key, group), Repeat(value, group));
+        var attended = Attention(layer, query, key, value, context)
+            .transpose(1, 2)
+            .reshape(batch, length, Config.HeadCount * Config.HeadSize);
         var output = Linear(In(layer, Names.AttentionOutput), attended);
         if (Names.AttentionOutputNorm is { } after) output = Norm(In(layer, after), output);
         return (hidden + output).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What the down projection of a layer is applied to, such as silu(gate(norm(x))) * up(norm(x)), [B, T, I], x being the stream that the MLP reads: after attention, or before it in a model with parallel residuals.</summary>
+    /// <summary>
+    /// What the down projection of a layer is applied to, such as silu(gate(norm(x))) * up(norm(x)), [B, T, I], x being the stream that the
+    /// MLP reads: after attention, or before it in a model with parallel residuals.
+    /// </summary>
     public Tensor DownProjectionInput(int layer, Tensor stream)
     {
         using var scope = NewDisposeScope();
@@ -189,7 +236,8 @@ public sealed class CausalLM
         var inner = Names.Mlp switch
         {
             MlpKind.Gated => Activate(first) * Linear(In(layer, Names.MlpInput[1]), normalised),
-            MlpKind.GatedJoined => Activate(first.narrow(-1, 0, Config.IntermediateSize)) * first.narrow(-1, Config.IntermediateSize, Config.IntermediateSize),
+            MlpKind.GatedJoined => Activate(first.narrow(-1, 0, Config.IntermediateSize))
+                * first.narrow(-1, Config.IntermediateSize, Config.IntermediateSize),
             _ => Activate(first),
         };
         return inner.MoveToOuterDisposeScope();
@@ -218,7 +266,11 @@ public sealed class CausalLM
         var all = Linear(In(layer, Names.QueryKeyValue[0]), normalised);
         long queries = Config.HeadCount * Config.HeadSize, keys = Config.KeyValueHeadCount * Config.HeadSize, size = Config.HeadSize;
         if (Names.Packing == AttentionPacking.Joined)
-            return (Heads(all.narrow(-1, 0, queries), Config.HeadCount), Heads(all.narrow(-1, queries, keys), Config.KeyValueHeadCount), Heads(all.narrow(-1, queries + keys, keys), Config.KeyValueHeadCount));
+            return (
+                Heads(all.narrow(-1, 0, queries), Config.HeadCount),
+                Heads(all.narrow(-1, queries, keys), Config.KeyValueHeadCount),
+                Heads(all.narrow(-1, queries + keys, keys), Config.KeyValueHeadCount)
+            );
         var byHead = all.view(all.shape[0], all.shape[1], Config.HeadCount, 3 * size).transpose(1, 2); // [B, A, T, 3D]
         return (byHead.narrow(-1, 0, size), byHead.narrow(-1, size, size), byHead.narrow(-1, 2 * size, size));
     }
@@ -227,10 +279,14 @@ public sealed class CausalLM
     {
         using var scope = NewDisposeScope();
         var mask = context.Mask(Config.SlidingWindows[layer], always: Config.ScoreCap is not null);
-        // The fused kernel has no soft cap, and its backward pass recomputes the softmax from a log-sum, which loses the normalisation of rows that see nothing.
-        if (context.HasEmptyRows || Config.ScoreCap is not null) return PlainAttention(layer, query, key, value, mask!).MoveToOuterDisposeScope();
+        // The fused kernel has no soft cap, and its backward pass recomputes the softmax from a log-sum, which loses the normalisation of
+        // rows that see nothing.
+        if (context.HasEmptyRows || Config.ScoreCap is not null)
+            return PlainAttention(layer, query, key, value, mask!).MoveToOuterDisposeScope();
         var factor = Math.Sqrt(Config.HeadSize) / Config.ScoreDivisor(layer); // the kernel divides by sqrt(D)
-        return nn.functional.scaled_dot_product_attention(factor == 1 ? query : query * factor, key, value, mask, 0, mask is null).MoveToOuterDisposeScope();
+        return nn
+            .functional.scaled_dot_product_attention(factor == 1 ? query : query * factor, key, value, mask, 0, mask is null)
+            .MoveToOuterDisposeScope();
     }
 
     private Tensor PlainAttention(int layer, Tensor query, Tensor key, Tensor value, Tensor mask)
@@ -265,13 +321,18 @@ public sealed class CausalLM
         return nn.functional.linear(input, weight.t(), bias).MoveToOuterDisposeScope();
     }
 
-    private Tensor Heads(Tensor projected, int heads) => projected.view(projected.shape[0], projected.shape[1], heads, Config.HeadSize).transpose(1, 2);
+    private Tensor Heads(Tensor projected, int heads) =>
+        projected.view(projected.shape[0], projected.shape[1], heads, Config.HeadSize).transpose(1, 2);
 
     private static Tensor Repeat(Tensor heads, int group)
     {
         using var scope = NewDisposeScope();
         var shape = heads.shape;
-        return heads.unsqueeze(2).expand(shape[0], shape[1], group, shape[2], shape[3]).reshape(shape[0], shape[1] * group, shape[2], shape[3]).MoveToOuterDisposeScope();
+        return heads
+            .unsqueeze(2)
+            .expand(shape[0], shape[1], group, shape[2], shape[3])
+            .reshape(shape[0], shape[1] * group, shape[2], shape[3])
+            .MoveToOuterDisposeScope();
     }
 
     private Tensor Norm(string module, Tensor x)
@@ -282,6 +343,8 @@ public sealed class CausalLM
             return nn.functional.layer_norm(x, [x.shape[^1]], weight, Find(module + ".bias"), Config.NormEpsilon).MoveToOuterDisposeScope();
         var wide = x.to(float32);
         var normalised = wide * (wide.pow(2).mean([-1L], true) + Config.NormEpsilon).rsqrt();
-        return (Names.Norm == NormKind.RootMeanSquare ? normalised.to(x.dtype) * weight : (normalised * (weight.to(float32) + 1)).to(x.dtype)).MoveToOuterDisposeScope();
+        return (
+            Names.Norm == NormKind.RootMeanSquare ? normalised.to(x.dtype) * weight : (normalised * (weight.to(float32) + 1)).to(x.dtype)
+        ).MoveToOuterDisposeScope();
     }
 }

@@ -11,8 +11,11 @@ public sealed class KeyValueCache(int layers) : IDisposable
     /// <summary>Number of token positions held.</summary>
     public long Length => _keys[0]?.shape[2] ?? 0;
 
-    /// <summary>Adds keys and values [B, A, T, D] of one layer and returns all so far; the result is borrowed until the next call.</summary>
-    internal (Tensor Keys, Tensor Values) Append(int layer, Tensor key, Tensor value) => (Grow(_keys, layer, key), Grow(_values, layer, value));
+    /// <summary>
+    /// Adds keys and values [B, A, T, D] of one layer and returns all so far; the result is borrowed until the next call.
+    /// </summary>
+    internal (Tensor Keys, Tensor Values) Append(int layer, Tensor key, Tensor value) =>
+        (Grow(_keys, layer, key), Grow(_values, layer, value));
 
     /// <summary>Keeps only some rows of the batch, in the given order [B'].</summary>
     public void Select(Tensor rows)

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Falcon.Models;
 
 /// <summary>
-/// Many batches through the layers of a model, without gradient. A model in memory takes one batch after the other; of a streamed one every layer is read once for as many
-/// batches as <see cref="HiddenBytes"/> of hidden states allow.
+/// Many batches through the layers of a model, without gradient. A model in memory takes one batch after the other; of a streamed one every
+/// layer is read once for as many batches as <see cref="HiddenBytes"/> of hidden states allow.
 /// </summary>
 public sealed class LayerwisePass(CausalLM model)
 {
@@ -33,7 +33,10 @@ public sealed class LayerwisePass(CausalLM model)
     /// <summary>Runs the batches through layers 0 to <paramref name="last"/>.</summary>
     /// <param name="batches">The batches.</param>
     /// <param name="last">The highest layer.</param>
-    /// <param name="finish">Called for every batch with the residual stream [B, T, H] after the last layer, borrowed. A streamed model may read its head here: all batches that are under way call it one after the other.</param>
+    /// <param name="finish">
+    /// Called for every batch with the residual stream [B, T, H] after the last layer, borrowed. A streamed model may read its head here:
+    /// all batches that are under way call it one after the other.
+    /// </param>
     public void Run(IReadOnlyList<TokenBatch> batches, int last, Action<int, Tensor>? finish = null)
     {
         using var noGrad = no_grad();
@@ -51,7 +54,8 @@ public sealed class LayerwisePass(CausalLM model)
         }
     }
 
-    private long Bytes(TokenBatch batch) => (long)batch.Rows * batch.Length * model.Config.HiddenSize * TensorBytes.ElementSize(model.DType);
+    private long Bytes(TokenBatch batch) =>
+        (long)batch.Rows * batch.Length * model.Config.HiddenSize * TensorBytes.ElementSize(model.DType);
 
     private void Run(IReadOnlyList<TokenBatch> batches, int begin, int end, int last, Action<int, Tensor>? finish)
     {

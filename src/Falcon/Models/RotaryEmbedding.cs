@@ -6,19 +6,31 @@ namespace Falcon.Models;
 /// <summary>Applies rotary position embedding in the "rotate half" form: x*cos + (-second half, first half)*sin.</summary>
 internal static class RotaryEmbedding
 {
-    /// <summary>cos and sin of position times frequency, written twice, one half after the other. Positions [T] or [B, T] give [T, D] or [B, 1, T, D], D being the rotated dimensions.</summary>
+    /// <summary>
+    /// cos and sin of position times frequency, written twice, one half after the other. Positions [T] or [B, T] give [T, D] or [B, 1, T,
+    /// D], D being the rotated dimensions.
+    /// </summary>
     /// <param name="rope">The settings.</param>
     /// <param name="headSize">Width of a head.</param>
     /// <param name="positions">The positions.</param>
     /// <param name="dtype">Compute dtype.</param>
-    /// <param name="lengths">Tokens of each text of the batch, or of all alike; only settings that depend on the length look at them.</param>
-    public static (Tensor Cos, Tensor Sin) Tables(RopeConfig rope, int headSize, Tensor positions, ScalarType dtype, IReadOnlyList<long> lengths)
+    /// <param name="lengths">
+    /// Tokens of each text of the batch, or of all alike; only settings that depend on the length look at them.
+    /// </param>
+    public static (Tensor Cos, Tensor Sin) Tables(
+        RopeConfig rope,
+        int headSize,
+        Tensor positions,
+        ScalarType dtype,
+        IReadOnlyList<long> lengths
+    )
     {
         using var scope = NewDisposeScope();
         var alike = !rope.DependsOnLength || lengths.Select(rope.Regime).Distinct().Count() == 1;
         var frequencies = alike
             ? tensor(rope.InverseFrequencies(headSize, lengths[0]), float32, positions.device) // [D/2]
-            : stack(lengths.Select(length => tensor(rope.InverseFrequencies(headSize, length), float32, positions.device)).ToList()).unsqueeze(1); // [B, 1, D/2]
+            : stack(lengths.Select(length => tensor(rope.InverseFrequencies(headSize, length), float32, positions.device)).ToList())
+                .unsqueeze(1); // [B, 1, D/2]
         var angles = positions.to(float32).unsqueeze(-1) * frequencies; // [.., T, D/2]
         angles = cat([angles, angles], -1); // [.., T, D]
         if (angles.dim() == 3) angles = angles.unsqueeze(1); // [B, 1, T, D]
@@ -32,7 +44,8 @@ internal static class RotaryEmbedding
     {
         using var scope = NewDisposeScope();
         var size = cos.shape[^1];
-        if (size < x.shape[^1]) return cat([Rotate(x.narrow(-1, 0, size), cos, sin), x.narrow(-1, size, x.shape[^1] - size)], -1).MoveToOuterDisposeScope();
+        if (size < x.shape[^1])
+            return cat([Rotate(x.narrow(-1, 0, size), cos, sin), x.narrow(-1, size, x.shape[^1] - size)], -1).MoveToOuterDisposeScope();
         var half = size / 2;
         var rotated = cat([-x.narrow(-1, half, half), x.narrow(-1, 0, half)], -1);
         return (x * cos + rotated * sin).MoveToOuterDisposeScope();

@@ -29,7 +29,8 @@ public sealed class TokenBatch
     /// <exception cref="ArgumentException">No sequence, or an empty one.</exception>
     public TokenBatch(IReadOnlyList<int[]> sequences, int padId, PaddingSide side = PaddingSide.Right, IReadOnlyList<int>? countFrom = null)
     {
-        if (sequences.Count == 0 || sequences.Any(sequence => sequence.Length == 0)) throw new ArgumentException("A batch needs at least one sequence, and no empty one.", nameof(sequences));
+        if (sequences.Count == 0 || sequences.Any(sequence => sequence.Length == 0))
+            throw new ArgumentException("A batch needs at least one sequence, and no empty one.", nameof(sequences));
         Sequences = sequences;
         (_countFrom, _padId) = (countFrom, padId);
         (Rows, Length, Side) = (sequences.Count, sequences.Max(sequence => sequence.Length), side);
@@ -73,7 +74,10 @@ public sealed class TokenBatch
     /// <summary>Whether any sequence is padded.</summary>
     public bool IsPadded => TokenCount < Rows * Length;
 
-    /// <summary>The batch in parts of sequences of like length, each of at most so many padded tokens (or of one sequence); the batch itself where that is one part.</summary>
+    /// <summary>
+    /// The batch in parts of sequences of like length, each of at most so many padded tokens (or of one sequence); the batch itself where
+    /// that is one part.
+    /// </summary>
     /// <param name="tokens">Padded tokens of a part; 0 for no limit.</param>
     public IReadOnlyList<TokenBatch> Split(int tokens)
     {
@@ -83,8 +87,16 @@ public sealed class TokenBatch
         for (var begin = 0; begin < Rows; begin += parts[^1].Rows)
         {
             var end = begin + 1;
-            while (end < Rows && (end - begin + 1) * Sequences[order[end]].Length <= tokens) end++;
-            parts.Add(new TokenBatch([.. order[begin..end].Select(row => Sequences[row])], _padId, Side, _countFrom is null ? null : [.. order[begin..end].Select(row => _countFrom[row])]));
+            while (end < Rows && (end - begin + 1) * Sequences[order[end]].Length <= tokens)
+                end++;
+            parts.Add(
+                new TokenBatch(
+                    [.. order[begin..end].Select(row => Sequences[row])],
+                    _padId,
+                    Side,
+                    _countFrom is null ? null : [.. order[begin..end].Select(row => _countFrom[row])]
+                )
+            );
         }
 
         return parts;
@@ -97,7 +109,10 @@ public sealed class TokenBatch
     public Tensor AttentionMask(Device device) => tensor(_real, [Rows, Length], @bool, device);
 
     /// <summary>Tokens that count in a loss [B, T], bool; null when every position does.</summary>
-    public Tensor? LossMask(Device device) => _counted is not null ? tensor(_counted, [Rows, Length], @bool, device) : IsPadded ? AttentionMask(device) : null;
+    public Tensor? LossMask(Device device) =>
+        _counted is not null ? tensor(_counted, [Rows, Length], @bool, device)
+        : IsPadded ? AttentionMask(device)
+        : null;
 
     /// <summary>The attention context that fits the padding side.</summary>
     public AttentionContext Context(CausalLM model, PaddingRows paddingRows = PaddingRows.Uniform)

@@ -45,17 +45,28 @@ public static class WeightNames
     internal static bool IsHead(string name) => Heads.Any(end => name.EndsWith(end, StringComparison.Ordinal));
 
     /// <summary>Whether a tensor is the matrix that writes an MLP's output into the residual stream.</summary>
-    internal static bool IsDownProjection(string name) => name.EndsWith(".weight", StringComparison.Ordinal) && DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal));
+    internal static bool IsDownProjection(string name) =>
+        name.EndsWith(".weight", StringComparison.Ordinal)
+        && DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal));
 
-    /// <summary>Whether a tensor takes part in a layer after the input of its down projection: that matrix, its bias, and the norm of its output.</summary>
+    /// <summary>
+    /// Whether a tensor takes part in a layer after the input of its down projection: that matrix, its bias, and the norm of its output.
+    /// </summary>
     internal static bool IsFromDownProjectionOn(string name) =>
-        DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal)) || name.Contains(".post_feedforward_layernorm.", StringComparison.Ordinal);
+        DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal))
+        || name.Contains(".post_feedforward_layernorm.", StringComparison.Ordinal);
 
-    /// <summary>Every tensor with its shape: the embeddings, each layer with its matrices before its norms, final norm, head. For Llama, Mistral and Qwen this is the state-dict order.</summary>
+    /// <summary>
+    /// Every tensor with its shape: the embeddings, each layer with its matrices before its norms, final norm, head. For Llama, Mistral and
+    /// Qwen this is the state-dict order.
+    /// </summary>
     public static IReadOnlyList<(string Name, long[] Shape)> Expected(ModelConfig config)
     {
         var names = config.Architecture;
-        long hidden = config.HiddenSize, inner = config.IntermediateSize, queries = (long)config.HeadCount * config.HeadSize, keys = (long)config.KeyValueHeadCount * config.HeadSize;
+        long hidden = config.HiddenSize,
+            inner = config.IntermediateSize,
+            queries = (long)config.HeadCount * config.HeadSize,
+            keys = (long)config.KeyValueHeadCount * config.HeadSize;
         List<(string, long[])> all = [(names.EmbeddingWeight, [config.VocabularySize, hidden])];
         if (names.PositionWeight is { } positions) all.Add((positions, [config.MaxPositions, hidden]));
 
@@ -84,7 +95,8 @@ public static class WeightNames
                 Norm(names.InLayer(layer, names.HeadNorms.Key), config.HeadSize);
             }
 
-            foreach (var module in names.MlpInput) Matrix(module, config.MlpBias, names.Mlp == MlpKind.GatedJoined ? 2 * inner : inner, hidden);
+            foreach (var module in names.MlpInput)
+                Matrix(module, config.MlpBias, names.Mlp == MlpKind.GatedJoined ? 2 * inner : inner, hidden);
             Matrix(names.MlpOutput, config.MlpBias, hidden, inner);
             foreach (var module in new[] { names.AttentionNorm, names.AttentionOutputNorm, names.MlpNorm, names.MlpOutputNorm })
                 if (module is not null) Norm(names.InLayer(layer, module), hidden);

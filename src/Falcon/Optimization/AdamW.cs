@@ -20,7 +20,15 @@ public sealed class AdamW : Optimizer
     /// <param name="epsilon">eps.</param>
     /// <param name="weightDecay">wd.</param>
     /// <param name="file">Where the moments lie; null for memory.</param>
-    public AdamW(IReadOnlyList<BlockTensor> parameters, double learningRate, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0.01, ScratchFile? file = null)
+    public AdamW(
+        IReadOnlyList<BlockTensor> parameters,
+        double learningRate,
+        double beta1 = 0.9,
+        double beta2 = 0.999,
+        double epsilon = 1e-8,
+        double weightDecay = 0.01,
+        ScratchFile? file = null
+    )
         : base(parameters, learningRate, ["exp_avg", "exp_avg_sq"], file)
     {
         (_beta1, _beta2, _epsilon, _weightDecay) = (beta1, beta2, epsilon, weightDecay);
@@ -28,7 +36,14 @@ public sealed class AdamW : Optimizer
 
     /// <summary>The same over plain float32 tensors, borrowed, moments in memory.</summary>
     /// <exception cref="ArgumentException">No parameter, or one that is not float32.</exception>
-    public AdamW(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, double weightDecay = 0.01)
+    public AdamW(
+        IReadOnlyList<Tensor> parameters,
+        double learningRate,
+        double beta1 = 0.9,
+        double beta2 = 0.999,
+        double epsilon = 1e-8,
+        double weightDecay = 0.01
+    )
         : this([.. parameters.Select(BlockTensor.Borrow)], learningRate, beta1, beta2, epsilon, weightDecay) { }
 
     /// <inheritdoc/>

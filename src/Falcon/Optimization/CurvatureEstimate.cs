@@ -2,12 +2,15 @@ using static TorchSharp.torch;
 
 namespace Falcon.Optimization;
 
-/// <summary>Stochastic estimates of the diagonal of a Hessian, for <see cref="Sophia"/>. Source: Liu et al., Sophia (ICLR 2024), section 2.3.</summary>
+/// <summary>
+/// Stochastic estimates of the diagonal of a Hessian, for <see cref="Sophia"/>. Source: Liu et al., Sophia (ICLR 2024), section 2.3.
+/// </summary>
 public static class CurvatureEstimate
 {
     /// <summary>
-    /// Gauss-Newton-Bartlett: labels are sampled from the softmax of the logits, and the estimate is N g*g, g the gradient of the mean cross-entropy with those labels.
-    /// Its expectation is the diagonal of the Gauss-Newton matrix of the mean loss; never negative. The factor N is included, so <see cref="Sophia"/> takes it with batch 1.
+    /// Gauss-Newton-Bartlett: labels are sampled from the softmax of the logits, and the estimate is N g*g, g the gradient of the mean
+    /// cross-entropy with those labels. Its expectation is the diagonal of the Gauss-Newton matrix of the mean loss; never negative. The
+    /// factor N is included, so <see cref="Sophia"/> takes it with batch 1.
     /// </summary>
     /// <param name="logits">Computes the logits [N, C] with a graph to the parameters, such as the InfoNCE logits.</param>
     /// <param name="parameters">What to differentiate; all must require a gradient.</param>
@@ -20,7 +23,10 @@ public static class CurvatureEstimate
         var labels = scores.detach().softmax(1).cpu().multinomial(1, true, generator).squeeze(1).to(scores.device);
         var loss = nn.functional.cross_entropy(scores, labels);
         var gradients = autograd.grad([loss], [.. parameters], allow_unused: true);
-        return [.. gradients.Select((g, i) => Present(g, parameters[i]).to(float32).square().mul_(scores.shape[0]).MoveToOuterDisposeScope())];
+        return
+        [
+            .. gradients.Select((g, i) => Present(g, parameters[i]).to(float32).square().mul_(scores.shape[0]).MoveToOuterDisposeScope()),
+        ];
     }
 
     /// <summary>
@@ -32,7 +38,12 @@ public static class CurvatureEstimate
     /// <param name="generator">Draws the signs, on the processor.</param>
     /// <param name="samples">Number of sign vectors.</param>
     /// <returns>One tensor a parameter, same shape; elements can be negative.</returns>
-    public static IReadOnlyList<Tensor> Hutchinson(Func<Tensor> loss, IReadOnlyList<Tensor> parameters, Generator generator, int samples = 1)
+    public static IReadOnlyList<Tensor> Hutchinson(
+        Func<Tensor> loss,
+        IReadOnlyList<Tensor> parameters,
+        Generator generator,
+        int samples = 1
+    )
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(samples, 1);
         using var scope = NewDisposeScope();
@@ -54,5 +65,6 @@ public static class CurvatureEstimate
         return rand(like.shape, generator: generator).sub_(0.5).sign().to(like.dtype).to(like.device).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Present(Tensor? gradient, Tensor parameter) => gradient is null || gradient.IsInvalid ? zeros_like(parameter) : gradient;
+    private static Tensor Present(Tensor? gradient, Tensor parameter) =>
+        gradient is null || gradient.IsInvalid ? zeros_like(parameter) : gradient;
 }

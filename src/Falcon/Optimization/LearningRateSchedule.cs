@@ -8,7 +8,13 @@ namespace Falcon.Optimization;
 /// <param name="Decay">How the rate falls after the warm-up.</param>
 /// <param name="WarmupSteps">Step i of the warm-up has PeakRate (i + 1) / WarmupSteps; 0 for none.</param>
 /// <param name="FinalShare">Share of PeakRate at the end of the decay, 0 to 1.</param>
-public sealed record LearningRateSchedule(double PeakRate, int Steps, LearningRateDecay Decay = LearningRateDecay.Constant, int WarmupSteps = 0, double FinalShare = 0)
+public sealed record LearningRateSchedule(
+    double PeakRate,
+    int Steps,
+    LearningRateDecay Decay = LearningRateDecay.Constant,
+    int WarmupSteps = 0,
+    double FinalShare = 0
+)
 {
     /// <summary>The rate of a step, counted from 0; after the last step the final rate.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A negative step.</exception>

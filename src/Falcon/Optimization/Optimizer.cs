@@ -6,8 +6,9 @@ using static TorchSharp.torch;
 namespace Falcon.Optimization;
 
 /// <summary>
-/// An optimiser over float32 master parameters, which it borrows and changes in place; its moments are its own, in memory or in a scratch file.
-/// Every rule is elementwise and works on one block of elements at a time. The state can be taken out and put back, so that a run continues exactly where it stopped.
+/// An optimiser over float32 master parameters, which it borrows and changes in place; its moments are its own, in memory or in a scratch
+/// file. Every rule is elementwise and works on one block of elements at a time. The state can be taken out and put back, so that a run
+/// continues exactly where it stopped.
 /// </summary>
 public abstract class Optimizer : IDisposable
 {
@@ -98,13 +99,20 @@ public abstract class Optimizer : IDisposable
         var missing = _state.Keys.Except(names).ToArray();
         var unknown = names.Except(_state.Keys).ToArray();
         if (missing.Length + unknown.Length > 0)
-            throw new ArgumentException($"The optimiser state does not fit: missing [{string.Join(", ", missing)}], unknown [{string.Join(", ", unknown)}].", nameof(names));
+            throw new ArgumentException(
+                $"The optimiser state does not fit: missing [{string.Join(", ", missing)}], unknown [{string.Join(", ", unknown)}].",
+                nameof(names)
+            );
         foreach (var (name, target) in _state)
         {
             using var scope = NewDisposeScope();
             var value = read(name);
             if (!target.Shape.SequenceEqual(value.shape))
-                throw new ArgumentException($"The optimiser state {name} has shape [{string.Join(", ", value.shape)}], expected [{string.Join(", ", target.Shape)}].", nameof(read));
+                throw new ArgumentException(
+                    $"The optimiser state {name} has shape [{string.Join(", ", value.shape)}], expected "
+                        + $"[{string.Join(", ", target.Shape)}].",
+                    nameof(read)
+                );
             target.Fill(value);
         }
 
@@ -128,7 +136,10 @@ public abstract class Optimizer : IDisposable
     /// <summary>average = decay * average + (1 - decay) * value, in place.</summary>
     protected static void Average(Tensor average, Tensor value, double decay) => average.mul_(decay).add_(value, alpha: 1 - decay);
 
-    /// <summary><see cref="Average(Tensor, Tensor, double)"/> of one moment (by its place among the names) and one value per parameter, without recording a gradient.</summary>
+    /// <summary>
+    /// <see cref="Average(Tensor, Tensor, double)"/> of one moment (by its place among the names) and one value per parameter, without
+    /// recording a gradient.
+    /// </summary>
     /// <exception cref="ArgumentException">Another number or another shape of values.</exception>
     protected void Average(int moment, IReadOnlyList<Tensor> values, double decay)
     {
@@ -148,9 +159,14 @@ public abstract class Optimizer : IDisposable
 
     private void RequireMatching(IReadOnlyList<Tensor> tensors, string name)
     {
-        if (tensors.Count != Parameters.Count) throw new ArgumentException($"{tensors.Count} tensors for {Parameters.Count} parameters.", name);
+        if (tensors.Count != Parameters.Count)
+            throw new ArgumentException($"{tensors.Count} tensors for {Parameters.Count} parameters.", name);
         for (var i = 0; i < tensors.Count; i++)
             if (!Parameters[i].Shape.SequenceEqual(tensors[i].shape))
-                throw new ArgumentException($"Tensor {i} has shape [{string.Join(", ", tensors[i].shape)}], its parameter [{string.Join(", ", Parameters[i].Shape)}].", name);
+                throw new ArgumentException(
+                    $"Tensor {i} has shape [{string.Join(", ", tensors[i].shape)}], its parameter "
+                        + $"[{string.Join(", ", Parameters[i].Shape)}].",
+                    name
+                );
     }
 }

@@ -20,7 +20,9 @@ public sealed class Sophia : Optimizer
     /// <param name="beta1">b1.</param>
     /// <param name="beta2">b2.</param>
     /// <param name="rho">rho: the larger, the more of the step is Newton-like and the less is clipped.</param>
-    /// <param name="batch">Factor of h; 1 where the estimate carries it already, as <see cref="CurvatureEstimate.GaussNewtonBartlett"/> does.</param>
+    /// <param name="batch">
+    /// Factor of h; 1 where the estimate carries it already, as <see cref="CurvatureEstimate.GaussNewtonBartlett"/> does.
+    /// </param>
     /// <param name="curvatureInterval">k, the number of steps between two estimates.</param>
     /// <param name="epsilon">eps, the floor of the denominator.</param>
     /// <param name="weightDecay">wd.</param>
@@ -35,9 +37,19 @@ public sealed class Sophia : Optimizer
 
     /// <summary>The same over plain float32 tensors, borrowed, moments in memory.</summary>
     /// <exception cref="ArgumentException">No parameter, or one that is not float32.</exception>
-    public Sophia(IReadOnlyList<Tensor> parameters, double learningRate, double beta1 = 0.965, double beta2 = 0.99, double rho = 0.04,
-        double batch = 1, int curvatureInterval = 10, double epsilon = 1e-15, double weightDecay = 1e-3)
-        : this([.. parameters.Select(BlockTensor.Borrow)], learningRate, beta1, beta2, rho, batch, curvatureInterval, epsilon, weightDecay) { }
+    public Sophia(
+        IReadOnlyList<Tensor> parameters,
+        double learningRate,
+        double beta1 = 0.965,
+        double beta2 = 0.99,
+        double rho = 0.04,
+        double batch = 1,
+        int curvatureInterval = 10,
+        double epsilon = 1e-15,
+        double weightDecay = 1e-3
+    )
+        : this([.. parameters.Select(BlockTensor.Borrow)], learningRate, beta1, beta2, rho, batch, curvatureInterval, epsilon, weightDecay)
+    { }
 
     /// <summary>Whether a curvature estimate is due before the next step: at steps 0, k, 2k and so on.</summary>
     public bool NeedsCurvature => StepCount % _interval == 0;

@@ -11,10 +11,14 @@ internal sealed class ChartScale
     private readonly double _end;
     private readonly string _format;
 
-    /// <summary>An axis from pixel <paramref name="start"/> to pixel <paramref name="end"/> that covers all the values, widened to whole ticks when asked.</summary>
+    /// <summary>
+    /// An axis from pixel <paramref name="start"/> to pixel <paramref name="end"/> that covers all the values, widened to whole ticks when
+    /// asked.
+    /// </summary>
     public ChartScale(double low, double high, double start, double end, int wantedTicks, bool wholeTicks)
     {
-        if (high - low < 1e-12 * Math.Max(1, Math.Abs(high))) (low, high) = high == 0 ? (0, 1) : (low - (Math.Abs(low) / 2), high + (Math.Abs(high) / 2));
+        if (high - low < 1e-12 * Math.Max(1, Math.Abs(high)))
+            (low, high) = high == 0 ? (0, 1) : (low - (Math.Abs(low) / 2), high + (Math.Abs(high) / 2));
         var step = RoundStep((high - low) / wantedTicks);
         if (wholeTicks) (low, high) = (Math.Floor((low / step) + 1e-9) * step, Math.Ceiling((high / step) - 1e-9) * step);
         (_low, _high, _start, _end) = (low, high, start, end);

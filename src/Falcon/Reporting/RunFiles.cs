@@ -5,7 +5,10 @@ using Falcon.Runtime;
 
 namespace Falcon.Reporting;
 
-/// <summary>Reads the files of a finished run directory: <c>run.json</c>, and where present <c>config.json</c>, <c>environment.json</c>, <c>layers.json</c>, <c>metrics.jsonl</c> and <c>attacks/attacks.json</c>.</summary>
+/// <summary>
+/// Reads the files of a finished run directory: <c>run.json</c>, and where present <c>config.json</c>, <c>environment.json</c>,
+/// <c>layers.json</c>, <c>metrics.jsonl</c> and <c>attacks/attacks.json</c>.
+/// </summary>
 public static class RunFiles
 {
     /// <summary>The folder of a run directory in which reports look for the result of <c>falcon attack</c>.</summary>
@@ -15,12 +18,21 @@ public static class RunFiles
     /// <exception cref="UserInputException">The directory or its <c>run.json</c> is missing, damaged, or of a newer Falcon.</exception>
     public static RunRecord ReadRecord(string directory)
     {
-        if (!Directory.Exists(directory)) throw new UserInputException($"{directory}: there is no such directory; name a run directory of falcon unlearn or falcon demo.");
+        if (!Directory.Exists(directory))
+            throw new UserInputException(
+                $"{directory}: there is no such directory; name a run directory of falcon unlearn or falcon demo."
+            );
         var path = Path.Combine(directory, "run.json");
-        if (!File.Exists(path)) throw new UserInputException($"{path}: there is no such file; name a finished run directory of falcon unlearn or falcon demo.");
+        if (!File.Exists(path))
+            throw new UserInputException($"{path}: there is no such file; name a finished run directory of falcon unlearn or falcon demo.");
         var record = Parse(path, File.ReadAllText(path), text => JsonSerializer.Deserialize<RunRecord>(text, ResultJson.Options));
         if (record.Version > RunRecord.CurrentVersion)
-            throw new UserInputException(string.Create(CultureInfo.InvariantCulture, $"{path}: version {record.Version} is newer than this Falcon reads ({RunRecord.CurrentVersion}); update Falcon."));
+            throw new UserInputException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{path}: version {record.Version} is newer than this Falcon reads ({RunRecord.CurrentVersion}); update Falcon."
+                )
+            );
         return record with { Scores = record.Scores ?? [], Questions = record.Questions ?? [], Files = record.Files ?? [] };
     }
 
@@ -37,16 +49,27 @@ public static class RunFiles
         var attacks = File.Exists(file) ? AttackResult.Read(file) : null;
         var series = ReadSeries(Path.Combine(directory, "metrics.jsonl"));
         return new ReportModel(
-            record.Title, AttackSection.Weaken(Verdict.Of(record.Scores), attacks), record.Scores, record.Questions, ReadLayers(Path.Combine(directory, "layers.json")),
+            record.Title,
+            AttackSection.Weaken(Verdict.Of(record.Scores), attacks),
+            record.Scores,
+            record.Questions,
+            ReadLayers(Path.Combine(directory, "layers.json")),
             [.. series.Where(s => s.Name.Contains("loss", StringComparison.OrdinalIgnoreCase))],
             [.. series.Where(s => s.Name.Contains("cosine", StringComparison.OrdinalIgnoreCase))],
-            facts, ReadEnvironment(Path.Combine(directory, "environment.json")), ReadText(Path.Combine(directory, "config.json")), record.Files)
+            facts,
+            ReadEnvironment(Path.Combine(directory, "environment.json")),
+            ReadText(Path.Combine(directory, "config.json")),
+            record.Files
+        )
         {
             Attacks = attacks,
         };
     }
 
-    /// <summary>The numeric fields of a JSON-lines file over its field <c>step</c>, one curve a field, in order of first appearance; empty where the file is absent.</summary>
+    /// <summary>
+    /// The numeric fields of a JSON-lines file over its field <c>step</c>, one curve a field, in order of first appearance; empty where the
+    /// file is absent.
+    /// </summary>
     /// <exception cref="UserInputException">A line is not a JSON object; the message names file and line.</exception>
     public static IReadOnlyList<StepSeries> ReadSeries(string path)
     {
@@ -56,9 +79,13 @@ public static class RunFiles
         foreach (var line in File.ReadLines(path))
         {
             lineNumber++;
-            if (string.IsNullOrWhiteSpace(line)) continue;
-            var entry = Parse(string.Create(CultureInfo.InvariantCulture, $"{path}, line {lineNumber}"), line, text => JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(text));
-            if (!entry.TryGetValue("step", out var step) || step.ValueKind != JsonValueKind.Number) continue;
+            if (string.IsNullOrWhiteSpace(line))
+                continue;
+            var entry = Parse(string.Create(CultureInfo.InvariantCulture, $"{path}, line {lineNumber}"), line, text =>
+                JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(text)
+            );
+            if (!entry.TryGetValue("step", out var step) || step.ValueKind != JsonValueKind.Number)
+                continue;
             foreach (var (name, value) in entry)
             {
                 if (name == "step" || value.ValueKind != JsonValueKind.Number) continue;

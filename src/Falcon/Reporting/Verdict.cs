@@ -31,24 +31,40 @@ public sealed record Verdict(VerdictKind Kind, string Sentence)
     public const double LargestGrowth = 0.05;
 
     /// <summary>
-    /// Forgotten: every forget share is at most the upper end of the never-taught control's interval (without a control: it fell by half or more).
-    /// Kept: no retain or general share lost more than <see cref="LargestLoss"/>, no such number grew (or, where higher is better, shrank) by more than <see cref="LargestGrowth"/>.
+    /// Forgotten: every forget share is at most the upper end of the never-taught control's interval (without a control: it fell by half or
+    /// more). Kept: no retain or general share lost more than <see cref="LargestLoss"/>, no such number grew (or, where higher is better,
+    /// shrank) by more than <see cref="LargestGrowth"/>.
     /// </summary>
     public static Verdict Of(IReadOnlyList<ScoreRow> scores)
     {
         var forget = scores.Where(s => s.Group == ScoreGroup.Forget).ToList();
         var kept = scores.Where(s => s.Group != ScoreGroup.Forget).ToList();
-        if (forget.Count == 0) return new Verdict(VerdictKind.Unknown, "This run measured nothing that was to be forgotten; evaluate the model to see what is left.");
+        if (forget.Count == 0)
+            return new Verdict(
+                VerdictKind.Unknown,
+                "This run measured nothing that was to be forgotten; evaluate the model to see what is left."
+            );
 
         var remembered = forget.Where(s => !IsForgotten(s)).ToList();
         var lost = kept.Where(s => !IsKept(s)).ToList();
         var shown = remembered.FirstOrDefault() ?? forget[0];
-        var change = $"“{shown.Name}” went from {MetricText.Value(shown.Before.Value, shown.Unit)} to {MetricText.Value(shown.After.Value, shown.Unit)}"
+        var change =
+            $"“{shown.Name}” went from {MetricText.Value(shown.Before.Value, shown.Unit)} to "
+                + $"{MetricText.Value(shown.After.Value, shown.Unit)}"
             + (shown.Control is null ? "" : $" (a model that was never taught it: {MetricText.Value(shown.Control.Value, shown.Unit)})")
-            + (forget.Count == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {forget.Count - remembered.Count} of {forget.Count} parts to forget are gone"));
-        var rest = kept.Count == 0 ? "What it was to keep was not measured." : lost.Count == 0
-            ? "What it was to keep is still there."
-            : $"But it also lost some of “{lost[0].Name}”: {MetricText.Value(lost[0].Before.Value, lost[0].Unit)} before, {MetricText.Value(lost[0].After.Value, lost[0].Unit)} after.";
+            + (
+                forget.Count == 1
+                    ? ""
+                    : string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"; {forget.Count - remembered.Count} of {forget.Count} parts to forget are gone"
+                    )
+            );
+        var rest =
+            kept.Count == 0 ? "What it was to keep was not measured."
+            : lost.Count == 0 ? "What it was to keep is still there."
+            : $"But it also lost some of “{lost[0].Name}”: {MetricText.Value(lost[0].Before.Value, lost[0].Unit)} before, "
+                + $"{MetricText.Value(lost[0].After.Value, lost[0].Unit)} after.";
         return (remembered.Count, lost.Count) switch
         {
             (0, 0) when kept.Count > 0 => new Verdict(VerdictKind.Success, $"The model has forgotten: {change}. {rest}"),

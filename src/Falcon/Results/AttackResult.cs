@@ -20,7 +20,10 @@ public sealed record AttackResult(
     IReadOnlyList<AttackRow> Attacks, AttackedModels Unattacked, AttackBudget Budget, ulong Seed, AttackQuestions Questions,
     IReadOnlyDictionary<string, EvaluatedModel> Models, IReadOnlyList<FileHash> Data, EnvironmentRecord Environment, double Seconds)
 {
-    /// <summary>The attacks of each tier taken together, then all below training; empty in older files and where no attack is judged as plain questions are.</summary>
+    /// <summary>
+    /// The attacks of each tier taken together, then all below training; empty in older files and where no attack is judged as plain
+    /// questions are.
+    /// </summary>
     public IReadOnlyList<AttackTierRow> Tiers { get; init; } = [];
 
     /// <summary>Name of the result file in the directory.</summary>
@@ -33,7 +36,9 @@ public sealed record AttackResult(
         if (!File.Exists(path)) throw new UserInputException($"{path}: there is no such file; give a result file of attack.");
         try
         {
-            return JsonSerializer.Deserialize<AttackResult>(File.ReadAllText(path), ResultJson.Options) is { Attacks: not null, Unattacked: not null } result
+            return
+                JsonSerializer.Deserialize<AttackResult>(File.ReadAllText(path), ResultJson.Options)
+                    is { Attacks: not null, Unattacked: not null } result
                 ? result
                 : throw new UserInputException($"{path}: it is no result file of attack; name another file.");
         }
@@ -66,10 +71,26 @@ public sealed record AttackedModels(MetricValue Unlearned, MetricValue Original,
 /// <param name="Settings">The strength kept for each model, by role.</param>
 /// <param name="Extras">Other numbers of the attack on the unlearned model.</param>
 public sealed record AttackRow(
-    string Name, AttackTier Tier, string Definition, MetricValue Unlearned, MetricValue Original, MetricValue? Control, MetricValue? Random, AttackedModels Unattacked,
-    RecoveredShare RecoveredShare, RecoveredShare? BeyondControl, AttackVerdict Verdict, AttackCost Budget, IReadOnlyDictionary<string, string> Settings, IReadOnlyDictionary<string, double> Extras)
+    string Name,
+    AttackTier Tier,
+    string Definition,
+    MetricValue Unlearned,
+    MetricValue Original,
+    MetricValue? Control,
+    MetricValue? Random,
+    AttackedModels Unattacked,
+    RecoveredShare RecoveredShare,
+    RecoveredShare? BeyondControl,
+    AttackVerdict Verdict,
+    AttackCost Budget,
+    IReadOnlyDictionary<string, string> Settings,
+    IReadOnlyDictionary<string, double> Extras
+)
 {
-    /// <summary>For training: mean height of the unlearned model's learning curve above its start less that of the control's, in shares of the questions. Above zero the unlearned model learns faster than one that was never taught; null otherwise.</summary>
+    /// <summary>
+    /// For training: mean height of the unlearned model's learning curve above its start less that of the control's, in shares of the
+    /// questions. Above zero the unlearned model learns faster than one that was never taught; null otherwise.
+    /// </summary>
     public MetricValue? FasterThanControl { get; init; }
 
     /// <summary>Other numbers of the attack on the control; null without one.</summary>
@@ -90,12 +111,22 @@ public sealed record AttackCost(int Steps, int Samples, double Seconds);
 /// <param name="RetainTexts">Texts of the retain set.</param>
 /// <param name="BenignTexts">Texts of neither.</param>
 /// <param name="AnsweredBy"><c>fullAnswer</c> or <c>letter</c>.</param>
-public sealed record AttackQuestions(int Development, int Test, int Utility, int ForgetTexts, int RetainTexts, int BenignTexts, string AnsweredBy);
+public sealed record AttackQuestions(
+    int Development,
+    int Test,
+    int Utility,
+    int ForgetTexts,
+    int RetainTexts,
+    int BenignTexts,
+    string AnsweredBy
+);
 
 /// <summary>What the comparison with the control says.</summary>
 public enum AttackVerdict
 {
-    /// <summary>The attack gets more out of the model than plain questions do and than it gets out of a model that was never taught.</summary>
+    /// <summary>
+    /// The attack gets more out of the model than plain questions do and than it gets out of a model that was never taught.
+    /// </summary>
     Recovers,
 
     /// <summary>The model knows more than one that was never taught by plain questions already, and the attack gets no more.</summary>

@@ -1,6 +1,8 @@
 namespace Falcon.Results;
 
-/// <summary>What an attacker needs, from the least to the most: an attack of a higher tier says less about the model as it is given out.</summary>
+/// <summary>
+/// What an attacker needs, from the least to the most: an attack of a higher tier says less about the model as it is given out.
+/// </summary>
 public enum AttackTier
 {
     /// <summary>Prompts and answers alone.</summary>

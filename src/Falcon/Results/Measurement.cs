@@ -5,18 +5,31 @@ namespace Falcon.Results;
 /// <param name="Share">Share of the way from the original parameters to those after the step; 1 for the latter themselves.</param>
 /// <param name="AnswerLoss">Median over the forget questions of the mean loss of an answer's tokens, in nats.</param>
 /// <param name="Distance">
-/// How far the model is from one that never learned, 0 or more: with truth ratios and a reference the Kolmogorov-Smirnov distance between the two models' ratios;
-/// otherwise |median answer loss / its target - 1|.
+/// How far the model is from one that never learned, 0 or more: with truth ratios and a reference the Kolmogorov-Smirnov distance between
+/// the two models' ratios; otherwise |median answer loss / its target - 1|.
 /// </param>
 /// <param name="ForgetQuality">The p-value that belongs to that distance; null without truth ratios and reference.</param>
-/// <param name="Utility">Harmonic mean over the utility files of the mean answer probability (among the options where there are wrong answers).</param>
+/// <param name="Utility">
+/// Harmonic mean over the utility files of the mean answer probability (among the options where there are wrong answers).
+/// </param>
 /// <param name="UtilityLoss">1 - utility / utility of the original model.</param>
-public sealed record Measurement(int Step, double Share, double AnswerLoss, double Distance, double? ForgetQuality, double Utility, double UtilityLoss)
+public sealed record Measurement(
+    int Step,
+    double Share,
+    double AnswerLoss,
+    double Distance,
+    double? ForgetQuality,
+    double Utility,
+    double UtilityLoss
+)
 {
     /// <summary>Whether the utility loss is within a budget; always without one.</summary>
     public bool IsWithin(double? budget) => budget is null || UtilityLoss <= budget;
 
-    /// <summary>The rule by which parameters are kept: within the budget comes first, then the smaller distance; outside the budget the smaller loss of utility. Equal ones: the earlier stays.</summary>
+    /// <summary>
+    /// The rule by which parameters are kept: within the budget comes first, then the smaller distance; outside the budget the smaller loss
+    /// of utility. Equal ones: the earlier stays.
+    /// </summary>
     /// <param name="other">What was kept so far; null for nothing.</param>
     /// <param name="budget">Largest utility loss; null for no limit.</param>
     public bool IsBetterThan(Measurement? other, double? budget)

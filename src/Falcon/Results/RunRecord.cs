@@ -26,7 +26,9 @@ public sealed record RunRecord(
     /// <summary>Which parameters were kept and why the run ended; null for a run without a monitor.</summary>
     public MonitorRecord? Monitor { get; init; }
 
-    /// <summary>Largest resident memory of the process, in bytes, as the operating system counts it; null in records of earlier versions.</summary>
+    /// <summary>
+    /// Largest resident memory of the process, in bytes, as the operating system counts it; null in records of earlier versions.
+    /// </summary>
     public long? PeakBytes { get; init; }
 
     /// <summary>Version of the format of this record.</summary>
@@ -71,8 +73,18 @@ public sealed record AnsweredQuestion(ScoreGroup Group, string Question, string 
 /// <param name="High">Upper end of the 95 % interval; null where the estimate failed or has none.</param>
 /// <param name="Selected">Whether this layer was chosen.</param>
 /// <param name="Note">Why the estimate failed or what to know about it; null for nothing.</param>
-/// <param name="Normalized">The mutual information scaled to 0..1 over the layers to choose from; null where the estimate failed or the layer is none of them.</param>
-public sealed record LayerScore(int Layer, double? MutualInformation, double? Low, double? High, bool Selected, string? Note = null, double? Normalized = null)
+/// <param name="Normalized">
+/// The mutual information scaled to 0..1 over the layers to choose from; null where the estimate failed or the layer is none of them.
+/// </param>
+public sealed record LayerScore(
+    int Layer,
+    double? MutualInformation,
+    double? Low,
+    double? High,
+    bool Selected,
+    string? Note = null,
+    double? Normalized = null
+)
 {
     /// <summary>The note of a layer that was measured but could not be chosen.</summary>
     public const string NotSearched = "outside the layers to choose from";

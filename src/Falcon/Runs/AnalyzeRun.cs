@@ -12,7 +12,10 @@ namespace Falcon.Runs;
 /// <summary>The choice of a layer without unlearning: load, sample activations, estimate, rank.</summary>
 public static class AnalyzeRun
 {
-    /// <summary>Measures the layers and writes config.json, environment.json, layers.json and run.json into the working directory of a run, which the caller commits.</summary>
+    /// <summary>
+    /// Measures the layers and writes config.json, environment.json, layers.json and run.json into the working directory of a run, which
+    /// the caller commits.
+    /// </summary>
     /// <param name="config">The whole configuration.</param>
     /// <param name="directory">The run directory.</param>
     /// <param name="context">Log, device, clock, cancellation.</param>
@@ -26,23 +29,64 @@ public static class AnalyzeRun
         using var checkpoint = Checkpoint.Open(config.Model);
         var layers = checkpoint.Config.LayerCount;
         var (first, last) = (config.FirstLayer ?? 0, config.LastLayer ?? layers - 1);
-        if (last >= layers) throw new UserInputException($"--layers {first}-{last}: the model has layers 0 to {layers - 1}; give a range of them.");
+        if (last >= layers)
+            throw new UserInputException($"--layers {first}-{last}: the model has layers 0 to {layers - 1}; give a range of them.");
         var tokenizer = HfTokenizer.Load(config.Model);
         var topics = TopicTexts.Read(config.Data, tokenizer);
         checkpoint.RequireKnown(topics.SelectMany(topic => topic.Forget.Concat(topic.Retain)).SelectMany(text => text));
         var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
         context.Log.Information(compute.Reason);
         File.WriteAllText(directory.PathOf("config.json"), ConfigFile.Write(config with { FirstLayer = first, LastLayer = last }));
-        directory.WriteJson("environment.json", EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)config.Seed, context.Clock, get_num_threads()));
+        directory.WriteJson(
+            "environment.json",
+            EnvironmentRecord.Capture(
+                compute.Device.ToString(),
+                compute.DType.ToString(),
+                (long)config.Seed,
+                context.Clock,
+                get_num_threads()
+            )
+        );
 
         using var opened = OpenedModel.Open(checkpoint, compute, context.MemoryLimit, context.Log, last);
-        var settings = new LayerConfig { Samples = config.Samples, Eta = config.Eta, BootstrapRounds = config.BootstrapRounds };
-        var analysis = LayerAnalysis.Measure(opened.Model, topics, settings, (first, last), (first, last), config.Seed, tokenizer.PadId ?? 0, context.Log, context.Cancellation);
+        var settings = new LayerConfig
+        {
+            Samples = config.Samples,
+            Eta = config.Eta,
+            BootstrapRounds = config.BootstrapRounds,
+        };
+        var analysis = LayerAnalysis.Measure(
+            opened.Model,
+            topics,
+            settings,
+            (first, last),
+            (first, last),
+            config.Seed,
+            tokenizer.PadId ?? 0,
+            context.Log,
+            context.Cancellation
+        );
         directory.WriteJson("layers.json", analysis);
 
         List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files];
-        files.AddRange(config.Data.Forget.Concat(config.Data.Retain).Distinct().Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path, context.Cancellation))));
-        directory.WriteJson("run.json", new RunRecord("analyze", $"Choosing a layer for {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}", [], [], files, clock.Elapsed.TotalSeconds, Layer: analysis.SelectedLayer));
+        files.AddRange(
+            config
+                .Data.Forget.Concat(config.Data.Retain)
+                .Distinct()
+                .Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path, context.Cancellation)))
+        );
+        directory.WriteJson(
+            "run.json",
+            new RunRecord(
+                "analyze",
+                $"Choosing a layer for {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
+                [],
+                [],
+                files,
+                clock.Elapsed.TotalSeconds,
+                Layer: analysis.SelectedLayer
+            )
+        );
         return analysis;
     }
 }

@@ -9,7 +9,9 @@ using Falcon.Tokenization;
 
 namespace Falcon.Runs;
 
-/// <summary>The before/after table of a run: what the probes say about the model before, after, and about a control that was never taught.</summary>
+/// <summary>
+/// The before/after table of a run: what the probes say about the model before, after, and about a control that was never taught.
+/// </summary>
 internal static class BeforeAfter
 {
     /// <summary>The evaluation with defaults filled in: probes on the forget and retain files, and one question of each kind.</summary>
@@ -20,7 +22,11 @@ internal static class BeforeAfter
         if (evaluation.Probes.Count > 0) return evaluation;
         List<ProbeConfig> probes = [];
         List<QuestionConfig> questions = [];
-        foreach (var (path, group) in config.Data.Forget.Select(path => (path, ScoreGroup.Forget)).Concat(config.Data.Retain.Distinct().Select(path => (path, ScoreGroup.Retain))))
+        foreach (
+            var (path, group) in config
+                .Data.Forget.Select(path => (path, ScoreGroup.Forget))
+                .Concat(config.Data.Retain.Distinct().Select(path => (path, ScoreGroup.Retain)))
+        )
         {
             CorpusRecord? question = null;
             var asks = true; // of a file with questions and plain texts every record has a perplexity, and not every one an answer
@@ -30,14 +36,24 @@ internal static class BeforeAfter
                 else question ??= record;
             }
 
-            probes.Add(new ProbeConfig
-            {
-                Name = $"{Path.GetFileNameWithoutExtension(path)}: {(asks ? "probability of the answers" : "perplexity")}",
-                Group = group,
-                Data = path,
-                Metric = asks ? ProbeMetric.AnswerProbability : ProbeMetric.Perplexity,
-            });
-            if (question is not null && questions.All(one => one.Group != group)) questions.Add(new QuestionConfig { Group = group, Question = question.Question!, Answer = question.Answer! });
+            probes.Add(
+                new ProbeConfig
+                {
+                    Name = $"{Path.GetFileNameWithoutExtension(path)}: {(asks ? "probability of the answers" : "perplexity")}",
+                    Group = group,
+                    Data = path,
+                    Metric = asks ? ProbeMetric.AnswerProbability : ProbeMetric.Perplexity,
+                }
+            );
+            if (question is not null && questions.All(one => one.Group != group))
+                questions.Add(
+                    new QuestionConfig
+                    {
+                        Group = group,
+                        Question = question.Question!,
+                        Answer = question.Answer!,
+                    }
+                );
         }
 
         return evaluation with { Probes = probes, Questions = evaluation.Questions.Count > 0 ? evaluation.Questions : questions };
@@ -51,41 +67,81 @@ internal static class BeforeAfter
         if (!Directory.Exists(path)) return Read(path);
         var (weights, model) = Checkpoint.LoadModel(path, compute.DType, compute.Device);
         using (weights)
-            return ProbeScores.Measure(model, HfTokenizer.Load(path), evaluation, config.Data.Template, config.Data.Fields, context.Log, context.Cancellation);
+            return ProbeScores.Measure(
+                model,
+                HfTokenizer.Load(path),
+                evaluation,
+                config.Data.Template,
+                config.Data.Fields,
+                context.Log,
+                context.Cancellation
+            );
     }
 
     /// <summary>The rows of the table.</summary>
     public static IReadOnlyList<ScoreRow> Rows(EvaluationConfig evaluation, ProbeScores before, ProbeScores after, ProbeScores? control) =>
-    [
-        .. evaluation.Probes.Select(probe => new ScoreRow(
-            probe.Group, probe.Name, probe.Metric == ProbeMetric.Perplexity ? "number" : "percent", WithReference(probe, before, control), WithReference(probe, after, control), control?.Scores.GetValueOrDefault(probe.Name))),
-    ];
+        [
+            .. evaluation.Probes.Select(probe => new ScoreRow(
+                probe.Group,
+                probe.Name,
+                probe.Metric == ProbeMetric.Perplexity ? "number" : "percent",
+                WithReference(probe, before, control),
+                WithReference(probe, after, control),
+                control?.Scores.GetValueOrDefault(probe.Name)
+            )),
+        ];
 
     /// <summary>The questions with their answers.</summary>
-    public static IReadOnlyList<AnsweredQuestion> Questions(EvaluationConfig evaluation, ProbeScores before, ProbeScores after, ProbeScores? control) =>
-    [
-        .. evaluation.Questions.Select(question => new AnsweredQuestion(
-            question.Group, question.Question, question.Answer, before.Answers[question.Question], after.Answers[question.Question], control?.Answers.GetValueOrDefault(question.Question))),
-    ];
+    public static IReadOnlyList<AnsweredQuestion> Questions(
+        EvaluationConfig evaluation,
+        ProbeScores before,
+        ProbeScores after,
+        ProbeScores? control
+    ) =>
+        [
+            .. evaluation.Questions.Select(question => new AnsweredQuestion(
+                question.Group,
+                question.Question,
+                question.Answer,
+                before.Answers[question.Question],
+                after.Answers[question.Question],
+                control?.Answers.GetValueOrDefault(question.Question)
+            )),
+        ];
 
     // A forget score shall come down to what a model that was never taught would have, not below it.
     private static MetricValue WithReference(ProbeConfig probe, ProbeScores scores, ProbeScores? control)
     {
         var value = scores.Scores[probe.Name];
-        if (control?.Scores.GetValueOrDefault(probe.Name) is not { } reference) return value;
-        return value with { Reference = reference.Value, Direction = probe.Group == ScoreGroup.Forget ? "closer to the never-taught control" : value.Direction };
+        if (control?.Scores.GetValueOrDefault(probe.Name) is not { } reference)
+            return value;
+        return value with
+        {
+            Reference = reference.Value,
+            Direction = probe.Group == ScoreGroup.Forget ? "closer to the never-taught control" : value.Direction,
+        };
     }
 
     private static ProbeScores Read(string path)
     {
-        if (!File.Exists(path)) throw new UserInputException($"{path}: no such file or directory; evaluation.control takes a model directory or a file with a control's scores.");
+        if (!File.Exists(path))
+            throw new UserInputException(
+                $"{path}: no such file or directory; evaluation.control takes a model directory or a file with a control's scores."
+            );
         try
         {
-            return JsonSerializer.Deserialize<ProbeScores>(File.ReadAllBytes(path), ResultJson.Options) is { Scores: not null, Answers: not null } scores ? scores : throw new JsonException("scores or answers are missing");
+            return
+                JsonSerializer.Deserialize<ProbeScores>(File.ReadAllBytes(path), ResultJson.Options)
+                    is { Scores: not null, Answers: not null } scores
+                ? scores
+                : throw new JsonException("scores or answers are missing");
         }
         catch (JsonException e)
         {
-            throw new UserInputException($"{path}: no file with a control's scores ({e.Message}). Give a model directory, or write the file anew.", e);
+            throw new UserInputException(
+                $"{path}: no file with a control's scores ({e.Message}). Give a model directory, or write the file anew.",
+                e
+            );
         }
     }
 }

@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Runs;
 
-/// <summary>A copy of the trained parameters as they were when they were measured best (<see cref="Measurement.IsBetterThan"/>). Owns the copy.</summary>
+/// <summary>
+/// A copy of the trained parameters as they were when they were measured best (<see cref="Measurement.IsBetterThan"/>). Owns the copy.
+/// </summary>
 internal sealed class BestStep(TrainedParameters trained, double? utilityBudget) : IDisposable
 {
     private Tensor[] _values = [];

@@ -3,8 +3,9 @@ using Falcon.Results;
 namespace Falcon.Runs;
 
 /// <summary>
-/// Searches the way from the original (share 0) to the trained parameters (share 1) for the point closest to a model that never learned. Forgetting sets in late
-/// and then grows steeply with the share, so that the end point of a run lies on either side of the mark by chance; the search lands on it.
+/// Searches the way from the original (share 0) to the trained parameters (share 1) for the point closest to a model that never learned.
+/// Forgetting sets in late and then grows steeply with the share, so that the end point of a run lies on either side of the mark by chance;
+/// the search lands on it.
 /// </summary>
 internal static class PathSearch
 {
@@ -13,8 +14,9 @@ internal static class PathSearch
     private const double CloseEnough = 0.02;
 
     /// <summary>
-    /// Halves the interval in which the answer loss passes its target (from above the target only), then looks to both sides for a smaller distance, and last,
-    /// where the best point is over the budget, halves the share towards the largest one within it. Every point measured is offered to the caller.
+    /// Halves the interval in which the answer loss passes its target (from above the target only), then looks to both sides for a smaller
+    /// distance, and last, where the best point is over the budget, halves the share towards the largest one within it. Every point
+    /// measured is offered to the caller.
     /// </summary>
     /// <param name="end">The measurement at share 1.</param>
     /// <param name="targetLoss">Answer loss of a model that never learned.</param>

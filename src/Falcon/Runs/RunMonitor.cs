@@ -12,8 +12,9 @@ using Falcon.Tokenization;
 namespace Falcon.Runs;
 
 /// <summary>
-/// Measures forgetting and utility of the model in training by likelihoods alone, without generating text. How close a model is to one that never learned is told by
-/// the truth ratios of a reference model where there is one and the questions have wrong answers, else by the median loss of the answers, which shall come to its target.
+/// Measures forgetting and utility of the model in training by likelihoods alone, without generating text. How close a model is to one that
+/// never learned is told by the truth ratios of a reference model where there is one and the questions have wrong answers, else by the
+/// median loss of the answers, which shall come to its target.
 /// </summary>
 internal sealed class RunMonitor
 {
@@ -24,7 +25,14 @@ internal sealed class RunMonitor
     private readonly IReadOnlyList<IReadOnlyList<CorpusRecord>> _utility;
     private readonly double[]? _referenceRatios;
 
-    private RunMonitor(UnlearnConfig config, CausalLM original, HfTokenizer tokenizer, IReadOnlyList<TopicTexts> topics, ComputeOptions compute, RunContext context)
+    private RunMonitor(
+        UnlearnConfig config,
+        CausalLM original,
+        HfTokenizer tokenizer,
+        IReadOnlyList<TopicTexts> topics,
+        ComputeOptions compute,
+        RunContext context
+    )
     {
         (_tokenizer, _template, _cancellation) = (tokenizer, config.Data.Template, context.Cancellation);
         var settings = config.Monitor;
@@ -41,20 +49,36 @@ internal sealed class RunMonitor
         }
         else
         {
-            TargetLoss = config.Loss.BoundLevel ?? NeverLearnedLevel.OfWrongAnswers(original, tokenizer, _template, _forget, _cancellation)
-                ?? topics.Average(topic => NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, topic.Retain, topic.RetainAnswers));
+            TargetLoss = config.Loss.BoundLevel
+                ?? NeverLearnedLevel.OfWrongAnswers(original, tokenizer, _template, _forget, _cancellation)
+                ?? topics.Average(topic =>
+                    NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, topic.Retain, topic.RetainAnswers)
+                );
         }
 
         Start = Measure(original, 0, 1);
 
         IReadOnlyList<CorpusRecord> Read(IReadOnlyList<string> paths, string what)
         {
-            List<CorpusRecord> all = [.. paths.SelectMany(file => QuestionMetrics.EvenlySpaced(Corpus.Read(file, config.Data.Fields), settings.Samples)).Where(record => record is { Question: not null, Answer: not null })];
-            return all.Count > 0 ? all : throw new UserInputException($"{string.Join(", ", paths)}: no question with an answer, which the monitor measures. Name a file of questions in monitor.{what}, or turn the monitor off (monitor.every=0, monitor.searchPath=false).");
+            List<CorpusRecord> all =
+            [
+                .. paths
+                    .SelectMany(file => QuestionMetrics.EvenlySpaced(Corpus.Read(file, config.Data.Fields), settings.Samples))
+                    .Where(record => record is { Question: not null, Answer: not null }),
+            ];
+            return all.Count > 0
+                ? all
+                : throw new UserInputException(
+                    $"{string.Join(", ", paths)}: no question with an answer, which the monitor measures. Name a file of questions in "
+                        + $"monitor.{what}, or turn the monitor off (monitor.every=0, monitor.searchPath=false)."
+                );
         }
     }
 
-    /// <summary>The median answer loss of a model that never learned: the reference's; else as set, or the level of wrong answers, or of token frequencies (<see cref="NeverLearnedLevel"/>).</summary>
+    /// <summary>
+    /// The median answer loss of a model that never learned: the reference's; else as set, or the level of wrong answers, or of token
+    /// frequencies (<see cref="NeverLearnedLevel"/>).
+    /// </summary>
     public double TargetLoss { get; }
 
     /// <summary>The original model.</summary>
@@ -62,7 +86,14 @@ internal sealed class RunMonitor
 
     /// <summary>Measures the original model and, where there is one, the reference.</summary>
     /// <exception cref="UserInputException">A file holds no questions.</exception>
-    public static RunMonitor Open(UnlearnConfig config, CausalLM original, HfTokenizer tokenizer, IReadOnlyList<TopicTexts> topics, ComputeOptions compute, RunContext context) => new(config, original, tokenizer, topics, compute, context);
+    public static RunMonitor Open(
+        UnlearnConfig config,
+        CausalLM original,
+        HfTokenizer tokenizer,
+        IReadOnlyList<TopicTexts> topics,
+        ComputeOptions compute,
+        RunContext context
+    ) => new(config, original, tokenizer, topics, compute, context);
 
     /// <summary>Measures a model.</summary>
     /// <param name="model">The whole model.</param>
@@ -74,17 +105,31 @@ internal sealed class RunMonitor
         var loss = NeverLearnedLevel.MedianLoss(scores);
         var utility = ModelUtility.HarmonicMean([.. _utility.Select(records => Scores(model, records).Average(Probability))]);
         var utilityLoss = Start is null ? 0 : 1 - utility / Start.Utility;
-        if (_referenceRatios is null) return new Measurement(step, share, loss, Math.Abs(loss / TargetLoss - 1), null, utility, utilityLoss);
+        if (_referenceRatios is null)
+            return new Measurement(step, share, loss, Math.Abs(loss / TargetLoss - 1), null, utility, utilityLoss);
         var test = KolmogorovSmirnov.Test(Ratios(scores), _referenceRatios);
         return new Measurement(step, share, loss, test.Statistic, test.PValue, utility, utilityLoss);
     }
 
-    private IReadOnlyList<AnswerScores> Scores(CausalLM model, IReadOnlyList<CorpusRecord> records) => AnswerScores.Compute(model, _tokenizer, _template, records, cancellation: _cancellation);
+    private IReadOnlyList<AnswerScores> Scores(CausalLM model, IReadOnlyList<CorpusRecord> records) =>
+        AnswerScores.Compute(model, _tokenizer, _template, records, cancellation: _cancellation);
 
-    private static double Probability(AnswerScores score) => score.Wrong.Count == 0
-        ? AnswerScores.Probability(score.Answer)
-        : AnswerProbability.AmongOptions(AnswerProbability.Loss(score.Answer), [.. score.Wrong.Select(wrong => AnswerProbability.Loss(wrong))]);
+    private static double Probability(AnswerScores score) =>
+        score.Wrong.Count == 0
+            ? AnswerScores.Probability(score.Answer)
+            : AnswerProbability.AmongOptions(
+                AnswerProbability.Loss(score.Answer),
+                [.. score.Wrong.Select(wrong => AnswerProbability.Loss(wrong))]
+            );
 
     private static double[] Ratios(IReadOnlyList<AnswerScores> scores) =>
-        [.. scores.Select(score => TruthRatio.Ratio(TruthRatioDefinition.TofuAggregate, AnswerProbability.Loss(score.Paraphrase ?? score.Answer), [.. score.Wrong.Select(wrong => AnswerProbability.Loss(wrong))]))];
+        [
+            .. scores.Select(score =>
+                TruthRatio.Ratio(
+                    TruthRatioDefinition.TofuAggregate,
+                    AnswerProbability.Loss(score.Paraphrase ?? score.Answer),
+                    [.. score.Wrong.Select(wrong => AnswerProbability.Loss(wrong))]
+                )
+            ),
+        ];
 }

@@ -8,12 +8,25 @@ namespace Falcon.Runs;
 /// <param name="Cosines">Cosine of forget and retain gradient for each trained matrix.</param>
 /// <param name="Conflicts">Matrices whose gradients were in conflict.</param>
 /// <param name="UpdateNorm">Euclidean norm of the whole update.</param>
-/// <param name="NormRatio">Mean norm of the updated forget activations over that of the frozen ones; null where the method looks at no activations.</param>
+/// <param name="NormRatio">
+/// Mean norm of the updated forget activations over that of the frozen ones; null where the method looks at no activations.
+/// </param>
 /// <param name="LearningRate">Learning rate of the step.</param>
 /// <param name="Tokens">Real tokens in both batches.</param>
 /// <param name="Seconds">Wall-clock time of the step.</param>
 public sealed record StepMetrics(
-    int Step, int Topic, double ForgetLoss, double RetainLoss, IReadOnlyDictionary<string, double> Cosines, int Conflicts, double UpdateNorm, double? NormRatio, double LearningRate, int Tokens, double Seconds)
+    int Step,
+    int Topic,
+    double ForgetLoss,
+    double RetainLoss,
+    IReadOnlyDictionary<string, double> Cosines,
+    int Conflicts,
+    double UpdateNorm,
+    double? NormRatio,
+    double LearningRate,
+    int Tokens,
+    double Seconds
+)
 {
     /// <summary>Mean cosine over the trained matrices.</summary>
     public double MeanCosine => Cosines.Values.Average();

@@ -10,10 +10,17 @@ using static TorchSharp.torch;
 namespace Falcon.Runs;
 
 /// <summary>
-/// Which parameters of a run are kept: measures every few steps, ends the run when the utility budget is spent, searches the way to the last parameters, and restores
-/// the best. What was measured stands in <c>monitor.jsonl</c>, from which an interrupted run goes on.
+/// Which parameters of a run are kept: measures every few steps, ends the run when the utility budget is spent, searches the way to the
+/// last parameters, and restores the best. What was measured stands in <c>monitor.jsonl</c>, from which an interrupted run goes on.
 /// </summary>
-internal sealed class StepSelection(UnlearnConfig config, RunMonitor monitor, CausalLM frozen, TrainedParameters trained, RunDirectory directory, IRunLog log) : IDisposable
+internal sealed class StepSelection(
+    UnlearnConfig config,
+    RunMonitor monitor,
+    CausalLM frozen,
+    TrainedParameters trained,
+    RunDirectory directory,
+    IRunLog log
+) : IDisposable
 {
     private const string FileName = "monitor.jsonl";
 
@@ -27,11 +34,22 @@ internal sealed class StepSelection(UnlearnConfig config, RunMonitor monitor, Ca
     {
         var path = directory.PathOf(FileName);
         if (step > 0 && File.Exists(path))
-            _measured.AddRange(File.ReadLines(path).Select(line => JsonSerializer.Deserialize<Measurement>(line, ResultJson.LineOptions)!).Where(line => line.Step <= step && line.Share == 1));
+            _measured.AddRange(
+                File.ReadLines(path)
+                    .Select(line => JsonSerializer.Deserialize<Measurement>(line, ResultJson.LineOptions)!)
+                    .Where(line => line.Step <= step && line.Share == 1)
+            );
         File.Delete(path);
-        foreach (var measurement in _measured) directory.AppendLine(FileName, measurement);
-        log.Information(string.Create(CultureInfo.InvariantCulture, $"an answer counts as never learned at a loss of {monitor.TargetLoss:F2} nats a token (now {monitor.Start.AnswerLoss:F2})"));
-        if (_measured.Count == 0) Take(monitor.Start);
+        foreach (var measurement in _measured)
+            directory.AppendLine(FileName, measurement);
+        log.Information(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"an answer counts as never learned at a loss of {monitor.TargetLoss:F2} nats a token (now {monitor.Start.AnswerLoss:F2})"
+            )
+        );
+        if (_measured.Count == 0)
+            Take(monitor.Start);
     }
 
     /// <summary>Measures the parameters after <paramref name="step"/> steps where that is due and not done.</summary>
@@ -39,11 +57,15 @@ internal sealed class StepSelection(UnlearnConfig config, RunMonitor monitor, Ca
     public bool EndsAfter(int step)
     {
         var every = config.Monitor.Every;
-        if (every > 0 && step > 0 && step % every == 0 && _measured[^1].Step < step) Take(Measure(step, 1));
-        return _measured.Count > config.Monitor.Patience && _measured.TakeLast(config.Monitor.Patience).All(measurement => !measurement.IsWithin(config.Monitor.UtilityBudget));
+        if (every > 0 && step > 0 && step % every == 0 && _measured[^1].Step < step)
+            Take(Measure(step, 1));
+        return _measured.Count > config.Monitor.Patience
+            && _measured.TakeLast(config.Monitor.Patience).All(measurement => !measurement.IsWithin(config.Monitor.UtilityBudget));
     }
 
-    /// <summary>Measures the last parameters, searches the way to them where asked, and gives the trained parameters the best values.</summary>
+    /// <summary>
+    /// Measures the last parameters, searches the way to them where asked, and gives the trained parameters the best values.
+    /// </summary>
     /// <param name="steps">Steps that were made.</param>
     public MonitorRecord Finish(int steps)
     {
@@ -53,10 +75,18 @@ internal sealed class StepSelection(UnlearnConfig config, RunMonitor monitor, Ca
         Best.Restore();
         var kept = Best.Measurement!;
         var reason = stopped
-            ? string.Create(CultureInfo.InvariantCulture, $"utility loss above the budget of {config.Monitor.UtilityBudget:P2} in {config.Monitor.Patience} measurements in a row")
+            ? string.Create(
+                CultureInfo.InvariantCulture,
+                $"utility loss above the budget of {config.Monitor.UtilityBudget:P2} in {config.Monitor.Patience} measurements in a row"
+            )
             : "all steps made";
-        log.Information(string.Create(CultureInfo.InvariantCulture,
-            $"{reason}; kept: step {kept.Step}{(kept.Share < 1 ? $" at {kept.Share:P1} of the way" : "")}, answer loss {kept.AnswerLoss:F2}, distance {kept.Distance:F3}, utility loss {kept.UtilityLoss:P2}"));
+        log.Information(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{reason}; kept: step {kept.Step}{(kept.Share < 1 ? $" at {kept.Share:P1} of the way" : "")}, answer loss "
+                    + $"{kept.AnswerLoss:F2}, distance {kept.Distance:F3}, utility loss {kept.UtilityLoss:P2}"
+            )
+        );
         return new MonitorRecord(reason, steps, monitor.TargetLoss, monitor.Start, kept);
     }
 
@@ -94,8 +124,13 @@ internal sealed class StepSelection(UnlearnConfig config, RunMonitor monitor, Ca
     private Measurement Measure(int step, double share)
     {
         var measurement = monitor.Measure(trained.Updated(frozen), step, share);
-        log.Information(string.Create(CultureInfo.InvariantCulture,
-            $"step {step}{(share < 1 ? $" at {share:P1} of the way" : "")}: answer loss {measurement.AnswerLoss:F2}, distance {measurement.Distance:F3}, utility loss {measurement.UtilityLoss:P2}"));
+        log.Information(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"step {step}{(share < 1 ? $" at {share:P1} of the way" : "")}: answer loss {measurement.AnswerLoss:F2}, distance "
+                    + $"{measurement.Distance:F3}, utility loss {measurement.UtilityLoss:P2}"
+            )
+        );
         return measurement;
     }
 

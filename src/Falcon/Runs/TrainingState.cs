@@ -9,7 +9,10 @@ using static TorchSharp.torch;
 
 namespace Falcon.Runs;
 
-/// <summary>The state of an interrupted run: masters, optimiser state, the best parameters so far and the step. Random numbers depend on seed and step alone, so nothing else is needed.</summary>
+/// <summary>
+/// The state of an interrupted run: masters, optimiser state, the best parameters so far and the step. Random numbers depend on seed and
+/// step alone, so nothing else is needed.
+/// </summary>
 internal static class TrainingState
 {
     private const string FileName = "state.safetensors";
@@ -17,15 +20,26 @@ internal static class TrainingState
     private const string BestKey = "best";
     private const string BestPrefix = "best.";
 
-    /// <summary>Writes the state so that the working directory survives an interruption after <paramref name="step"/> finished steps.</summary>
+    /// <summary>
+    /// Writes the state so that the working directory survives an interruption after <paramref name="step"/> finished steps.
+    /// </summary>
     public static void Save(RunDirectory directory, int step, TrainedParameters trained, Optimizer optimizer, BestStep? best = null)
     {
-        var tensors = trained.ByName.Select(item => Source($"master.{item.Key}", item.Value)).Concat(optimizer.State.Select(item => Source($"optimizer.{item.Key}", item.Value))).ToList();
+        var tensors = trained
+            .ByName.Select(item => Source($"master.{item.Key}", item.Value))
+            .Concat(optimizer.State.Select(item => Source($"optimizer.{item.Key}", item.Value)))
+            .ToList();
         Dictionary<string, string> metadata = new() { [StepKey] = step.ToString(CultureInfo.InvariantCulture) };
         if (best?.Measurement is { } measurement)
         {
             metadata[BestKey] = JsonSerializer.Serialize(measurement, ResultJson.LineOptions);
-            tensors.AddRange(trained.Names.Zip(best.Values, (name, value) => new SafetensorsSource(BestPrefix + name, TensorBytes.DTypeName(float32), value.shape, stream => TensorBytes.Write(value, stream))));
+            tensors.AddRange(
+                trained.Names.Zip(best.Values, (name, value) =>
+                    new SafetensorsSource(BestPrefix + name, TensorBytes.DTypeName(float32), value.shape, stream =>
+                        TensorBytes.Write(value, stream)
+                    )
+                )
+            );
         }
 
         SafetensorsWriter.Write(directory.PathOf(FileName), tensors, metadata);
@@ -37,14 +51,21 @@ internal static class TrainingState
     public static int Load(RunDirectory directory, TrainedParameters trained, Optimizer optimizer, BestStep? best = null)
     {
         var path = directory.PathOf(FileName);
-        if (!File.Exists(path)) throw new UserInputException($"{path}: the state of the interrupted run is missing. Remove {directory.WorkingPath} and start anew.");
+        if (!File.Exists(path))
+            throw new UserInputException(
+                $"{path}: the state of the interrupted run is missing. Remove {directory.WorkingPath} and start anew."
+            );
         using var scope = NewDisposeScope();
         using var file = SafetensorsFile.Open(path);
         var entries = file.Entries.ToDictionary(entry => entry.Name);
         foreach (var name in trained.Names)
         {
             using var inner = NewDisposeScope();
-            if (!entries.TryGetValue($"master.{name}", out var entry)) throw new UserInputException($"{path}: the state has no \"{name}\"; it is of a run with other matrices. Remove {directory.WorkingPath} and start anew.");
+            if (!entries.TryGetValue($"master.{name}", out var entry))
+                throw new UserInputException(
+                    $"{path}: the state has no \"{name}\"; it is of a run with other matrices. Remove {directory.WorkingPath} and start "
+                        + $"anew."
+                );
             trained.Load(name, TensorBytes.ToTensor(file, entry));
         }
 
@@ -54,7 +75,10 @@ internal static class TrainingState
             [.. entries.Keys.Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Select(name => name[prefix.Length..])],
             name => TensorBytes.ToTensor(file, entries[prefix + name]), step);
         if (best is not null && file.Metadata.TryGetValue(BestKey, out var measurement))
-            best.Keep(JsonSerializer.Deserialize<Measurement>(measurement, ResultJson.LineOptions)!, [.. trained.Names.Select(name => TensorBytes.ToTensor(file, entries[BestPrefix + name]).DetachFromDisposeScope())]);
+            best.Keep(
+                JsonSerializer.Deserialize<Measurement>(measurement, ResultJson.LineOptions)!,
+                [.. trained.Names.Select(name => TensorBytes.ToTensor(file, entries[BestPrefix + name]).DetachFromDisposeScope())]
+            );
         var metrics = directory.PathOf("metrics.jsonl");
         if (File.Exists(metrics)) File.WriteAllLines(metrics, [.. File.ReadLines(metrics).Take(step)]);
         return step;
@@ -63,5 +87,6 @@ internal static class TrainingState
     /// <summary>Removes the state of a finished run.</summary>
     public static void Remove(RunDirectory directory) => File.Delete(directory.PathOf(FileName));
 
-    private static SafetensorsSource Source(string name, BlockTensor tensor) => new(name, TensorBytes.DTypeName(float32), [.. tensor.Shape], tensor.CopyTo);
+    private static SafetensorsSource Source(string name, BlockTensor tensor) =>
+        new(name, TensorBytes.DTypeName(float32), [.. tensor.Shape], tensor.CopyTo);
 }

@@ -23,7 +23,10 @@ public sealed record ComputeOptions(Device Device, ScalarType DType, string Reas
         {
             "cpu" => (torch.CPU, "the CPU as asked"),
             "cuda" when cuda.is_available() => (torch.CUDA, "CUDA as asked"),
-            "cuda" => throw new UserInputException("--device cuda: this build of libtorch sees no CUDA device. Build with -p:TorchBackend=cuda on a machine with an NVIDIA driver, or use --device cpu."),
+            "cuda" => throw new UserInputException(
+                "--device cuda: this build of libtorch sees no CUDA device. Build with -p:TorchBackend=cuda on a machine with an NVIDIA "
+                    + "driver, or use --device cpu."
+            ),
             "auto" when cuda.is_available() => (torch.CUDA, "CUDA, which is there"),
             "auto" => (torch.CPU, "the CPU, as no CUDA device is there"),
             _ => throw new UserInputException($"--device {device}: not known. Use auto, cpu or cuda."),
@@ -32,10 +35,15 @@ public sealed record ComputeOptions(Device Device, ScalarType DType, string Reas
         {
             "float32" => (float32, "float32 as asked"),
             "bfloat16" => (bfloat16, "bfloat16 as asked"),
-            "float16" when chosenDevice.type == DeviceType.CPU => throw new UserInputException("--dtype float16: slow and incomplete on the CPU. Use bfloat16 or float32 there."),
+            "float16" when chosenDevice.type == DeviceType.CPU => throw new UserInputException(
+                "--dtype float16: slow and incomplete on the CPU. Use bfloat16 or float32 there."
+            ),
             "float16" => (float16, "float16 as asked"),
             "auto" when chosenDevice.type == DeviceType.CUDA => (bfloat16, "bfloat16, the fast and safe dtype of CUDA devices"),
-            "auto" when parameterCount * sizeof(float) <= GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 3 => (float32, "float32, because the weights fit comfortably in memory"),
+            "auto" when parameterCount * sizeof(float) <= GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 3 => (
+                float32,
+                "float32, because the weights fit comfortably in memory"
+            ),
             "auto" => (bfloat16, "bfloat16, because float32 weights would take more than a third of the memory"),
             _ => throw new UserInputException($"--dtype {dtype}: not known. Use auto, float32, bfloat16 or float16."),
         };

@@ -26,17 +26,28 @@ public static class ContentHash
     }
 
     /// <summary>
-    /// The weights of a model directory: SHA-256 of every <c>*.safetensors</c> file and of them together. One file: its own hash. Several: the hash of the lines
-    /// <c>HASH␠␠NAME\n</c> in ordinal order of the names, which is what <c>sha256sum *.safetensors | sha256sum</c> prints in the C locale.
+    /// The weights of a model directory: SHA-256 of every <c>*.safetensors</c> file and of them together. One file: its own hash. Several:
+    /// the hash of the lines <c>HASH␠␠NAME\n</c> in ordinal order of the names, which is what <c>sha256sum *.safetensors | sha256sum</c>
+    /// prints in the C locale.
     /// </summary>
     /// <exception cref="UserInputException">The directory does not exist or holds no safetensors file.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while reading.</exception>
     public static ModelHash OfModel(string directory, CancellationToken cancellation = default)
     {
-        if (!Directory.Exists(directory)) throw new UserInputException($"{directory}: there is no such directory; --model takes a Hugging Face model directory.");
-        var names = Directory.EnumerateFiles(directory, "*.safetensors").Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal).ToList();
-        if (names.Count == 0) throw new UserInputException($"{directory}: it holds no *.safetensors file; --model takes a Hugging Face model directory.");
-        var files = names.ConvertAll(name => new FileHash(name, FileSize.Of(Path.Combine(directory, name)), OfFile(Path.Combine(directory, name), cancellation)));
+        if (!Directory.Exists(directory))
+            throw new UserInputException($"{directory}: there is no such directory; --model takes a Hugging Face model directory.");
+        var names = Directory
+            .EnumerateFiles(directory, "*.safetensors")
+            .Select(p => Path.GetFileName(p))
+            .Order(StringComparer.Ordinal)
+            .ToList();
+        if (names.Count == 0)
+            throw new UserInputException($"{directory}: it holds no *.safetensors file; --model takes a Hugging Face model directory.");
+        var files = names.ConvertAll(name => new FileHash(
+            name,
+            FileSize.Of(Path.Combine(directory, name)),
+            OfFile(Path.Combine(directory, name), cancellation)
+        ));
         return new ModelHash(files is [var only] ? only.Sha256 : OfLines(files), files);
     }
 

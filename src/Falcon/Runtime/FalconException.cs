@@ -21,7 +21,9 @@ public sealed class UnsupportedCheckpointException(string message, Exception? in
     public override int ExitCode => 2;
 }
 
-/// <summary>Arithmetic that failed (non-finite loss, singular covariance, divergence); the message carries step and magnitudes. Exit code 3.</summary>
+/// <summary>
+/// Arithmetic that failed (non-finite loss, singular covariance, divergence); the message carries step and magnitudes. Exit code 3.
+/// </summary>
 public sealed class NumericalFailureException(string message, Exception? inner = null) : FalconException(message, inner)
 {
     /// <inheritdoc/>

@@ -9,7 +9,10 @@ public interface IRunLog
     /// <summary>Something that is probably wrong but does not stop the run.</summary>
     void Warning(string message);
 
-    /// <summary>Progress of a named stage: <paramref name="done"/> of <paramref name="total"/> units, with an optional short status (loss, tokens a second).</summary>
+    /// <summary>
+    /// Progress of a named stage: <paramref name="done"/> of <paramref name="total"/> units, with an optional short status (loss, tokens a
+    /// second).
+    /// </summary>
     void Progress(string stage, int done, int total, string? status = null);
 }
 

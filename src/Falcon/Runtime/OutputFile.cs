@@ -3,7 +3,10 @@ namespace Falcon.Runtime;
 /// <summary>Files that appear whole or not at all.</summary>
 public static class OutputFile
 {
-    /// <summary>Writes the text as UTF-8 to <c>PATH.partial</c> and renames it to <paramref name="path"/>, replacing a file of that name. Missing folders are created.</summary>
+    /// <summary>
+    /// Writes the text as UTF-8 to <c>PATH.partial</c> and renames it to <paramref name="path"/>, replacing a file of that name. Missing
+    /// folders are created.
+    /// </summary>
     /// <exception cref="UserInputException">The path is a directory.</exception>
     /// <exception cref="IOException">The disk is full or the path cannot be written; nothing is left behind.</exception>
     public static void Write(string path, string text)

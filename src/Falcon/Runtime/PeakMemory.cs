@@ -14,7 +14,10 @@ public static class PeakMemory
         return process.PeakWorkingSet64;
     }
 
-    /// <summary>Memory that can be had now without swapping, in bytes: MemAvailable of Linux within the limit of the container, elsewhere what the runtime may use.</summary>
+    /// <summary>
+    /// Memory that can be had now without swapping, in bytes: MemAvailable of Linux within the limit of the container, elsewhere what the
+    /// runtime may use.
+    /// </summary>
     public static long Available()
     {
         var limit = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
@@ -30,6 +33,8 @@ public static class PeakMemory
     {
         if (!File.Exists(path)) return null;
         var line = File.ReadLines(path).FirstOrDefault(line => line.StartsWith(key, StringComparison.Ordinal));
-        return line is null ? null : long.Parse(line[key.Length..].Replace("kB", "", StringComparison.Ordinal).Trim(), CultureInfo.InvariantCulture) * 1024;
+        return line is null
+            ? null
+            : long.Parse(line[key.Length..].Replace("kB", "", StringComparison.Ordinal).Trim(), CultureInfo.InvariantCulture) * 1024;
     }
 }

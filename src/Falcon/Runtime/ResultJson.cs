@@ -4,10 +4,16 @@ using System.Text.Json.Serialization;
 
 namespace Falcon.Runtime;
 
-/// <summary>How Falcon writes its result files and <c>--json</c> objects: camelCase names, enums as words, indented, letters of every script as they are.</summary>
+/// <summary>
+/// How Falcon writes its result files and <c>--json</c> objects: camelCase names, enums as words, indented, letters of every script as they
+/// are.
+/// </summary>
 public static class ResultJson
 {
-    /// <summary>Indented, for whole files. A number that is not finite is refused (<see cref="ArgumentException"/>): a failed estimate is null, never a number.</summary>
+    /// <summary>
+    /// Indented, for whole files. A number that is not finite is refused (<see cref="ArgumentException"/>): a failed estimate is null,
+    /// never a number.
+    /// </summary>
     public static JsonSerializerOptions Options { get; } = Create(indented: true);
 
     /// <summary>The same on one line, for JSON-lines files.</summary>

@@ -1,6 +1,8 @@
 namespace Falcon.Runtime;
 
-/// <summary>What a run gets from outside: where to log, on what to compute, the clock and the cancellation. Passed explicitly; there are no statics.</summary>
+/// <summary>
+/// What a run gets from outside: where to log, on what to compute, the clock and the cancellation. Passed explicitly; there are no statics.
+/// </summary>
 /// <param name="Log">Messages and progress.</param>
 /// <param name="Device"><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</param>
 /// <param name="DType"><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</param>

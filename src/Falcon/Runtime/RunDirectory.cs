@@ -3,8 +3,9 @@ using System.Text.Json;
 namespace Falcon.Runtime;
 
 /// <summary>
-/// The output directory of a run. It appears whole or not at all: everything is written to <c>PATH.partial</c> beside it, <see cref="Commit"/> renames that.
-/// Without a commit <see cref="Dispose"/> removes it, unless <see cref="KeepForResume"/> was called because it holds a state to continue from.
+/// The output directory of a run. It appears whole or not at all: everything is written to <c>PATH.partial</c> beside it,
+/// <see cref="Commit"/> renames that. Without a commit <see cref="Dispose"/> removes it, unless <see cref="KeepForResume"/> was called
+/// because it holds a state to continue from.
 /// </summary>
 public sealed class RunDirectory : IDisposable
 {
@@ -35,23 +36,33 @@ public sealed class RunDirectory : IDisposable
     /// <summary>Whether the working directory holds the state of an interrupted run.</summary>
     public bool IsResumed { get; }
 
-    /// <summary>Opens the working directory of a run. A working directory that a killed run left without a state is emptied first.</summary>
+    /// <summary>
+    /// Opens the working directory of a run. A working directory that a killed run left without a state is emptied first.
+    /// </summary>
     /// <param name="path">Where the finished directory shall appear.</param>
     /// <param name="resume">Continue from the state that an interrupted run of the same path left.</param>
     /// <exception cref="UserInputException">
-    /// The path is a file or a directory that exists; or its parent cannot be written to; or another run is writing there; or an interrupted run left a state and <paramref name="resume"/> is false;
-    /// or it is true and there is no state.
+    /// The path is a file or a directory that exists; or its parent cannot be written to; or another run is writing there; or an
+    /// interrupted run left a state and <paramref name="resume"/> is false; or it is true and there is no state.
     /// </exception>
     public static RunDirectory Create(string path, bool resume = false)
     {
         var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
-        if (File.Exists(full)) throw new UserInputException($"{path}: it is a file; --out takes a directory that does not exist yet.");
-        if (Directory.Exists(full)) throw new UserInputException($"{path}: the output directory exists; choose another --out or remove it.");
+        if (File.Exists(full))
+            throw new UserInputException($"{path}: it is a file; --out takes a directory that does not exist yet.");
+        if (Directory.Exists(full))
+            throw new UserInputException($"{path}: the output directory exists; choose another --out or remove it.");
 
         var working = full + WorkingSuffix;
         var hasState = File.Exists(Path.Combine(working, ResumableName));
-        if (resume && !hasState) throw new UserInputException($"{path}: there is no interrupted run to resume (looked for {working}); start it without --resume.");
-        if (!resume && hasState) throw new UserInputException($"{path}: an interrupted run is in {working}; continue it with --resume or remove that directory.");
+        if (resume && !hasState)
+            throw new UserInputException(
+                $"{path}: there is no interrupted run to resume (looked for {working}); start it without --resume."
+            );
+        if (!resume && hasState)
+            throw new UserInputException(
+                $"{path}: an interrupted run is in {working}; continue it with --resume or remove that directory."
+            );
 
         var firstCreated = FirstMissingParent(full);
         CreateWorking(path, working, firstCreated);
@@ -61,7 +72,8 @@ public sealed class RunDirectory : IDisposable
     }
 
     /// <summary>Whether an interrupted run of this path left a state to continue from.</summary>
-    public static bool IsInterrupted(string path) => File.Exists(Path.Combine(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)) + WorkingSuffix, ResumableName));
+    public static bool IsInterrupted(string path) =>
+        File.Exists(Path.Combine(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)) + WorkingSuffix, ResumableName));
 
     /// <summary>The full path of a file or folder in the working directory; its parent folders are created.</summary>
     public string PathOf(params string[] parts)
@@ -72,19 +84,25 @@ public sealed class RunDirectory : IDisposable
     }
 
     /// <summary>Writes an object as indented JSON (<see cref="ResultJson.Options"/>).</summary>
-    public void WriteJson<T>(string name, T value) => File.WriteAllText(PathOf(name), JsonSerializer.Serialize(value, ResultJson.Options) + "\n");
+    public void WriteJson<T>(string name, T value) =>
+        File.WriteAllText(PathOf(name), JsonSerializer.Serialize(value, ResultJson.Options) + "\n");
 
     /// <summary>Appends one line of JSON (<see cref="ResultJson.LineOptions"/>) to a JSON-lines file.</summary>
-    public void AppendLine<T>(string name, T value) => File.AppendAllText(PathOf(name), JsonSerializer.Serialize(value, ResultJson.LineOptions) + "\n");
+    public void AppendLine<T>(string name, T value) =>
+        File.AppendAllText(PathOf(name), JsonSerializer.Serialize(value, ResultJson.LineOptions) + "\n");
 
-    /// <summary>From now on the working directory survives a run that does not commit; call it after a state to continue from has been written.</summary>
+    /// <summary>
+    /// From now on the working directory survives a run that does not commit; call it after a state to continue from has been written.
+    /// </summary>
     public void KeepForResume()
     {
         var marker = PathOf(ResumableName);
         if (!File.Exists(marker)) File.WriteAllText(marker, "");
     }
 
-    /// <summary>The opposite of <see cref="KeepForResume"/>: the state leads nowhere, and the working directory goes unless the run commits.</summary>
+    /// <summary>
+    /// The opposite of <see cref="KeepForResume"/>: the state leads nowhere, and the working directory goes unless the run commits.
+    /// </summary>
     public void DiscardState() => File.Delete(PathOf(ResumableName));
 
     /// <summary>Checks that the disk has room for what comes.</summary>
@@ -110,7 +128,10 @@ public sealed class RunDirectory : IDisposable
         catch (IOException error) when (Directory.Exists(FinalPath) || File.Exists(FinalPath))
         {
             File.WriteAllText(resumable, "");
-            throw new UserInputException($"{FinalPath}: it appeared while the run was working; the result is in {WorkingPath}, move it by hand.", error);
+            throw new UserInputException(
+                $"{FinalPath}: it appeared while the run was working; the result is in {WorkingPath}, move it by hand.",
+                error
+            );
         }
         _committed = true;
         File.Delete(Path.Combine(FinalPath, ResumableName));
@@ -128,7 +149,10 @@ public sealed class RunDirectory : IDisposable
     internal static void RequireFreeSpace(string path, long bytes, long available, string purpose)
     {
         if (available < bytes)
-            throw new UserInputException($"{path}: {purpose} needs {PeakMemory.Text(bytes)} and the disk has {PeakMemory.Text(available)} free; free some space or choose another --out.");
+            throw new UserInputException(
+                $"{path}: {purpose} needs {PeakMemory.Text(bytes)} and the disk has {PeakMemory.Text(available)} free; free some space or "
+                    + $"choose another --out."
+            );
     }
 
     private static void CreateWorking(string path, string working, string? firstCreated)
@@ -139,8 +163,12 @@ public sealed class RunDirectory : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            if (firstCreated is not null && Directory.Exists(firstCreated)) Directory.Delete(firstCreated, recursive: true);
-            throw new UserInputException($"{path}: the directory cannot be created ({error.Message.TrimEnd('.')}); choose an --out that you may write to.", error);
+            if (firstCreated is not null && Directory.Exists(firstCreated))
+                Directory.Delete(firstCreated, recursive: true);
+            throw new UserInputException(
+                $"{path}: the directory cannot be created ({error.Message.TrimEnd('.')}); choose an --out that you may write to.",
+                error
+            );
         }
     }
 
@@ -175,14 +203,24 @@ public sealed class RunDirectory : IDisposable
     private static string? FirstMissingParent(string full)
     {
         string? missing = null;
-        for (var parent = Path.GetDirectoryName(full); parent is not null && !Directory.Exists(parent); parent = Path.GetDirectoryName(parent)) missing = parent;
+        for (
+            var parent = Path.GetDirectoryName(full);
+            parent is not null && !Directory.Exists(parent);
+            parent = Path.GetDirectoryName(parent)
+        )
+            missing = parent;
         return missing;
     }
 
     private void RemoveEmptyParents()
     {
-        if (_firstCreatedParent is null) return;
-        for (var parent = Path.GetDirectoryName(FinalPath)!; parent.Length >= _firstCreatedParent.Length; parent = Path.GetDirectoryName(parent)!)
+        if (_firstCreatedParent is null)
+            return;
+        for (
+            var parent = Path.GetDirectoryName(FinalPath)!;
+            parent.Length >= _firstCreatedParent.Length;
+            parent = Path.GetDirectoryName(parent)!
+        )
         {
             if (Directory.EnumerateFileSystemEntries(parent).Any()) return;
             Directory.Delete(parent);

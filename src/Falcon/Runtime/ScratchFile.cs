@@ -3,8 +3,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Falcon.Runtime;
 
 /// <summary>
-/// A file for what does not fit in memory while a run works: space is handed out from its end, read and written at any place, and the file goes with the object
-/// unless it is to be kept. Its pages belong to the operating system's file cache, not to the process.
+/// A file for what does not fit in memory while a run works: space is handed out from its end, read and written at any place, and the file
+/// goes with the object unless it is to be kept. Its pages belong to the operating system's file cache, not to the process.
 /// </summary>
 public sealed class ScratchFile : IDisposable
 {
@@ -21,11 +21,20 @@ public sealed class ScratchFile : IDisposable
         _path = path;
         try
         {
-            _handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete, (kept ? 0 : FileOptions.DeleteOnClose) | FileOptions.RandomAccess);
+            _handle = File.OpenHandle(
+                path,
+                FileMode.Create,
+                FileAccess.ReadWrite,
+                FileShare.Read | FileShare.Delete,
+                (kept ? 0 : FileOptions.DeleteOnClose) | FileOptions.RandomAccess
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserInputException($"{path}: the scratch file cannot be created ({e.Message.TrimEnd('.')}); choose an --out on a disk that can be written to.", e);
+            throw new UserInputException(
+                $"{path}: the scratch file cannot be created ({e.Message.TrimEnd('.')}); choose an --out on a disk that can be written to.",
+                e
+            );
         }
     }
 
@@ -33,7 +42,8 @@ public sealed class ScratchFile : IDisposable
 
     /// <summary>Opens a kept file for reading.</summary>
     /// <exception cref="IOException">It cannot be read.</exception>
-    public static ScratchFile OpenKept(string path) => new(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess));
+    public static ScratchFile OpenKept(string path) =>
+        new(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess));
 
     /// <summary>Bytes handed out so far.</summary>
     public long Length => _length;
@@ -69,7 +79,11 @@ public sealed class ScratchFile : IDisposable
         }
         catch (IOException e)
         {
-            throw new UserInputException($"{_path}: could not be written ({e.Message.TrimEnd('.')}). Free some space, choose another --out, or give more memory (--memory-limit, --cache-memory).", e);
+            throw new UserInputException(
+                $"{_path}: could not be written ({e.Message.TrimEnd('.')}). Free some space, choose another --out, or give more memory "
+                    + $"(--memory-limit, --cache-memory).",
+                e
+            );
         }
     }
 

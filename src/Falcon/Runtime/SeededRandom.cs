@@ -5,14 +5,17 @@ namespace Falcon.Runtime;
 /// <summary>
 /// Random numbers that are the same on every machine and .NET version for the same seed and purpose.
 /// The generator is xoshiro256** (Blackman and Vigna, "Scrambled Linear Pseudorandom Number Generators", 2021);
-/// its 256 bits of state come from SplitMix64 started at <see cref="Seeds.Derive"/> of seed, purpose and index. Not thread safe, not for cryptography.
+/// its 256 bits of state come from SplitMix64 started at <see cref="Seeds.Derive"/> of seed, purpose and index. Not thread safe, not for
+/// cryptography.
 /// </summary>
 public sealed class SeededRandom
 {
     private ulong _s0, _s1, _s2, _s3;
     private double? _spareGaussian;
 
-    /// <summary>A generator for one named use, so that two uses of one seed (say "forget order" and "initial weights") are independent.</summary>
+    /// <summary>
+    /// A generator for one named use, so that two uses of one seed (say "forget order" and "initial weights") are independent.
+    /// </summary>
     /// <param name="seed">The seed of the run.</param>
     /// <param name="purpose">What the numbers are for; part of the seed.</param>
     /// <param name="index">Step, epoch or the like; part of the seed.</param>
@@ -39,7 +42,9 @@ public sealed class SeededRandom
         return result;
     }
 
-    /// <summary>An integer from 0 to <paramref name="limit"/> - 1, each equally likely (values that would favour some are drawn again).</summary>
+    /// <summary>
+    /// An integer from 0 to <paramref name="limit"/> - 1, each equally likely (values that would favour some are drawn again).
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="limit"/> is not positive.</exception>
     public int Next(int limit)
     {

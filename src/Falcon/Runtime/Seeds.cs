@@ -2,10 +2,14 @@ using System.Text;
 
 namespace Falcon.Runtime;
 
-/// <summary>Derives independent seeds, so that a step's randomness depends on nothing but (seed, purpose, index) and a resumed run repeats it.</summary>
+/// <summary>
+/// Derives independent seeds, so that a step's randomness depends on nothing but (seed, purpose, index) and a resumed run repeats it.
+/// </summary>
 public static class Seeds
 {
-    /// <summary>A seed for one purpose and index: SplitMix64 finalisers over the seed, an FNV-1a hash of the purpose, and the index.</summary>
+    /// <summary>
+    /// A seed for one purpose and index: SplitMix64 finalisers over the seed, an FNV-1a hash of the purpose, and the index.
+    /// </summary>
     public static ulong Derive(ulong seed, string purpose, long index = 0)
     {
         var hash = 14695981039346656037UL;

@@ -7,7 +7,8 @@ namespace Falcon.Tokenization;
 internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special)
 {
     /// <summary>
-    /// Reads <c>added_tokens</c>. The id is that of the content in the model's vocabulary, else the next free number; a file that says otherwise is refused.
+    /// Reads <c>added_tokens</c>. The id is that of the content in the model's vocabulary, else the next free number; a file that says
+    /// otherwise is refused.
     /// </summary>
     public static List<AddedToken> ReadAll(TokenizerSection section, BytePairEncoding model)
     {
@@ -25,8 +26,19 @@ internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool 
                 ids[content] = id;
                 next = Math.Max(next, id + 1);
             }
-            if (!item["id"].IsNull && item["id"].Number() != id) throw item["id"].Unsupported($"the id of '{content}' should be {id} by its place in the list and the vocabulary");
-            tokens.Add(new(id, content, item["single_word"].Flag(false), item["lstrip"].Flag(false), item["rstrip"].Flag(false), item["normalized"].Flag(true), item["special"].Flag(false)));
+            if (!item["id"].IsNull && item["id"].Number() != id)
+                throw item["id"].Unsupported($"the id of '{content}' should be {id} by its place in the list and the vocabulary");
+            tokens.Add(
+                new(
+                    id,
+                    content,
+                    item["single_word"].Flag(false),
+                    item["lstrip"].Flag(false),
+                    item["rstrip"].Flag(false),
+                    item["normalized"].Flag(true),
+                    item["special"].Flag(false)
+                )
+            );
         }
         return tokens;
     }
@@ -44,8 +56,11 @@ internal sealed class AddedTokenSearch
     public AddedTokenSearch(IEnumerable<AddedToken> tokens, Func<string, string> searched)
     {
         foreach (var token in tokens.OrderByDescending(token => token.Special))
-            if (searched(token.Content) is { Length: > 0 } key) _tokens.TryAdd(key, token);
-        _lengths = _tokens.Keys.GroupBy(key => key[0]).ToDictionary(group => group.Key, group => group.Select(key => key.Length).Distinct().OrderDescending().ToArray());
+            if (searched(token.Content) is { Length: > 0 } key)
+                _tokens.TryAdd(key, token);
+        _lengths = _tokens
+            .Keys.GroupBy(key => key[0])
+            .ToDictionary(group => group.Key, group => group.Select(key => key.Length).Distinct().OrderDescending().ToArray());
         _firstCharacters = System.Buffers.SearchValues.Create([.. _lengths.Keys]);
     }
 
@@ -98,13 +113,24 @@ internal sealed class AddedTokenSearch
         return !text.IsEmpty && IsWordCharacter(rune);
     }
 
-    /// <summary>Alphabetic, mark, decimal digit, connector or joiner: the set \w of Unicode's recommendation for regular expressions (UTS 18).</summary>
-    private static bool IsWordCharacter(Rune rune) => Rune.GetUnicodeCategory(rune) switch
-    {
-        UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter or UnicodeCategory.OtherLetter => true,
-        UnicodeCategory.LetterNumber or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.ConnectorPunctuation => true,
-        UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark => true,
-        UnicodeCategory.OtherSymbol => rune.Value is (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189),
-        _ => rune.Value is 0x200C or 0x200D,
-    };
+    /// <summary>
+    /// Alphabetic, mark, decimal digit, connector or joiner: the set \w of Unicode's recommendation for regular expressions (UTS 18).
+    /// </summary>
+    private static bool IsWordCharacter(Rune rune) =>
+        Rune.GetUnicodeCategory(rune) switch
+        {
+            UnicodeCategory.UppercaseLetter
+            or UnicodeCategory.LowercaseLetter
+            or UnicodeCategory.TitlecaseLetter
+            or UnicodeCategory.ModifierLetter
+            or UnicodeCategory.OtherLetter => true,
+            UnicodeCategory.LetterNumber or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.ConnectorPunctuation => true,
+            UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark => true,
+            UnicodeCategory.OtherSymbol => rune.Value
+                is (>= 0x24B6 and <= 0x24E9)
+                    or (>= 0x1F130 and <= 0x1F149)
+                    or (>= 0x1F150 and <= 0x1F169)
+                    or (>= 0x1F170 and <= 0x1F189),
+            _ => rune.Value is 0x200C or 0x200D,
+        };
 }

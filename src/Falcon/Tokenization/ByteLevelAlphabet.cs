@@ -3,7 +3,9 @@ using System.Text;
 namespace Falcon.Tokenization;
 
 /// <summary>The 256 visible characters that stand for the 256 bytes in a byte-level vocabulary (the mapping of GPT-2).</summary>
-/// <remarks>Printable bytes (! to ~, ¡ to ¬, ® to ÿ) stand for themselves; the other 68 are numbered from U+0100 in the order of the bytes.</remarks>
+/// <remarks>
+/// Printable bytes (! to ~, ¡ to ¬, ® to ÿ) stand for themselves; the other 68 are numbered from U+0100 in the order of the bytes.
+/// </remarks>
 internal static class ByteLevelAlphabet
 {
     private static readonly char[] Characters = MakeCharacters();
@@ -23,7 +25,9 @@ internal static class ByteLevelAlphabet
         return new string(encoded);
     }
 
-    /// <summary>Adds the bytes that a token stands for; a token with a character outside the alphabet stands for its own UTF-8 bytes.</summary>
+    /// <summary>
+    /// Adds the bytes that a token stands for; a token with a character outside the alphabet stands for its own UTF-8 bytes.
+    /// </summary>
     public static void Decode(string token, List<byte> output)
     {
         foreach (var character in token)

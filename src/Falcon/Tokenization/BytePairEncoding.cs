@@ -5,7 +5,9 @@ using System.Text;
 
 namespace Falcon.Tokenization;
 
-/// <summary>The <c>model</c> of a tokenizer.json of type BPE: turns a word into the ids of its tokens by merging pairs, lowest rank first.</summary>
+/// <summary>
+/// The <c>model</c> of a tokenizer.json of type BPE: turns a word into the ids of its tokens by merging pairs, lowest rank first.
+/// </summary>
 internal sealed class BytePairEncoding
 {
     private const int LongestCachedWord = 256;
@@ -33,9 +35,16 @@ internal sealed class BytePairEncoding
         _fuseUnknown = model["fuse_unk"].Flag(false);
         _ignoreMerges = model["ignore_merges"].Flag(false);
         if (model["byte_fallback"].Flag(false))
-            _byteTokens = [.. Enumerable.Range(0, 256).Select(value => _vocabulary.GetValueOrDefault(string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>"), -1))];
+            _byteTokens =
+            [
+                .. Enumerable
+                    .Range(0, 256)
+                    .Select(value => _vocabulary.GetValueOrDefault(string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>"), -1)),
+            ];
         if (model["unk_token"].TextOrNull() is { } unknown)
-            _unknown = _vocabulary.TryGetValue(unknown, out var id) ? id : throw model["unk_token"].Unsupported($"'{unknown}' is not in the vocabulary");
+            _unknown = _vocabulary.TryGetValue(unknown, out var id)
+                ? id
+                : throw model["unk_token"].Unsupported($"'{unknown}' is not in the vocabulary");
     }
 
     /// <summary>Number of tokens in the model's vocabulary, without added tokens.</summary>
@@ -63,10 +72,13 @@ internal sealed class BytePairEncoding
         var start = output.Count;
         var symbols = Symbols(word);
         MergePairs(symbols, output);
-        if (word.Length <= LongestCachedWord && _cached < MostCachedWords && _cache.TryAdd(word, [.. output[start..]])) Interlocked.Increment(ref _cached);
+        if (word.Length <= LongestCachedWord && _cached < MostCachedWords && _cache.TryAdd(word, [.. output[start..]]))
+            Interlocked.Increment(ref _cached);
     }
 
-    /// <summary>The ids of the code points, before any merge; what the vocabulary lacks becomes bytes, the unknown token, or nothing.</summary>
+    /// <summary>
+    /// The ids of the code points, before any merge; what the vocabulary lacks becomes bytes, the unknown token, or nothing.
+    /// </summary>
     private List<int> Symbols(string word)
     {
         var symbols = new List<int>(word.Length);
@@ -98,7 +110,9 @@ internal sealed class BytePairEncoding
         return true;
     }
 
-    /// <summary>Merges the neighbouring pair of lowest rank, leftmost first, until none is left: a linked list of symbols and a queue of pairs.</summary>
+    /// <summary>
+    /// Merges the neighbouring pair of lowest rank, leftmost first, until none is left: a linked list of symbols and a queue of pairs.
+    /// </summary>
     private void MergePairs(List<int> symbols, List<int> output)
     {
         var count = symbols.Count;
@@ -116,7 +130,8 @@ internal sealed class BytePairEncoding
             var left = merge.Position;
             if (id[left] == Gone || next[left] < 0) continue;
             var right = next[left];
-            if (!_merges.TryGetValue(Pair(id[left], id[right]), out var current) || current.Id != merge.Id) continue;   // overtaken by another merge
+            if (!_merges.TryGetValue(Pair(id[left], id[right]), out var current) || current.Id != merge.Id)
+                continue; // overtaken by another merge
             id[left] = merge.Id;
             id[right] = Gone;
             next[left] = next[right];
@@ -132,11 +147,13 @@ internal sealed class BytePairEncoding
 
         void Enqueue(ReadOnlySpan<int> id, int left, int right)
         {
-            if (_merges.TryGetValue(Pair(id[left], id[right]), out var merge)) queue.Enqueue((left, merge.Id), ((long)merge.Rank << 32) + left);
+            if (_merges.TryGetValue(Pair(id[left], id[right]), out var merge))
+                queue.Enqueue((left, merge.Id), ((long)merge.Rank << 32) + left);
         }
     }
 
-    // Multiplying by an odd number is one-to-one and spreads the pairs: the hash of a long is the exclusive or of its halves, 0 for every (a, a).
+    // Multiplying by an odd number is one-to-one and spreads the pairs: the hash of a long is the exclusive or of its halves, 0 for every
+    // (a, a).
     private static ulong Pair(int left, int right) => (((ulong)left << 32) | (uint)right) * 0x9E3779B97F4A7C15;
 
     private static void RefuseUnsupported(TokenizerSection model)
@@ -144,8 +161,10 @@ internal sealed class BytePairEncoding
         var type = model["type"].TextOrNull() ?? (model["merges"].IsNull ? "(none)" : "BPE");
         if (type != "BPE") throw model.Unsupported($"the model type '{type}' is not supported, only BPE is");
         foreach (var affix in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
-            if (model[affix].TextOrNull() is { Length: > 0 } text) throw model[affix].Unsupported($"'{text}' is not supported, only an empty one is");
-        if (!model["dropout"].IsNull && !(model["dropout"].Json.TryGetDouble(out var dropout) && dropout == 0)) throw model["dropout"].Unsupported("random merges are not supported");
+            if (model[affix].TextOrNull() is { Length: > 0 } text)
+                throw model[affix].Unsupported($"'{text}' is not supported, only an empty one is");
+        if (!model["dropout"].IsNull && !(model["dropout"].Json.TryGetDouble(out var dropout) && dropout == 0))
+            throw model["dropout"].Unsupported("random merges are not supported");
     }
 
     private static Dictionary<string, int> ReadVocabulary(TokenizerSection section)
@@ -167,7 +186,10 @@ internal sealed class BytePairEncoding
             if (parts.Length != 2) throw item.Unsupported("a merge is two tokens");
             merges[Pair(IdIn(parts[0]), IdIn(parts[1]))] = (rank++, IdIn(parts[0] + parts[1]));
 
-            int IdIn(string token) => vocabulary.TryGetValue(token, out var id) ? id : throw item.Unsupported($"the token '{token}' of a merge is not in the vocabulary");
+            int IdIn(string token) =>
+                vocabulary.TryGetValue(token, out var id)
+                    ? id
+                    : throw item.Unsupported($"the token '{token}' of a merge is not in the vocabulary");
         }
         return merges;
     }
@@ -176,7 +198,8 @@ internal sealed class BytePairEncoding
     {
         var codePoints = new Dictionary<int, int>();
         foreach (var (token, id) in vocabulary)
-            if (Rune.DecodeFromUtf16(token, out var rune, out var length) == OperationStatus.Done && length == token.Length) codePoints[rune.Value] = id;
+            if (Rune.DecodeFromUtf16(token, out var rune, out var length) == OperationStatus.Done && length == token.Length)
+                codePoints[rune.Value] = id;
         return codePoints;
     }
 }

@@ -6,19 +6,30 @@ namespace Falcon.Tokenization;
 
 /// <summary>Trains a byte-level BPE tokenizer in the manner of GPT-2 and writes the files that describe it.</summary>
 /// <remarks>
-/// Words are cut by the pattern of GPT-2 and written in the byte-level alphabet. The most frequent pair of neighbouring tokens becomes a new token,
-/// again and again. Of equally frequent pairs the one whose left token has the smaller id is taken, then the one whose right token has; so the result
-/// depends on nothing but the multiset of texts. Source: Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016, algorithm 1.
+/// Words are cut by the pattern of GPT-2 and written in the byte-level alphabet. The most frequent pair of neighbouring tokens becomes a
+/// new token, again and again. Of equally frequent pairs the one whose left token has the smaller id is taken, then the one whose right
+/// token has; so the result depends on nothing but the multiset of texts. Source: Sennrich, Haddow and Birch, "Neural Machine Translation
+/// of Rare Words with Subword Units", 2016, algorithm 1.
 /// </remarks>
 public static class BytePairTrainer
 {
-    private static readonly JsonSerializerOptions Layout = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Layout = new()
+    {
+        WriteIndented = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     /// <summary>The text of a <c>tokenizer.json</c> learned from texts.</summary>
     /// <param name="texts">The texts; special tokens written in them count as ordinary text.</param>
-    /// <param name="vocabularySize">Number of tokens in the end: the special tokens, the 256 bytes, then one a merge. There are fewer where the texts have no pair left to merge.</param>
+    /// <param name="vocabularySize">
+    /// Number of tokens in the end: the special tokens, the 256 bytes, then one a merge. There are fewer where the texts have no pair left
+    /// to merge.
+    /// </param>
     /// <param name="specialTokens">The special tokens, which get the ids from 0 in this order.</param>
-    /// <exception cref="ArgumentException"><paramref name="vocabularySize"/> is too small for the bytes and the special tokens, or a special token is empty, given twice, or a byte of the alphabet.</exception>
+    /// <exception cref="ArgumentException">
+    /// <paramref name="vocabularySize"/> is too small for the bytes and the special tokens, or a special token is empty, given twice, or a
+    /// byte of the alphabet.
+    /// </exception>
     public static string Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens)
     {
         ArgumentNullException.ThrowIfNull(texts);
@@ -27,12 +38,24 @@ public static class BytePairTrainer
 
         var vocabulary = new List<string>();
         vocabulary.AddRange(specialTokens);
-        vocabulary.AddRange(Enumerable.Range(0, 256).Select(value => ByteLevelAlphabet.CharacterOf((byte)value)).Order().Select(character => character.ToString()));
+        vocabulary.AddRange(
+            Enumerable
+                .Range(0, 256)
+                .Select(value => ByteLevelAlphabet.CharacterOf((byte)value))
+                .Order()
+                .Select(character => character.ToString())
+        );
         var ids = new Dictionary<string, int>();
         foreach (var token in vocabulary)
-            if (token.Length == 0 || !ids.TryAdd(token, ids.Count)) throw new ArgumentException($"The special token '{token}' is empty, given twice, or a character of the byte alphabet.", nameof(specialTokens));
+            if (token.Length == 0 || !ids.TryAdd(token, ids.Count))
+                throw new ArgumentException(
+                    $"The special token '{token}' is empty, given twice, or a character of the byte alphabet.",
+                    nameof(specialTokens)
+                );
 
-        var counts = new PairCounts(CountWords(texts).Select(word => (Array.ConvertAll(word.Key.ToCharArray(), character => ids[character.ToString()]), word.Value)));
+        var counts = new PairCounts(
+            CountWords(texts).Select(word => (Array.ConvertAll(word.Key.ToCharArray(), character => ids[character.ToString()]), word.Value))
+        );
         var merges = new List<(string Left, string Right)>();
         while (vocabulary.Count < vocabularySize && counts.TakeMostFrequent() is var (left, right))
         {
@@ -46,11 +69,19 @@ public static class BytePairTrainer
 
     /// <summary>The text of a <c>tokenizer_config.json</c> that belongs to a tokenizer of <see cref="Train"/>.</summary>
     /// <param name="eosToken">The special token at the end of a text.</param>
-    /// <param name="bosToken">The special token at the beginning of a text, if any. <see cref="Train"/> makes no template, so encoding does not add it.</param>
+    /// <param name="bosToken">
+    /// The special token at the beginning of a text, if any. <see cref="Train"/> makes no template, so encoding does not add it.
+    /// </param>
     /// <param name="padToken">The special token that fills batches, if any.</param>
     /// <param name="modelMaxLength">The longest text of the model, in tokens.</param>
     /// <param name="chatTemplate">The Jinja text of the chat template, if any.</param>
-    public static string Configuration(string eosToken, string? bosToken = null, string? padToken = null, int? modelMaxLength = null, string? chatTemplate = null)
+    public static string Configuration(
+        string eosToken,
+        string? bosToken = null,
+        string? padToken = null,
+        int? modelMaxLength = null,
+        string? chatTemplate = null
+    )
     {
         var configuration = new JsonObject { ["tokenizer_class"] = "PreTrainedTokenizerFast" };
         if (bosToken is not null) configuration["bos_token"] = bosToken;
@@ -76,33 +107,56 @@ public static class BytePairTrainer
         return counts;
     }
 
-    private static JsonObject Describe(List<string> vocabulary, List<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens) => new()
-    {
-        ["version"] = "1.0",
-        ["truncation"] = null,
-        ["padding"] = null,
-        ["added_tokens"] = new JsonArray([.. specialTokens.Select((content, id) => new JsonObject
+    private static JsonObject Describe(
+        List<string> vocabulary,
+        List<(string Left, string Right)> merges,
+        IReadOnlyList<string> specialTokens
+    ) =>
+        new()
         {
-            ["id"] = id, ["content"] = content, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true,
-        })]),
-        ["normalizer"] = null,
-        ["pre_tokenizer"] = ByteLevel(),
-        ["post_processor"] = ByteLevel(),
-        ["decoder"] = ByteLevel(),
-        ["model"] = new JsonObject
-        {
-            ["type"] = "BPE",
-            ["dropout"] = null,
-            ["unk_token"] = null,
-            ["continuing_subword_prefix"] = null,
-            ["end_of_word_suffix"] = null,
-            ["fuse_unk"] = false,
-            ["byte_fallback"] = false,
-            ["ignore_merges"] = false,
-            ["vocab"] = new JsonObject(vocabulary.Select((token, id) => KeyValuePair.Create(token, (JsonNode?)id))),
-            ["merges"] = new JsonArray([.. merges.Select(merge => JsonValue.Create($"{merge.Left} {merge.Right}"))]),
-        },
-    };
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = null,
+            ["added_tokens"] = new JsonArray([
+                .. specialTokens.Select(
+                    (content, id) =>
+                        new JsonObject
+                        {
+                            ["id"] = id,
+                            ["content"] = content,
+                            ["single_word"] = false,
+                            ["lstrip"] = false,
+                            ["rstrip"] = false,
+                            ["normalized"] = false,
+                            ["special"] = true,
+                        }
+                ),
+            ]),
+            ["normalizer"] = null,
+            ["pre_tokenizer"] = ByteLevel(),
+            ["post_processor"] = ByteLevel(),
+            ["decoder"] = ByteLevel(),
+            ["model"] = new JsonObject
+            {
+                ["type"] = "BPE",
+                ["dropout"] = null,
+                ["unk_token"] = null,
+                ["continuing_subword_prefix"] = null,
+                ["end_of_word_suffix"] = null,
+                ["fuse_unk"] = false,
+                ["byte_fallback"] = false,
+                ["ignore_merges"] = false,
+                ["vocab"] = new JsonObject(vocabulary.Select((token, id) => KeyValuePair.Create(token, (JsonNode?)id))),
+                ["merges"] = new JsonArray([.. merges.Select(merge => JsonValue.Create($"{merge.Left} {merge.Right}"))]),
+            },
+        };
 
-    private static JsonObject ByteLevel() => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true, ["use_regex"] = true };
+    private static JsonObject ByteLevel() =>
+        new()
+        {
+            ["type"] = "ByteLevel",
+            ["add_prefix_space"] = false,
+            ["trim_offsets"] = true,
+            ["use_regex"] = true,
+        };
 }

@@ -36,9 +36,16 @@ internal static class Decoders
                 return tokens => tokens.ConvertAll(token => Strip(token, stripped[0], start, stop));
             case "Metaspace":
                 var replacement = section["replacement"].Text();
-                var keepsFirst = (section["prepend_scheme"].TextOrNull() ?? (section["add_prefix_space"].Flag(true) ? "always" : "never")) == "never";
-                return tokens => [.. tokens.Select((token, index) => token.Replace(replacement, index == 0 && !keepsFirst ? "" : " ", StringComparison.Ordinal))];
-            case var unknown: throw section.Unsupported($"the decoder type '{unknown}' is not supported");
+                var keepsFirst =
+                    (section["prepend_scheme"].TextOrNull() ?? (section["add_prefix_space"].Flag(true) ? "always" : "never")) == "never";
+                return tokens =>
+                    [
+                        .. tokens.Select(
+                            (token, index) => token.Replace(replacement, index == 0 && !keepsFirst ? "" : " ", StringComparison.Ordinal)
+                        ),
+                    ];
+            case var unknown:
+                throw section.Unsupported($"the decoder type '{unknown}' is not supported");
         }
     }
 
@@ -49,7 +56,9 @@ internal static class Decoders
         return [Encoding.UTF8.GetString([.. bytes])];
     }
 
-    /// <summary>Runs of tokens like <c>&lt;0x0A&gt;</c> become the text of their bytes, or one U+FFFD a byte where they are not UTF-8.</summary>
+    /// <summary>
+    /// Runs of tokens like <c>&lt;0x0A&gt;</c> become the text of their bytes, or one U+FFFD a byte where they are not UTF-8.
+    /// </summary>
     private static List<string> ByteFallback(List<string> tokens)
     {
         var result = new List<string>(tokens.Count);

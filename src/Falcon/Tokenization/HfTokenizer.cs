@@ -7,10 +7,12 @@ using Falcon.Runtime;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// The tokenizer of a Hugging Face model directory, read from its <c>tokenizer.json</c>, or from <c>tokenizer.model</c> (SentencePiece) where that is all there is: byte-level or byte-fallback BPE with exactly the ids and
-/// texts of the Hugging Face library.
+/// The tokenizer of a Hugging Face model directory, read from its <c>tokenizer.json</c>, or from <c>tokenizer.model</c> (SentencePiece)
+/// where that is all there is: byte-level or byte-fallback BPE with exactly the ids and texts of the Hugging Face library.
 /// </summary>
-/// <remarks>Encoding and decoding may be called from several threads at once. Truncation and padding settings in the file are not applied.</remarks>
+/// <remarks>
+/// Encoding and decoding may be called from several threads at once. Truncation and padding settings in the file are not applied.
+/// </remarks>
 public sealed class HfTokenizer
 {
     private readonly Func<string, string> _normalize;
@@ -49,18 +51,31 @@ public sealed class HfTokenizer
         PadId = IdOf(files.SpecialToken("pad_token")) ?? EosId;
         ChatTemplate = files.ChatTemplate();
         foreach (var name in new[] { "bos_token", "eos_token", "pad_token", "unk_token" })
-            if (files.SpecialToken(name) is { } content) _chatTokens[name] = content;
-        _chatTemplate = new(() => ChatTemplates.ChatTemplate.Parse(ChatTemplate
-            ?? throw new UserInputException($"{file.File}: the tokenizer has no chat template beside it. Add a chat_template.jinja, or use plain prompts.")));
+            if (files.SpecialToken(name) is { } content)
+                _chatTokens[name] = content;
+        _chatTemplate = new(() =>
+            ChatTemplates.ChatTemplate.Parse(
+                ChatTemplate
+                    ?? throw new UserInputException(
+                        $"{file.File}: the tokenizer has no chat template beside it. Add a chat_template.jinja, or use plain prompts."
+                    )
+            )
+        );
     }
 
     /// <summary>Number of ids: the highest id of the vocabulary and the added tokens, plus one.</summary>
     public int VocabularySize { get; }
 
-    /// <summary>The token at the beginning of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where none is named.</summary>
+    /// <summary>
+    /// The token at the beginning of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where
+    /// none is named.
+    /// </summary>
     public int? BosId { get; }
 
-    /// <summary>The token at the end of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where none is named.</summary>
+    /// <summary>
+    /// The token at the end of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where none is
+    /// named.
+    /// </summary>
     public int? EosId { get; }
 
     /// <summary>The token that fills the shorter rows of a batch; <see cref="EosId"/> where none is named.</summary>
@@ -72,18 +87,26 @@ public sealed class HfTokenizer
     /// <summary>The content of the token <see cref="EosId"/>, such as <c>&lt;/s&gt;</c>; null where none is named.</summary>
     public string? EosToken { get; }
 
-    /// <summary>The Jinja text that turns a conversation into a prompt (<c>chat_template.jinja</c>, else <c>tokenizer_config.json</c>); null where there is none.</summary>
+    /// <summary>
+    /// The Jinja text that turns a conversation into a prompt (<c>chat_template.jinja</c>, else <c>tokenizer_config.json</c>); null where
+    /// there is none.
+    /// </summary>
     public string? ChatTemplate { get; }
 
     /// <summary>Reads the tokenizer of a model directory.</summary>
     /// <param name="modelDirectory">The directory with <c>tokenizer.json</c> and, as a rule, <c>tokenizer_config.json</c>.</param>
     /// <exception cref="UserInputException">There is no such directory, or neither tokenizer.json nor tokenizer.model in it.</exception>
-    /// <exception cref="UnsupportedCheckpointException">A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.</exception>
+    /// <exception cref="UnsupportedCheckpointException">
+    /// A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.
+    /// </exception>
     public static HfTokenizer Load(string modelDirectory) => new(new TokenizerFiles(modelDirectory));
 
     /// <summary>The ids of a text.</summary>
     /// <param name="text">Any text; a lone surrogate counts as U+FFFD.</param>
-    /// <param name="addSpecialTokens">Whether the ids that the model's template puts around a text (such as the beginning-of-text token) are added. Special tokens written in the text are found either way.</param>
+    /// <param name="addSpecialTokens">
+    /// Whether the ids that the model's template puts around a text (such as the beginning-of-text token) are added. Special tokens written
+    /// in the text are found either way.
+    /// </param>
     public int[] Encode(string text, bool addSpecialTokens = true)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -109,37 +132,57 @@ public sealed class HfTokenizer
         return _decode(tokens);
     }
 
-    /// <summary>The id of the token whose content is exactly this (as it stands in the vocabulary, so <c>Ġthe</c> for a byte-level " the"); null where there is none.</summary>
+    /// <summary>
+    /// The id of the token whose content is exactly this (as it stands in the vocabulary, so <c>Ġthe</c> for a byte-level " the"); null
+    /// where there is none.
+    /// </summary>
     public int? TokenId(string content) => _addedByContent.TryGetValue(content, out var id) ? id : _model.IdOf(content);
 
     /// <summary>Whether <see cref="Decode"/> leaves this id out when it skips special tokens.</summary>
-    public bool IsSpecial(int id) => _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
+    public bool IsSpecial(int id) =>
+        _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
 
-    /// <summary>The first id that two tokenizers take for different tokens, in words, such as <c>token 17 is "a" in one and "b" in the other</c>; null where every id that both know is the same, as two models whose outputs are compared must have it.</summary>
+    /// <summary>
+    /// The first id that two tokenizers take for different tokens, in words, such as <c>token 17 is "a" in one and "b" in the other</c>;
+    /// null where every id that both know is the same, as two models whose outputs are compared must have it.
+    /// </summary>
     /// <param name="other">The other tokenizer.</param>
     public string? DifferenceFrom(HfTokenizer other)
     {
         ArgumentNullException.ThrowIfNull(other);
         foreach (var id in Enumerable.Range(0, Math.Min(VocabularySize, other.VocabularySize)))
-            if (TokenOf(id) is { } mine && other.TokenOf(id) is { } theirs && mine != theirs) return string.Create(CultureInfo.InvariantCulture, $"token {id} is \"{mine}\" in one and \"{theirs}\" in the other");
+            if (TokenOf(id) is { } mine && other.TokenOf(id) is { } theirs && mine != theirs)
+                return string.Create(CultureInfo.InvariantCulture, $"token {id} is \"{mine}\" in one and \"{theirs}\" in the other");
         return null;
     }
 
     private string? TokenOf(int id) => _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
 
-    /// <summary>The prompt of a conversation by the model's chat template. Encode it without adding special tokens: the template writes them itself.</summary>
+    /// <summary>
+    /// The prompt of a conversation by the model's chat template. Encode it without adding special tokens: the template writes them itself.
+    /// </summary>
     /// <param name="messages">The conversation.</param>
     /// <param name="addGenerationPrompt">Whether the prompt ends where the assistant's next answer begins.</param>
-    /// <param name="variables">More variables of the template, such as <c>tools</c> or <c>enable_thinking</c>; they win over those of this method.</param>
+    /// <param name="variables">
+    /// More variables of the template, such as <c>tools</c> or <c>enable_thinking</c>; they win over those of this method.
+    /// </param>
     /// <exception cref="UserInputException">The model has no chat template.</exception>
     /// <exception cref="ChatTemplateException">The template refused the conversation.</exception>
-    /// <exception cref="UnsupportedCheckpointException">The template uses something that is not supported; the message names the line.</exception>
-    public string RenderChat(IEnumerable<ChatMessage> messages, bool addGenerationPrompt, IReadOnlyDictionary<string, object?>? variables = null)
+    /// <exception cref="UnsupportedCheckpointException">
+    /// The template uses something that is not supported; the message names the line.
+    /// </exception>
+    public string RenderChat(
+        IEnumerable<ChatMessage> messages,
+        bool addGenerationPrompt,
+        IReadOnlyDictionary<string, object?>? variables = null
+    )
     {
         ArgumentNullException.ThrowIfNull(messages);
         var all = new Dictionary<string, object?>(_chatTokens)
         {
-            ["messages"] = messages.Select(message => new Dictionary<string, object?> { ["role"] = message.Role, ["content"] = message.Content }).ToList(),
+            ["messages"] = messages
+                .Select(message => new Dictionary<string, object?> { ["role"] = message.Role, ["content"] = message.Content })
+                .ToList(),
             ["add_generation_prompt"] = addGenerationPrompt,
         };
         foreach (var (name, value) in variables ?? new Dictionary<string, object?>()) all[name] = value;

@@ -11,8 +11,11 @@ internal sealed record PostProcessor(IReadOnlyList<int> Before, IReadOnlyList<in
         if (section.IsNull) return None;
         return section["type"].Text() switch
         {
-            "ByteLevel" => None,   // changes offsets only
-            "Sequence" => section["processors"].Items().Select(Read).Aggregate(None, (inner, outer) => new([.. outer.Before, .. inner.Before], [.. inner.After, .. outer.After])),
+            "ByteLevel" => None, // changes offsets only
+            "Sequence" => section["processors"]
+                .Items()
+                .Select(Read)
+                .Aggregate(None, (inner, outer) => new([.. outer.Before, .. inner.Before], [.. inner.After, .. outer.After])),
             "TemplateProcessing" => ReadTemplate(section),
             var unknown => throw section.Unsupported($"the post-processor type '{unknown}' is not supported"),
         };
@@ -26,8 +29,11 @@ internal sealed record PostProcessor(IReadOnlyList<int> Before, IReadOnlyList<in
         {
             if (!part["Sequence"].IsNull) sequences++;
             else if (!part["SpecialToken"].IsNull)
-                (sequences == 0 ? before : after).AddRange(section["special_tokens"][part["SpecialToken"]["id"].Text()]["ids"].Items().Select(id => id.Number()));
-            else throw part.Unsupported("neither a Sequence nor a SpecialToken");
+                (sequences == 0 ? before : after).AddRange(
+                    section["special_tokens"][part["SpecialToken"]["id"].Text()]["ids"].Items().Select(id => id.Number())
+                );
+            else
+                throw part.Unsupported("neither a Sequence nor a SpecialToken");
         }
         if (sequences != 1) throw section["single"].Unsupported($"the text should stand once in the template, not {sequences} times");
         return new(before, after);

@@ -20,7 +20,11 @@ internal static class PreTokenizers
         {
             "Sequence" => InSequence([.. section["pretokenizers"].Items().Select(Read)]),
             "Split" => Split(SplitPattern.Read(section["pattern"]), ReadBehavior(section["behavior"]), section["invert"].Flag(false)),
-            "Digits" => Split(SplitPattern.Expression(@"\p{N}"), section["individual_digits"].Flag(false) ? SplitBehavior.Isolated : SplitBehavior.Contiguous, false),
+            "Digits" => Split(
+                SplitPattern.Expression(@"\p{N}"),
+                section["individual_digits"].Flag(false) ? SplitBehavior.Isolated : SplitBehavior.Contiguous,
+                false
+            ),
             "ByteLevel" => ByteLevel(section["add_prefix_space"].Flag(true), section["use_regex"].Flag(true)),
             "Metaspace" => Metaspace(section),
             var unknown => throw section.Unsupported($"the pre-tokenizer type '{unknown}' is not supported"),
@@ -39,7 +43,12 @@ internal static class PreTokenizers
                 return;
             }
             foreach (var stretch in pattern.Find(text))
-                output.Add(new(ByteLevelAlphabet.Encode(text.AsSpan(stretch.Start, stretch.End - stretch.Start)), piece.AtStart && stretch.Start == 0));
+                output.Add(
+                    new(
+                        ByteLevelAlphabet.Encode(text.AsSpan(stretch.Start, stretch.End - stretch.Start)),
+                        piece.AtStart && stretch.Start == 0
+                    )
+                );
         };
     }
 
@@ -68,16 +77,22 @@ internal static class PreTokenizers
         var replacement = section["replacement"].Text();
         var older = section["add_prefix_space"].Flag(true) ? "always" : "never";
         var scheme = section["prepend_scheme"].TextOrNull() ?? older;
-        if (scheme is not ("always" or "first" or "never")) throw section.Unsupported($"the prepend_scheme '{scheme}' is not supported");
-        var split = section["split"].Flag(true) ? Split(SplitPattern.Literal(replacement), SplitBehavior.MergedWithNext, false) : (piece, output) => output.Add(piece);
+        if (scheme is not ("always" or "first" or "never"))
+            throw section.Unsupported($"the prepend_scheme '{scheme}' is not supported");
+        var split = section["split"].Flag(true)
+            ? Split(SplitPattern.Literal(replacement), SplitBehavior.MergedWithNext, false)
+            : (piece, output) => output.Add(piece);
         return (piece, output) =>
         {
             var text = piece.Text.Replace(" ", replacement, StringComparison.Ordinal);
-            var prepend = (scheme == "always" || (scheme == "first" && piece.AtStart)) && !text.StartsWith(replacement, StringComparison.Ordinal);
+            var prepend =
+                (scheme == "always" || (scheme == "first" && piece.AtStart)) && !text.StartsWith(replacement, StringComparison.Ordinal);
             split(piece with { Text = prepend ? replacement + text : text }, output);
         };
     }
 
     private static SplitBehavior ReadBehavior(TokenizerSection section) =>
-        Enum.TryParse<SplitBehavior>(section.Text(), out var behavior) ? behavior : throw section.Unsupported($"the behavior '{section.Text()}' is not supported");
+        Enum.TryParse<SplitBehavior>(section.Text(), out var behavior)
+            ? behavior
+            : throw section.Unsupported($"the behavior '{section.Text()}' is not supported");
 }

@@ -5,8 +5,9 @@ using System.Text.Json.Nodes;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// Turns a <c>tokenizer.model</c> into the content of the tokenizer.json that the Hugging Face library would write for it, so that one tokenizer does the work. SentencePiece merges the neighbouring pair
-/// whose joint piece has the highest score, leftmost first; as merges that is every split of every piece into two others, by falling score.
+/// Turns a <c>tokenizer.model</c> into the content of the tokenizer.json that the Hugging Face library would write for it, so that one
+/// tokenizer does the work. SentencePiece merges the neighbouring pair whose joint piece has the highest score, leftmost first; as merges
+/// that is every split of every piece into two others, by falling score.
 /// </summary>
 internal static class SentencePieceConversion
 {
@@ -14,7 +15,10 @@ internal static class SentencePieceConversion
 
     /// <summary>The equivalent tokenizer.json.</summary>
     /// <param name="model">The SentencePiece model.</param>
-    /// <param name="configuration">tokenizer_config.json: <c>add_bos_token</c>, <c>add_eos_token</c>, <c>legacy</c>, <c>added_tokens_decoder</c>, names of special tokens.</param>
+    /// <param name="configuration">
+    /// tokenizer_config.json: <c>add_bos_token</c>, <c>add_eos_token</c>, <c>legacy</c>, <c>added_tokens_decoder</c>, names of special
+    /// tokens.
+    /// </param>
     public static JsonElement ToTokenizerJson(SentencePieceModel model, TokenizerSection configuration)
     {
         var vocabulary = new JsonObject();
@@ -25,7 +29,15 @@ internal static class SentencePieceConversion
         {
             ["added_tokens"] = AddedTokens(model, configuration),
             ["normalizer"] = isFirstOnly ? null : Normalizer(model.AddsDummyPrefix),
-            ["pre_tokenizer"] = isFirstOnly ? new JsonObject { ["type"] = "Metaspace", ["replacement"] = Space, ["prepend_scheme"] = "first", ["split"] = false } : null,
+            ["pre_tokenizer"] = isFirstOnly
+                ? new JsonObject
+                {
+                    ["type"] = "Metaspace",
+                    ["replacement"] = Space,
+                    ["prepend_scheme"] = "first",
+                    ["split"] = false,
+                }
+                : null,
             ["post_processor"] = Template(model, configuration),
             ["decoder"] = Decoder(model.AddsDummyPrefix),
             ["model"] = new JsonObject
@@ -41,11 +53,22 @@ internal static class SentencePieceConversion
         return JsonSerializer.SerializeToElement(root);
     }
 
-    /// <summary>The control piece that begins or ends a text where no file names one: <c>&lt;s&gt;</c> and <c>&lt;/s&gt;</c>, or Gemma's.</summary>
+    /// <summary>
+    /// The control piece that begins or ends a text where no file names one: <c>&lt;s&gt;</c> and <c>&lt;/s&gt;</c>, or Gemma's.
+    /// </summary>
     public static string? UsualToken(SentencePieceModel model, string name)
     {
-        string[] usual = name switch { "bos_token" => ["<s>", "<bos>"], "eos_token" => ["</s>", "<eos>"], "unk_token" => ["<unk>"], _ => [] };
-        return model.Pieces.Where(piece => piece.Type is SentencePieceType.Control or SentencePieceType.Unknown && usual.Contains(piece.Text)).Select(piece => piece.Text).FirstOrDefault();
+        string[] usual = name switch
+        {
+            "bos_token" => ["<s>", "<bos>"],
+            "eos_token" => ["</s>", "<eos>"],
+            "unk_token" => ["<unk>"],
+            _ => [],
+        };
+        return model
+            .Pieces.Where(piece => piece.Type is SentencePieceType.Control or SentencePieceType.Unknown && usual.Contains(piece.Text))
+            .Select(piece => piece.Text)
+            .FirstOrDefault();
     }
 
     /// <summary>Every split of a piece into two, by falling score, then longer left part first.</summary>
@@ -56,14 +79,24 @@ internal static class SentencePieceConversion
         foreach (var piece in pieces.Where(IsText))
         {
             int[] starts = [.. CodePointStarts(piece.Text)];
-            merges.AddRange(starts.Select(at => (Left: piece.Text[..at], Right: piece.Text[at..], piece.Score))
-                .Where(split => ids.ContainsKey(split.Left) && ids.ContainsKey(split.Right)).OrderBy(split => ids[split.Left]).ThenBy(split => ids[split.Right]));
+            merges.AddRange(
+                starts
+                    .Select(at => (Left: piece.Text[..at], Right: piece.Text[at..], piece.Score))
+                    .Where(split => ids.ContainsKey(split.Left) && ids.ContainsKey(split.Right))
+                    .OrderBy(split => ids[split.Left])
+                    .ThenBy(split => ids[split.Right])
+            );
         }
 
-        return merges.OrderByDescending(merge => merge.Score).ThenByDescending(merge => Length(merge.Left)).ThenByDescending(merge => Length(merge.Right)).Select(merge => (merge.Left, merge.Right));
+        return merges
+            .OrderByDescending(merge => merge.Score)
+            .ThenByDescending(merge => Length(merge.Left))
+            .ThenByDescending(merge => Length(merge.Right))
+            .Select(merge => (merge.Left, merge.Right));
     }
 
-    private static bool IsText(SentencePiece piece) => piece.Type is SentencePieceType.Normal or SentencePieceType.UserDefined or SentencePieceType.Unused;
+    private static bool IsText(SentencePiece piece) =>
+        piece.Type is SentencePieceType.Normal or SentencePieceType.UserDefined or SentencePieceType.Unused;
 
     private static int Length(string text) => text.EnumerateRunes().Count();
 
@@ -76,28 +109,68 @@ internal static class SentencePieceConversion
 
     private static JsonObject Normalizer(bool prefix)
     {
-        var replace = new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = " " }, ["content"] = Space };
-        return prefix ? new JsonObject { ["type"] = "Sequence", ["normalizers"] = new JsonArray(new JsonObject { ["type"] = "Prepend", ["prepend"] = Space }, replace) } : replace;
+        var replace = new JsonObject
+        {
+            ["type"] = "Replace",
+            ["pattern"] = new JsonObject { ["String"] = " " },
+            ["content"] = Space,
+        };
+        return prefix
+            ? new JsonObject
+            {
+                ["type"] = "Sequence",
+                ["normalizers"] = new JsonArray(new JsonObject { ["type"] = "Prepend", ["prepend"] = Space }, replace),
+            }
+            : replace;
     }
 
     private static JsonObject Decoder(bool prefix)
     {
-        JsonArray steps = [new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = Space }, ["content"] = " " }, new JsonObject { ["type"] = "ByteFallback" }, new JsonObject { ["type"] = "Fuse" }];
-        if (prefix) steps.Add(new JsonObject { ["type"] = "Strip", ["content"] = " ", ["start"] = 1, ["stop"] = 0 });
+        JsonArray steps =
+        [
+            new JsonObject
+            {
+                ["type"] = "Replace",
+                ["pattern"] = new JsonObject { ["String"] = Space },
+                ["content"] = " ",
+            },
+            new JsonObject { ["type"] = "ByteFallback" },
+            new JsonObject { ["type"] = "Fuse" },
+        ];
+        if (prefix)
+            steps.Add(
+                new JsonObject
+                {
+                    ["type"] = "Strip",
+                    ["content"] = " ",
+                    ["start"] = 1,
+                    ["stop"] = 0,
+                }
+            );
         return new JsonObject { ["type"] = "Sequence", ["decoders"] = steps };
     }
 
     // Control pieces and the unknown one are special; what tokenizer_config.json adds comes after the vocabulary.
     private static JsonArray AddedTokens(SentencePieceModel model, TokenizerSection configuration)
     {
-        SortedDictionary<int, (string Content, bool Special, bool LeftStrip, bool RightStrip, bool SingleWord, bool Normalized)> tokens = [];
+        SortedDictionary<int, (string Content, bool Special, bool LeftStrip, bool RightStrip, bool SingleWord, bool Normalized)> tokens =
+        [];
         foreach (var (id, piece) in model.Pieces.Index())
-            if (piece.Type is SentencePieceType.Unknown or SentencePieceType.Control or SentencePieceType.UserDefined) tokens[id] = (piece.Text, piece.Type != SentencePieceType.UserDefined, false, false, false, false);
+            if (piece.Type is SentencePieceType.Unknown or SentencePieceType.Control or SentencePieceType.UserDefined)
+                tokens[id] = (piece.Text, piece.Type != SentencePieceType.UserDefined, false, false, false, false);
         var added = configuration["added_tokens_decoder"];
         foreach (var (name, token) in added.IsNull ? [] : added.Members())
         {
-            if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var id)) throw added.Unsupported($"'{name}' is no id");
-            tokens[id] = (token["content"].Text(), token["special"].Flag(false), token["lstrip"].Flag(false), token["rstrip"].Flag(false), token["single_word"].Flag(false), token["normalized"].Flag(false));
+            if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var id))
+                throw added.Unsupported($"'{name}' is no id");
+            tokens[id] = (
+                token["content"].Text(),
+                token["special"].Flag(false),
+                token["lstrip"].Flag(false),
+                token["rstrip"].Flag(false),
+                token["single_word"].Flag(false),
+                token["normalized"].Flag(false)
+            );
         }
 
         return [.. tokens.Select(token => new JsonObject
@@ -119,10 +192,25 @@ internal static class SentencePieceConversion
         void Special(string key)
         {
             var section = configuration[key];
-            var content = section.IsNull ? UsualToken(model, key) ?? throw section.Unsupported("it is needed beside a tokenizer.model without <s> or <bos>") : section.Json.ValueKind == JsonValueKind.Object ? section["content"].Text() : section.Text();
-            var id = model.Pieces.Index().Where(item => item.Item.Text == content).Select(item => (int?)item.Index).FirstOrDefault() ?? throw section.Unsupported($"the vocabulary of tokenizer.model has no '{content}'");
-            parts.Add(new JsonObject { ["SpecialToken"] = new JsonObject { ["id"] = content, ["type_id"] = 0 } });
-            tokens[content] = new JsonObject { ["id"] = content, ["ids"] = new JsonArray(id), ["tokens"] = new JsonArray(content) };
+            var content =
+                section.IsNull
+                    ? UsualToken(model, key) ?? throw section.Unsupported("it is needed beside a tokenizer.model without <s> or <bos>")
+                : section.Json.ValueKind == JsonValueKind.Object ? section["content"].Text()
+                : section.Text();
+            var id = model.Pieces.Index().Where(item => item.Item.Text == content).Select(item => (int?)item.Index).FirstOrDefault()
+                ?? throw section.Unsupported($"the vocabulary of tokenizer.model has no '{content}'");
+            parts.Add(
+                new JsonObject
+                {
+                    ["SpecialToken"] = new JsonObject { ["id"] = content, ["type_id"] = 0 },
+                }
+            );
+            tokens[content] = new JsonObject
+            {
+                ["id"] = content,
+                ["ids"] = new JsonArray(id),
+                ["tokens"] = new JsonArray(content),
+            };
         }
 
         if (configuration["add_bos_token"].Flag(true)) Special("bos_token");

@@ -19,8 +19,9 @@ internal enum SentencePieceType
 internal readonly record struct SentencePiece(string Text, float Score, SentencePieceType Type);
 
 /// <summary>
-/// A SentencePiece model file (<c>tokenizer.model</c>), a protocol buffer: pieces (field 1: text 1, score 2, type 3), trainer settings (field 2: model type 3, byte fallback 35),
-/// normalizer settings (field 3: compiled rules 2, dummy prefix 3, removal of extra white space 4). Source: the format's published definition. Other fields are passed over.
+/// A SentencePiece model file (<c>tokenizer.model</c>), a protocol buffer: pieces (field 1: text 1, score 2, type 3), trainer settings
+/// (field 2: model type 3, byte fallback 35), normalizer settings (field 3: compiled rules 2, dummy prefix 3, removal of extra white space
+/// 4). Source: the format's published definition. Other fields are passed over.
 /// </summary>
 internal sealed class SentencePieceModel
 {
@@ -57,18 +58,28 @@ internal sealed class SentencePieceModel
         }
         catch (Exception error) when (error is FormatException or DecoderFallbackException or ArgumentException)
         {
-            throw new UnsupportedCheckpointException($"{path}: not a readable SentencePiece model ({error.Message.TrimEnd('.')}). Copy the file again.", error);
+            throw new UnsupportedCheckpointException(
+                $"{path}: not a readable SentencePiece model ({error.Message.TrimEnd('.')}). Copy the file again.",
+                error
+            );
         }
 
-        if (model.ModelType != Bpe) throw Refused(path, $"a {(model.ModelType < ModelTypes.Length ? ModelTypes[model.ModelType] : "unknown")} model is");
-        if (model.HasRules) throw Refused(path, "compiled normalization rules are");
-        if (model.RemovesWhiteSpace) throw Refused(path, "the removal of extra white space is");
-        if (model._pieces.Select(piece => piece.Text).Distinct().Count() != model._pieces.Count) throw new UnsupportedCheckpointException($"{path}: a piece occurs twice. Copy the file again.");
+        if (model.ModelType != Bpe)
+            throw Refused(path, $"a {(model.ModelType < ModelTypes.Length ? ModelTypes[model.ModelType] : "unknown")} model is");
+        if (model.HasRules)
+            throw Refused(path, "compiled normalization rules are");
+        if (model.RemovesWhiteSpace)
+            throw Refused(path, "the removal of extra white space is");
+        if (model._pieces.Select(piece => piece.Text).Distinct().Count() != model._pieces.Count)
+            throw new UnsupportedCheckpointException($"{path}: a piece occurs twice. Copy the file again.");
         return model;
     }
 
     private static UnsupportedCheckpointException Refused(string path, string what) =>
-        new($"{path}: {what} not supported, only byte-pair encoding without rules is (Llama 2, Mistral, Gemma). Save the tokenizer once with a recent version of transformers, which writes tokenizer.json, and put that file here.");
+        new(
+            $"{path}: {what} not supported, only byte-pair encoding without rules is (Llama 2, Mistral, Gemma). Save the tokenizer once "
+                + $"with a recent version of transformers, which writes tokenizer.json, and put that file here."
+        );
 
     private void ReadModel(ReadOnlySpan<byte> bytes)
     {
@@ -87,9 +98,14 @@ internal sealed class SentencePieceModel
         var (text, score, type) = ("", 0f, SentencePieceType.Normal);
         while (Next(ref bytes, out var field, out var number, out var content))
         {
-            if (field == 1) text = Strict.GetString(content);
-            if (field == 2) score = BitConverter.Int32BitsToSingle((int)number);
-            if (field == 3) type = number is >= 1 and <= 6 ? (SentencePieceType)number : throw new FormatException($"a piece has the unknown type {number}");
+            if (field == 1)
+                text = Strict.GetString(content);
+            if (field == 2)
+                score = BitConverter.Int32BitsToSingle((int)number);
+            if (field == 3)
+                type = number is >= 1 and <= 6
+                    ? (SentencePieceType)number
+                    : throw new FormatException($"a piece has the unknown type {number}");
         }
 
         return new SentencePiece(text, score, type);
@@ -114,7 +130,9 @@ internal sealed class SentencePieceModel
         }
     }
 
-    /// <summary>The next field: its number, and its value where it is a number (varint, 32 or 64 bits) or its bytes where it has a length.</summary>
+    /// <summary>
+    /// The next field: its number, and its value where it is a number (varint, 32 or 64 bits) or its bytes where it has a length.
+    /// </summary>
     private static bool Next(ref ReadOnlySpan<byte> bytes, out int field, out ulong number, out ReadOnlySpan<byte> content)
     {
         (field, number) = (0, 0);

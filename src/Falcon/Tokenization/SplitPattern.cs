@@ -24,9 +24,17 @@ internal sealed class SplitPattern
 
     public static SplitPattern Literal(string text) => new(text);
 
-    /// <summary>In Oniguruma 'ſ (U+017F) counts as 's where case is ignored, in .NET it does not; and ^ and $ stand for line ends, as with Multiline.</summary>
+    /// <summary>
+    /// In Oniguruma 'ſ (U+017F) counts as 's where case is ignored, in .NET it does not; and ^ and $ stand for line ends, as with
+    /// Multiline.
+    /// </summary>
     public static SplitPattern Expression(string pattern) =>
-        new(new Regex(pattern.Replace("(?i:'s", "(?i:'[s\u017F]", StringComparison.Ordinal), RegexOptions.Compiled | RegexOptions.CultureInvariant | RegexOptions.Multiline));
+        new(
+            new Regex(
+                pattern.Replace("(?i:'s", "(?i:'[s\u017F]", StringComparison.Ordinal),
+                RegexOptions.Compiled | RegexOptions.CultureInvariant | RegexOptions.Multiline
+            )
+        );
 
     public static SplitPattern Read(TokenizerSection section)
     {
@@ -107,7 +115,8 @@ internal sealed class SplitPattern
     private static char[] StandIns()
     {
         var characters = new char[30];
-        for (var character = '\uFFFF'; character >= '\u0100'; character--) characters[(int)CharUnicodeInfo.GetUnicodeCategory(character)] = character;
+        for (var character = '\uFFFF'; character >= '\u0100'; character--)
+            characters[(int)CharUnicodeInfo.GetUnicodeCategory(character)] = character;
         return characters;
     }
 }

@@ -3,7 +3,9 @@ using Falcon.Runtime;
 
 namespace Falcon.Tokenization;
 
-/// <summary>The tokenizer files of a model directory: which are there, and what the side files say about special tokens and the chat template.</summary>
+/// <summary>
+/// The tokenizer files of a model directory: which are there, and what the side files say about special tokens and the chat template.
+/// </summary>
 internal sealed class TokenizerFiles
 {
     private const string Json = "tokenizer.json";
@@ -26,21 +28,34 @@ internal sealed class TokenizerFiles
             return;
         }
 
-        if (!File.Exists(PathOf(SentencePieceFile))) throw new UserInputException($"{_directory}: there is no tokenizer.json and no tokenizer.model. Copy the tokenizer files of the model into this directory.");
+        if (!File.Exists(PathOf(SentencePieceFile)))
+            throw new UserInputException(
+                $"{_directory}: there is no tokenizer.json and no tokenizer.model. Copy the tokenizer files of the model into this "
+                    + $"directory."
+            );
         _sentencePiece = SentencePieceModel.Read(PathOf(SentencePieceFile));
         Tokenizer = new(SentencePieceConversion.ToTokenizerJson(_sentencePiece, _configuration), PathOf(SentencePieceFile), "");
     }
 
     /// <summary>Whether a model directory holds a tokenizer: tokenizer.json, or tokenizer.model where that is all there is.</summary>
-    public static bool AreIn(string modelDirectory) => File.Exists(Path.Combine(modelDirectory, Json)) || File.Exists(Path.Combine(modelDirectory, SentencePieceFile));
+    public static bool AreIn(string modelDirectory) =>
+        File.Exists(Path.Combine(modelDirectory, Json)) || File.Exists(Path.Combine(modelDirectory, SentencePieceFile));
 
     /// <summary>The content of tokenizer.json; of a tokenizer.model what the Hugging Face library would write for it.</summary>
     public TokenizerSection Tokenizer { get; }
 
-    /// <summary>The content of a named special token (bos_token, eos_token, …): from tokenizer_config.json, else from special_tokens_map.json, else the usual one of a tokenizer.model.</summary>
-    public string? SpecialToken(string name) => TokenContent(_configuration[name]) ?? TokenContent(_specialTokensMap[name]) ?? (_sentencePiece is null ? null : SentencePieceConversion.UsualToken(_sentencePiece, name));
+    /// <summary>
+    /// The content of a named special token (bos_token, eos_token, …): from tokenizer_config.json, else from special_tokens_map.json, else
+    /// the usual one of a tokenizer.model.
+    /// </summary>
+    public string? SpecialToken(string name) =>
+        TokenContent(_configuration[name])
+        ?? TokenContent(_specialTokensMap[name])
+        ?? (_sentencePiece is null ? null : SentencePieceConversion.UsualToken(_sentencePiece, name));
 
-    /// <summary>The text of chat_template.jinja, else the chat_template of tokenizer_config.json (of several, the one named default).</summary>
+    /// <summary>
+    /// The text of chat_template.jinja, else the chat_template of tokenizer_config.json (of several, the one named default).
+    /// </summary>
     public string? ChatTemplate()
     {
         var file = PathOf("chat_template.jinja");

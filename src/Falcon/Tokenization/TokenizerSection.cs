@@ -36,7 +36,9 @@ internal readonly record struct TokenizerSection(JsonElement Json, string File, 
     };
 
     public int Number() =>
-        Json.ValueKind == JsonValueKind.Number && Json.TryGetInt32(out var number) && number >= 0 ? number : throw Unsupported($"a whole number from 0 expected, found {Found}");
+        Json.ValueKind == JsonValueKind.Number && Json.TryGetInt32(out var number) && number >= 0
+            ? number
+            : throw Unsupported($"a whole number from 0 expected, found {Found}");
 
     public IEnumerable<TokenizerSection> Items()
     {
@@ -50,7 +52,8 @@ internal readonly record struct TokenizerSection(JsonElement Json, string File, 
         if (Json.ValueKind != JsonValueKind.Object) throw Unsupported($"an object expected, found {Found}");
         var (file, key) = (File, Key);
         var section = this;
-        return Json.EnumerateObject().Select(member => (section.Unescaped(() => member.Name), new TokenizerSection(member.Value, file, key)));
+        return Json.EnumerateObject()
+            .Select(member => (section.Unescaped(() => member.Name), new TokenizerSection(member.Value, file, key)));
     }
 
     public UnsupportedCheckpointException Unsupported(string problem) => new($"{File}: {Key}: {problem}.");

@@ -8,7 +8,9 @@ namespace Falcon.Tests.ChatTemplates;
 [Trait("Category", "Parity"), Trait("Parity", "true")]
 public sealed class ChatTemplateParityTests
 {
-    private static readonly JsonElement Golden = JsonDocument.Parse(File.ReadAllBytes(Fixtures.At("chat-templates", "cases.json"))).RootElement;
+    private static readonly JsonElement Golden = JsonDocument
+        .Parse(File.ReadAllBytes(Fixtures.At("chat-templates", "cases.json")))
+        .RootElement;
 
     public static TheoryData<int> Cases() => [.. Enumerable.Range(0, Golden.GetProperty("cases").GetArrayLength())];
 
@@ -17,12 +19,18 @@ public sealed class ChatTemplateParityTests
     {
         var golden = Golden.GetProperty("cases")[index];
         var source = Golden.GetProperty("templates").GetProperty(golden.GetProperty("template").GetString()!).GetString()!;
-        var variables = golden.GetProperty("variables").EnumerateObject().ToDictionary(variable => variable.Name, variable => (object?)variable.Value);
+        var variables = golden
+            .GetProperty("variables")
+            .EnumerateObject()
+            .ToDictionary(variable => variable.Name, variable => (object?)variable.Value);
 
         string Render() => ChatTemplate.Parse(source).Render(variables);
 
-        if (golden.TryGetProperty("rendered", out var rendered)) Assert.Equal(rendered.GetString(), Render());
-        else if (golden.GetProperty("error").GetString() == "TemplateError") Assert.Equal(golden.GetProperty("message").GetString(), Assert.Throws<ChatTemplateException>(Render).Message);
-        else Assert.ThrowsAny<FalconException>(Render);
+        if (golden.TryGetProperty("rendered", out var rendered))
+            Assert.Equal(rendered.GetString(), Render());
+        else if (golden.GetProperty("error").GetString() == "TemplateError")
+            Assert.Equal(golden.GetProperty("message").GetString(), Assert.Throws<ChatTemplateException>(Render).Message);
+        else
+            Assert.ThrowsAny<FalconException>(Render);
     }
 }

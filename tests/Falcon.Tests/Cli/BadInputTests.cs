@@ -7,7 +7,9 @@ using Falcon.Checkpoints.Safetensors;
 
 namespace Falcon.Tests.Cli;
 
-/// <summary>Wrong input on a real, tiny model directory: exit code 2, one line that says what, where and what to do, and nothing left behind.</summary>
+/// <summary>
+/// Wrong input on a real, tiny model directory: exit code 2, one line that says what, where and what to do, and nothing left behind.
+/// </summary>
 public sealed class BadInputTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -28,8 +30,22 @@ public sealed class BadInputTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private CommandRun Unlearn(params string[] more) => CommandRun.Of(["unlearn", .. Given(more, "--model", _model), .. Given(more, "--forget", _forget), .. Given(more, "--retain", _retain),
-        .. Given(more, "--layer", "1"), .. Given(more, "--out", Out), "--device", "cpu", "--set", "steps=2", "--set", "data.batchSize=2", .. more]);
+    private CommandRun Unlearn(params string[] more) =>
+        CommandRun.Of([
+            "unlearn",
+            .. Given(more, "--model", _model),
+            .. Given(more, "--forget", _forget),
+            .. Given(more, "--retain", _retain),
+            .. Given(more, "--layer", "1"),
+            .. Given(more, "--out", Out),
+            "--device",
+            "cpu",
+            "--set",
+            "steps=2",
+            "--set",
+            "data.batchSize=2",
+            .. more,
+        ]);
 
     private static string[] Given(string[] more, string option, string value) => more.Contains(option) ? [] : [option, value];
 
@@ -48,14 +64,18 @@ public sealed class BadInputTests : IDisposable
         Assert.Equal(before, Files());
     }
 
-    private string[] Files() => [.. Directory.EnumerateFileSystemEntries(_folder.Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+    private string[] Files() =>
+        [.. Directory.EnumerateFileSystemEntries(_folder.Path, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
 
     [Fact]
     public void Unlearn_GoodInput_WritesARunDirectory()
     {
         var run = Unlearn();
         Assert.True(run.ExitCode == 0, string.Join('\n', run.Errors));
-        Assert.Equal(["config.json", "environment.json", "metrics.jsonl", "model", "run.json"], Directory.EnumerateFileSystemEntries(Out).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["config.json", "environment.json", "metrics.jsonl", "model", "run.json"],
+            Directory.EnumerateFileSystemEntries(Out).Select(Path.GetFileName).Order(StringComparer.Ordinal)
+        );
     }
 
     [Fact]
@@ -106,7 +126,13 @@ public sealed class BadInputTests : IDisposable
     public void Config_WrongShape()
     {
         TinyCheckpoint.Edit(_model, config => config["intermediate_size"] = 32);
-        Refused([], _model, "model.layers.0.mlp.gate_proj.weight has shape [24, 16], config.json asks for [32, 16]", "and 6 more", "one and the same checkpoint");
+        Refused(
+            [],
+            _model,
+            "model.layers.0.mlp.gate_proj.weight has shape [24, 16], config.json asks for [32, 16]",
+            "and 6 more",
+            "one and the same checkpoint"
+        );
     }
 
     [Fact]
@@ -139,7 +165,15 @@ public sealed class BadInputTests : IDisposable
     [Fact]
     public void Safetensors_QuantisedDType()
     {
-        SafetensorsWriter.Write(Weights, [.. Rewritten(entry => entry.Shape, entry => entry.Name.EndsWith("up_proj.weight", StringComparison.Ordinal) ? "I8" : entry.DType)]);
+        SafetensorsWriter.Write(
+            Weights,
+            [
+                .. Rewritten(
+                    entry => entry.Shape,
+                    entry => entry.Name.EndsWith("up_proj.weight", StringComparison.Ordinal) ? "I8" : entry.DType
+                ),
+            ]
+        );
         Refused([], "up_proj.weight has dtype I8", "F32, BF16 and F16");
     }
 
@@ -181,13 +215,22 @@ public sealed class BadInputTests : IDisposable
 
     [Fact]
     public void Retain_NumberDoesNotFit() =>
-        Refused(["--retain", $"{_retain},{_retain},{_retain}", "--forget", $"{_forget},{_forget}"], "2 forget files but 3 retain files", "one retain file for each forget file");
+        Refused(
+            ["--retain", $"{_retain},{_retain},{_retain}", "--forget", $"{_forget},{_forget}"],
+            "2 forget files but 3 retain files",
+            "one retain file for each forget file"
+        );
 
     [Fact]
     public void RunFile_UnknownKey()
     {
         File.WriteAllText(_folder.At("run.jsonc"), "{\n  // rates\n  \"optimizer\": { \"learningrte\": 1e-4 }\n}\n");
-        Refused(["--config", _folder.At("run.jsonc")], "run.jsonc, line 3", "unknown key \"optimizer.learningrte\"", "did you mean \"optimizer.learningRate\"?");
+        Refused(
+            ["--config", _folder.At("run.jsonc")],
+            "run.jsonc, line 3",
+            "unknown key \"optimizer.learningrte\"",
+            "did you mean \"optimizer.learningRate\"?"
+        );
     }
 
     [Fact]
@@ -198,7 +241,8 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
-    public void Set_UnknownKey() => Refused(["--set", "loss.temprature=1"], "--set loss.temprature=1", "did you mean \"loss.temperature\"?");
+    public void Set_UnknownKey() =>
+        Refused(["--set", "loss.temprature=1"], "--set loss.temprature=1", "did you mean \"loss.temperature\"?");
 
     [Fact]
     public void Set_WrongValue() => Refused(["--set", "optimizer.learningRate=-1"], "optimizer.learningRate is -1", "above 0");
@@ -209,7 +253,8 @@ public sealed class BadInputTests : IDisposable
     [Theory]
     [InlineData("1")]
     [InlineData("auto")]
-    public void Matrix_Unknown(string layer) => Refused(["--layer", layer, "--set", "layers.parameters=[\"mlp.dwn_proj\"]"], "layers.parameters", "mlp.dwn_proj", "mlp.down_proj");
+    public void Matrix_Unknown(string layer) =>
+        Refused(["--layer", layer, "--set", "layers.parameters=[\"mlp.dwn_proj\"]"], "layers.parameters", "mlp.dwn_proj", "mlp.down_proj");
 
     [Theory]
     [InlineData(false)]
@@ -274,7 +319,18 @@ public sealed class BadInputTests : IDisposable
         Directory.CreateDirectory(disk);
         // Room for the model, which is asked for before, but not for the model and what is written beside it.
         var pages = (CheckpointLength() / Environment.SystemPageSize) + 4;
-        if (!Succeeds("mount", "-t", "tmpfs", "-o", string.Create(CultureInfo.InvariantCulture, $"size={pages * Environment.SystemPageSize}"), "falcon-test", disk)) Assert.Skip("mounting a small file system is not allowed here");
+        if (
+            !Succeeds(
+                "mount",
+                "-t",
+                "tmpfs",
+                "-o",
+                string.Create(CultureInfo.InvariantCulture, $"size={pages * Environment.SystemPageSize}"),
+                "falcon-test",
+                disk
+            )
+        )
+            Assert.Skip("mounting a small file system is not allowed here");
         try
         {
             var run = Unlearn("--out", Path.Combine(disk, "run"), "--set", "steps=60");
@@ -312,7 +368,13 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
-    public void Run_Diverges_ExitCode3AndNoStateLeft() => RefusedWith(3, ["--set", "steps=60", "--set", "optimizer.learningRate=1e30", "--set", "checkpointEvery=1"], "Step", "optimizer.learningRate");
+    public void Run_Diverges_ExitCode3AndNoStateLeft() =>
+        RefusedWith(
+            3,
+            ["--set", "steps=60", "--set", "optimizer.learningRate=1e30", "--set", "checkpointEvery=1"],
+            "Step",
+            "optimizer.learningRate"
+        );
 
     private long CheckpointLength()
     {

@@ -5,7 +5,8 @@ namespace Falcon.Tests.Cli;
 /// <summary>The command line run inside the test process: exit code, standard output and the lines of standard error.</summary>
 internal sealed record CommandRun(int ExitCode, string Output, IReadOnlyList<string> Errors)
 {
-    public static CommandRun Of(params string[] arguments) => Of(new StringWriter(), TimeProvider.System, CancellationToken.None, arguments);
+    public static CommandRun Of(params string[] arguments) =>
+        Of(new StringWriter(), TimeProvider.System, CancellationToken.None, arguments);
 
     public static CommandRun Of(StringWriter errors, TimeProvider clock, CancellationToken cancellation, params string[] arguments)
     {

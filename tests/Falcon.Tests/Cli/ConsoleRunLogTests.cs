@@ -22,8 +22,14 @@ public sealed class ConsoleRunLogTests : IDisposable
         }
 
         Assert.Equal(
-            ["unlearn 0/50  loss 0", "unlearn 20/50  loss 20  3.0 s left", "unlearn 40/50  loss 40  1.0 s left", "unlearn 50/50  loss 50  done in 5.0 s"],
-            Lines());
+            [
+                "unlearn 0/50  loss 0",
+                "unlearn 20/50  loss 20  3.0 s left",
+                "unlearn 40/50  loss 40  1.0 s left",
+                "unlearn 50/50  loss 50  done in 5.0 s",
+            ],
+            Lines()
+        );
     }
 
     [Fact]
@@ -57,7 +63,8 @@ public sealed class ConsoleRunLogTests : IDisposable
         {
             log.Progress("unlearn [both]", 0, 10, "loss 2.0");
             log.Information("a message in between");
-            for (var i = 0; i < 100 && !_text.ToString().Contains('━', StringComparison.Ordinal); i++) Thread.Sleep(50);   // the display refreshes itself
+            for (var i = 0; i < 100 && !_text.ToString().Contains('━', StringComparison.Ordinal); i++)
+                Thread.Sleep(50); // the display refreshes itself
             log.Progress("unlearn [both]", 10, 10, "loss 1.0");
             log.Progress("evaluate", 1, 3);   // left unfinished: dispose must end it
         }
@@ -75,7 +82,8 @@ public sealed class ConsoleRunLogTests : IDisposable
     [InlineData(59.7, "1 min 00 s")]
     [InlineData(185, "3 min 05 s")]
     [InlineData(3725, "1 h 02 min")]
-    public void Duration_ReadsAsPeopleSayIt(double seconds, string expected) => Assert.Equal(expected, ConsoleRunLog.Duration(TimeSpan.FromSeconds(seconds)));
+    public void Duration_ReadsAsPeopleSayIt(double seconds, string expected) =>
+        Assert.Equal(expected, ConsoleRunLog.Duration(TimeSpan.FromSeconds(seconds)));
 
     // The live display writes from a thread of its own.
     private sealed class SharedWriter : StringWriter

@@ -12,14 +12,33 @@ public sealed class EvaluateCommandTests : IDisposable
     public EvaluateCommandTests()
     {
         _model = TinyCheckpoint.Write(_folder.At("run", "model"));
-        File.WriteAllText(_folder.At("run", "config.json"), """{"data": {"template": {"question": "Q: {question}\nA:", "answer": " {answer}", "endOfText": true}}}""");
+        File.WriteAllText(
+            _folder.At("run", "config.json"),
+            """{"data": {"template": {"question": "Q: {question}\nA:", "answer": " {answer}", "endOfText": true}}}"""
+        );
         _questions = TinyCheckpoint.Questions(_folder.At("questions.jsonl"), "kept", 6);
     }
 
     public void Dispose() => _folder.Dispose();
 
     private CommandRun Evaluate(params string[] more) =>
-        CommandRun.Of(["evaluate", "--model", _model, "--suite", "qa", "--data", _questions, "--out", _folder.At("result.json"), "--device", "cpu", "--json", "--set", "maxNewTokens=3", .. more]);
+        CommandRun.Of([
+            "evaluate",
+            "--model",
+            _model,
+            "--suite",
+            "qa",
+            "--data",
+            _questions,
+            "--out",
+            _folder.At("result.json"),
+            "--device",
+            "cpu",
+            "--json",
+            "--set",
+            "maxNewTokens=3",
+            .. more,
+        ]);
 
     [Fact]
     public void Template_OfTheRun_CanBeChangedInPart()

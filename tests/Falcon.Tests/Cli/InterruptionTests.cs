@@ -18,8 +18,34 @@ public sealed class InterruptionTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private string[] Arguments(string destination, string optimizer, params string[] more) =>
-        ["unlearn", "--model", _model, "--forget", _forget, "--retain", _retain, "--layer", "1", "--out", destination, "--device", "cpu", "--seed", "3",
-            "--set", "steps=9", "--set", "data.batchSize=3", "--set", $"optimizer.kind={optimizer}", "--set", "optimizer.curvatureEvery=3", "--set", "optimizer.warmupSteps=2", .. more];
+        [
+            "unlearn",
+            "--model",
+            _model,
+            "--forget",
+            _forget,
+            "--retain",
+            _retain,
+            "--layer",
+            "1",
+            "--out",
+            destination,
+            "--device",
+            "cpu",
+            "--seed",
+            "3",
+            "--set",
+            "steps=9",
+            "--set",
+            "data.batchSize=3",
+            "--set",
+            $"optimizer.kind={optimizer}",
+            "--set",
+            "optimizer.curvatureEvery=3",
+            "--set",
+            "optimizer.warmupSteps=2",
+            .. more,
+        ];
 
     // A clock on which every look takes five seconds, so that no progress line is left out.
     private CommandRun Interrupted(string at, params string[] arguments)
@@ -52,7 +78,10 @@ public sealed class InterruptionTests : IDisposable
         Assert.Contains("resumed at step 7", third.Errors);
 
         Assert.False(Directory.Exists(parts + ".partial"));
-        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "model", "model.safetensors")), File.ReadAllBytes(Path.Combine(parts, "model", "model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(whole, "model", "model.safetensors")),
+            File.ReadAllBytes(Path.Combine(parts, "model", "model.safetensors"))
+        );
         Assert.Equal(9, File.ReadAllLines(Path.Combine(parts, "metrics.jsonl")).Length);
         Assert.Equal(Names(whole), Names(parts));
     }
@@ -88,10 +117,19 @@ public sealed class InterruptionTests : IDisposable
         var run = Interrupted("computing on", Arguments(_folder.At("early"), "adamW"));
         Assert.Equal(130, run.ExitCode);
         Assert.Equal("falcon: interrupted", run.Errors[^1]);
-        Assert.Equal(["forget.jsonl", "model", "retain.jsonl"], Directory.EnumerateFileSystemEntries(_folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["forget.jsonl", "model", "retain.jsonl"],
+            Directory.EnumerateFileSystemEntries(_folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal)
+        );
     }
 
-    private static string[] Names(string folder) => [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(folder, path)).Order(StringComparer.Ordinal)];
+    private static string[] Names(string folder) =>
+        [
+            .. Directory
+                .EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+                .Select(path => Path.GetRelativePath(folder, path))
+                .Order(StringComparer.Ordinal),
+        ];
 
     internal sealed class HastyClock : TimeProvider
     {

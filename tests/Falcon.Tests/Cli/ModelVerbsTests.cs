@@ -24,7 +24,8 @@ public sealed class ModelVerbsTests : IDisposable
     {
         var result = Json(CommandRun.Of("inspect", "--model", _model, "--json"));
 
-        // By hand: 257 x 16; a layer: q and o 16 x 16, k and v 8 x 16, three MLP matrices 24 x 16, two norms of 16; one norm more at the end.
+        // By hand: 257 x 16; a layer: q and o 16 x 16, k and v 8 x 16, three MLP matrices 24 x 16, two norms of 16; one norm more at the
+        // end.
         var parts = result.GetProperty("parts");
         Assert.Equal(257 * 16, parts.GetProperty("embedding").GetInt64());
         Assert.Equal(4 * 768, parts.GetProperty("attention").GetInt64());
@@ -54,7 +55,9 @@ public sealed class ModelVerbsTests : IDisposable
     [Fact]
     public void Generate_OneModel_PrintsPromptAndContinuation()
     {
-        var result = Json(CommandRun.Of("generate", "--model", _model, "--prompt", "What is", "--max-tokens", "5", "--device", "cpu", "--json"));
+        var result = Json(
+            CommandRun.Of("generate", "--model", _model, "--prompt", "What is", "--max-tokens", "5", "--device", "cpu", "--json")
+        );
         var text = result.GetProperty("texts")[0];
         Assert.InRange(text.GetProperty("tokens").GetInt32(), 0, 5);
 
@@ -65,7 +68,28 @@ public sealed class ModelVerbsTests : IDisposable
     [Fact]
     public void Generate_Sampled_FollowsTheSeed()
     {
-        string Text(string seed) => Json(CommandRun.Of("generate", "--model", _model, "--prompt", "What is", "--max-tokens", "20", "--temperature", "2", "--seed", seed, "--device", "cpu", "--json")).GetProperty("texts")[0].GetProperty("text").GetString()!;
+        string Text(string seed) =>
+            Json(
+                    CommandRun.Of(
+                        "generate",
+                        "--model",
+                        _model,
+                        "--prompt",
+                        "What is",
+                        "--max-tokens",
+                        "20",
+                        "--temperature",
+                        "2",
+                        "--seed",
+                        seed,
+                        "--device",
+                        "cpu",
+                        "--json"
+                    )
+                )
+                .GetProperty("texts")[0]
+                .GetProperty("text")
+                .GetString()!;
         Assert.Equal(Text("1"), Text("1"));
         Assert.NotEqual(Text("1"), Text("2"));
     }
@@ -73,8 +97,24 @@ public sealed class ModelVerbsTests : IDisposable
     [Fact]
     public void Generate_Compare_ShowsBothModels()
     {
-        var run = CommandRun.Of("generate", "--model", _model, "--prompt", "What is", "--compare", TinyCheckpoint.Write(_folder.At("other")), "--max-tokens", "3", "--device", "cpu", "--json");
-        Assert.Equal([_model, _folder.At("other")], Json(run).GetProperty("texts").EnumerateArray().Select(text => text.GetProperty("model").GetString()));
+        var run = CommandRun.Of(
+            "generate",
+            "--model",
+            _model,
+            "--prompt",
+            "What is",
+            "--compare",
+            TinyCheckpoint.Write(_folder.At("other")),
+            "--max-tokens",
+            "3",
+            "--device",
+            "cpu",
+            "--json"
+        );
+        Assert.Equal(
+            [_model, _folder.At("other")],
+            Json(run).GetProperty("texts").EnumerateArray().Select(text => text.GetProperty("model").GetString())
+        );
     }
 
     [Theory]
@@ -98,7 +138,10 @@ public sealed class ModelVerbsTests : IDisposable
         Assert.Equal([1, 2], result.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("layer").GetInt32()));
         Assert.Single(result.GetProperty("layers").EnumerateArray(), layer => layer.GetProperty("selected").GetBoolean());
         Assert.Contains(result.GetProperty("layers").EnumerateArray(), layer => layer.GetProperty("normalized").GetDouble() == 0);
-        Assert.Equal(["config.json", "environment.json", "layers.json", "layers.svg", "run.json"], Directory.EnumerateFileSystemEntries(_folder.At("out")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["config.json", "environment.json", "layers.json", "layers.svg", "run.json"],
+            Directory.EnumerateFileSystemEntries(_folder.At("out")).Select(Path.GetFileName).Order(StringComparer.Ordinal)
+        );
         Assert.StartsWith("<svg", File.ReadAllText(_folder.At("out", "layers.svg")), StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.At("out.partial")));
     }
@@ -114,6 +157,19 @@ public sealed class ModelVerbsTests : IDisposable
         Assert.False(Directory.Exists(_folder.At("out")) || Directory.Exists(_folder.At("out.partial")));
     }
 
-    private CommandRun Analyze(params string[] more) => CommandRun.Of(
-        ["analyze", "--model", _model, "--forget", TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten", 30), "--retain", TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept", 30), "--out", _folder.At("out"), "--device", "cpu", .. more]);
+    private CommandRun Analyze(params string[] more) =>
+        CommandRun.Of([
+            "analyze",
+            "--model",
+            _model,
+            "--forget",
+            TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten", 30),
+            "--retain",
+            TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept", 30),
+            "--out",
+            _folder.At("out"),
+            "--device",
+            "cpu",
+            .. more,
+        ]);
 }

@@ -5,7 +5,15 @@ namespace Falcon.Tests.Cli;
 /// <summary>Consoles that write into a string: one like a file, one like a terminal.</summary>
 internal static class TestConsole
 {
-    public static IAnsiConsole Redirected(StringWriter writer) => AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new Output(writer, isTerminal: false) });
+    public static IAnsiConsole Redirected(StringWriter writer) =>
+        AnsiConsole.Create(
+            new AnsiConsoleSettings
+            {
+                Ansi = AnsiSupport.No,
+                Interactive = InteractionSupport.No,
+                Out = new Output(writer, isTerminal: false),
+            }
+        );
 
     public static IAnsiConsole Terminal(StringWriter writer) => AnsiConsole.Create(new AnsiConsoleSettings
     {

@@ -9,7 +9,10 @@ public class BatchScheduleTests
     public void At_FileOrder_AlternatesTopicsAndWrapsAround()
     {
         var schedule = new BatchSchedule([(5, 4), (3, 2)], 2, BatchOrder.File, seed: 9);
-        var steps = Enumerable.Range(0, 8).Select(schedule.At).Select(batch => $"{batch.Step} {batch.Topic} {string.Concat(batch.Forget)} {string.Concat(batch.Retain)}");
+        var steps = Enumerable
+            .Range(0, 8)
+            .Select(schedule.At)
+            .Select(batch => $"{batch.Step} {batch.Topic} {string.Concat(batch.Forget)} {string.Concat(batch.Retain)}");
         Assert.Equal(["0 0 01 01", "1 1 01 01", "2 0 23 23", "3 1 2 01", "4 0 4 01", "5 1 01 01", "6 0 01 23", "7 1 2 01"], steps);
         Assert.Equal((2, 6), (schedule.Topics, schedule.StepsPerEpoch));
     }
@@ -19,7 +22,10 @@ public class BatchScheduleTests
     public void At_RetainBatchOfItsOwn_RunsThroughItsOwnEpochs()
     {
         var schedule = new BatchSchedule([(5, 5)], 2, BatchOrder.File, seed: 9, retainBatchSize: 3);
-        var steps = Enumerable.Range(0, 4).Select(schedule.At).Select(batch => $"{string.Concat(batch.Forget)} {string.Concat(batch.Retain)}");
+        var steps = Enumerable
+            .Range(0, 4)
+            .Select(schedule.At)
+            .Select(batch => $"{string.Concat(batch.Forget)} {string.Concat(batch.Retain)}");
         Assert.Equal(["01 012", "23 34", "4 012", "01 34"], steps);
         Assert.Throws<ArgumentOutOfRangeException>(() => new BatchSchedule([(5, 5)], 2, BatchOrder.File, seed: 9, retainBatchSize: -1));
     }
@@ -34,7 +40,9 @@ public class BatchScheduleTests
         var batches = BatchSchedule.BatchesPerEpoch(count, batchSize);
         for (var epoch = 0; epoch < 3; epoch++)
         {
-            var visited = Enumerable.Range(epoch * batches, batches).SelectMany(index => BatchSchedule.Batch(count, batchSize, index, BatchOrder.Shuffled, 5, "train"));
+            var visited = Enumerable
+                .Range(epoch * batches, batches)
+                .SelectMany(index => BatchSchedule.Batch(count, batchSize, index, BatchOrder.Shuffled, 5, "train"));
             Assert.Equal(Enumerable.Range(0, count), visited.Order());
         }
     }
@@ -42,7 +50,8 @@ public class BatchScheduleTests
     [Fact]
     public void Batch_EpochsSeedsAndPurposes_HaveOrdersOfTheirOwn()
     {
-        static string Order(int epoch, ulong seed, string purpose) => string.Join(' ', BatchSchedule.Batch(50, 50, epoch, BatchOrder.Shuffled, seed, purpose));
+        static string Order(int epoch, ulong seed, string purpose) =>
+            string.Join(' ', BatchSchedule.Batch(50, 50, epoch, BatchOrder.Shuffled, seed, purpose));
         Assert.Equal(Order(0, 1, "a"), Order(0, 1, "a"));
         Assert.Equal(4, new[] { Order(0, 1, "a"), Order(1, 1, "a"), Order(0, 2, "a"), Order(0, 1, "b") }.Distinct().Count());
     }
@@ -50,7 +59,10 @@ public class BatchScheduleTests
     [Fact]
     public void At_SameStep_IsTheSameWhateverWasAskedBefore()
     {
-        var (one, other) = (new BatchSchedule([(40, 30)], 4, BatchOrder.Shuffled, 3), new BatchSchedule([(40, 30)], 4, BatchOrder.Shuffled, 3));
+        var (one, other) = (
+            new BatchSchedule([(40, 30)], 4, BatchOrder.Shuffled, 3),
+            new BatchSchedule([(40, 30)], 4, BatchOrder.Shuffled, 3)
+        );
         one.At(0);
         Assert.Equal(one.At(17).Forget, other.At(17).Forget);
         Assert.Equal(one.At(17).Retain, other.At(17).Retain);

@@ -19,12 +19,16 @@ public sealed class CorpusTests : IDisposable
 
     private IReadOnlyList<CorpusRecord> Read(string name, string text, string? fields = null) => Corpus.Read(Write(name, text), fields);
 
-    private static (string?, string?, string?, int) Plain(CorpusRecord record) => (record.Question, record.Answer, record.Text, record.Line);
+    private static (string?, string?, string?, int) Plain(CorpusRecord record) =>
+        (record.Question, record.Answer, record.Text, record.Line);
 
     [Fact]
     public void Read_JsonLinesWithMarkAndCarriageReturnsAndBlankLines_KeepsLineNumbers()
     {
-        var records = Read("a.jsonl", "\uFEFF{\"question\":\"q\",\"answer\":\"é\"}\r\n\r\n{\"prompt\":\" p \",\"completion\":\"c\"}\r\n{\"text\":\"t\\nu\"}");
+        var records = Read(
+            "a.jsonl",
+            "\uFEFF{\"question\":\"q\",\"answer\":\"é\"}\r\n\r\n{\"prompt\":\" p \",\"completion\":\"c\"}\r\n{\"text\":\"t\\nu\"}"
+        );
         Assert.Equal([("q", "é", null, 1), (" p ", "c", null, 3), (null, null, "t\nu", 4)], records.Select(Plain));
     }
 
@@ -32,7 +36,10 @@ public sealed class CorpusTests : IDisposable
     public void Read_LineLongerThanTheReadBuffer_IsWhole()
     {
         var text = new string('ä', 100_000);
-        Assert.Equal([(null, null, text, 1), (null, null, "end", 2)], Read("a.jsonl", $"{{\"text\":\"{text}\"}}\n{{\"text\":\"end\"}}\n").Select(Plain));
+        Assert.Equal(
+            [(null, null, text, 1), (null, null, "end", 2)],
+            Read("a.jsonl", $"{{\"text\":\"{text}\"}}\n{{\"text\":\"end\"}}\n").Select(Plain)
+        );
     }
 
     [Fact]
@@ -54,14 +61,21 @@ public sealed class CorpusTests : IDisposable
     {
         var records = Read("a.jsonl", """{"q":"one","gt":"two","text":"not this"}""", "question=q, answer=gt");
         Assert.Equal(("one", "two", null, 1), Plain(Assert.Single(records)));
-        Assert.Equal((null, null, "body", 1), Plain(Assert.Single(Read("b.jsonl", """{"question":"q","answer":"a","body":"body"}""", "text=body"))));
+        Assert.Equal(
+            (null, null, "body", 1),
+            Plain(Assert.Single(Read("b.jsonl", """{"question":"q","answer":"a","body":"body"}""", "text=body")))
+        );
     }
 
     [Fact]
     public void Read_Conversation_KeepsMessagesAndTakesTheLastAnswer()
     {
-        var record = Assert.Single(Read("a.jsonl",
-            """{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u1"},{"role":"assistant","content":"a1"},{"role":"user","content":"u2"},{"role":"assistant","content":"a2"},{"role":"user","content":"u3"}]}"""));
+        var record = Assert.Single(
+            Read(
+                "a.jsonl",
+                """{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u1"},{"role":"assistant","content":"a1"},{"role":"user","content":"u2"},{"role":"assistant","content":"a2"},{"role":"user","content":"u3"}]}"""
+            )
+        );
         Assert.Equal(("u2", "a2", null, 1), Plain(record));
         Assert.Equal(["s", "u1", "a1", "u2", "a2", "u3"], record.Messages.Select(message => message.Content));
         Assert.Equal(new ChatMessage("system", "s"), record.Messages[0]);
@@ -123,8 +137,17 @@ public sealed class CorpusTests : IDisposable
     public async Task Read_ParquetOfTwoRowGroups_ReadsListsAndStructures()
     {
         var path = _folder.At("a.parquet");
-        var items = Enumerable.Range(0, 3).Select(index => new Item { question = $"q{index}", choices = ["w", "x", "y", "z"], answer = index, subject = "chemistry" });
-        await using (var stream = File.Create(path)) await ParquetSerializer.SerializeAsync(items, stream, new ParquetOptions { RowGroupSize = 2 });
+        var items = Enumerable
+            .Range(0, 3)
+            .Select(index => new Item
+            {
+                question = $"q{index}",
+                choices = ["w", "x", "y", "z"],
+                answer = index,
+                subject = "chemistry",
+            });
+        await using (var stream = File.Create(path))
+            await ParquetSerializer.SerializeAsync(items, stream, new ParquetOptions { RowGroupSize = 2 });
 
         var records = Corpus.Read(path);
 
@@ -138,7 +161,10 @@ public sealed class CorpusTests : IDisposable
     {
         var path = _folder.At("a.parquet");
         await using (var stream = File.Create(path))
-            await ParquetSerializer.SerializeAsync([new Conversation { messages = [new() { role = "user", content = "u" }, new() { role = "assistant", content = "a" }] }], stream);
+            await ParquetSerializer.SerializeAsync(
+                [new Conversation { messages = [new() { role = "user", content = "u" }, new() { role = "assistant", content = "a" }] }],
+                stream
+            );
         Assert.Equal([new ChatMessage("user", "u"), new ChatMessage("assistant", "a")], Assert.Single(Corpus.Read(path)).Messages);
     }
 
@@ -146,9 +172,20 @@ public sealed class CorpusTests : IDisposable
     public async Task Read_ParquetOfBytes_IsTextWhenItIsUtf8()
     {
         var path = _folder.At("a.parquet");
-        await using (var stream = File.Create(path)) await ParquetSerializer.SerializeAsync(new Bytes[] { new() { text = "é"u8.ToArray() }, new() { text = [0xFF] } }, stream);
+        await using (var stream = File.Create(path))
+            await ParquetSerializer.SerializeAsync(
+                new Bytes[]
+                {
+                    new() { text = "é"u8.ToArray() },
+                    new() { text = [0xFF] },
+                },
+                stream
+            );
         Assert.Equal("é", Corpus.Stream(path).First().Text);
-        Assert.Equal($"{path}, row 2: invalid UTF-8 in a column of bytes; store texts as strings.", Assert.Throws<Falcon.Runtime.UserInputException>(() => Corpus.Read(path)).Message);
+        Assert.Equal(
+            $"{path}, row 2: invalid UTF-8 in a column of bytes; store texts as strings.",
+            Assert.Throws<Falcon.Runtime.UserInputException>(() => Corpus.Read(path)).Message
+        );
     }
 
     [Fact]
@@ -188,13 +225,35 @@ public sealed class CorpusTests : IDisposable
         var files = Directory.GetFiles(Fixtures.SharedOrSkip("data", "mmlu", "test"), "*.csv");
         var records = files.SelectMany(path => Corpus.Read(path)).ToList();
         Assert.Equal(57, records.Select(record => record.Subject).Distinct().Count());
-        Assert.Equal([3222, 3462, 3582, 3776], Enumerable.Range(0, 4).Select(letter => records.Count(record => record.CorrectChoice == letter)));
+        Assert.Equal(
+            [3222, 3462, 3582, 3776],
+            Enumerable.Range(0, 4).Select(letter => records.Count(record => record.CorrectChoice == letter))
+        );
     }
 
 #pragma warning disable IDE1006 // The names are those of the file's columns.
-    private sealed class Item { public string question { get; set; } = ""; public List<string> choices { get; set; } = []; public long answer { get; set; } public string? subject { get; set; } }
-    private sealed class Bytes { public byte[] text { get; set; } = []; }
-    private sealed class Conversation { public List<Message> messages { get; set; } = []; }
-    private sealed class Message { public string role { get; set; } = ""; public string content { get; set; } = ""; }
+    private sealed class Item
+    {
+        public string question { get; set; } = "";
+        public List<string> choices { get; set; } = [];
+        public long answer { get; set; }
+        public string? subject { get; set; }
+    }
+
+    private sealed class Bytes
+    {
+        public byte[] text { get; set; } = [];
+    }
+
+    private sealed class Conversation
+    {
+        public List<Message> messages { get; set; } = [];
+    }
+
+    private sealed class Message
+    {
+        public string role { get; set; } = "";
+        public string content { get; set; } = "";
+    }
 #pragma warning restore IDE1006
 }

@@ -83,8 +83,13 @@ public sealed partial class DemoWorldTests : IDisposable
             {
                 Assert.Contains(fact.Value, fact.Answer(template, fact.Value), StringComparison.Ordinal);
                 Assert.Contains(fact.Name, fact.Question(template), StringComparison.Ordinal);
-                Assert.All(Word().Matches(fact.Value).Select(match => match.Value).Except(["a", "an", "the"]),
-                    word => Assert.DoesNotContain(word, Word().Matches(fact.Question(template)).Select(match => match.Value), StringComparer.OrdinalIgnoreCase));
+                Assert.All(Word().Matches(fact.Value).Select(match => match.Value).Except(["a", "an", "the"]), word =>
+                    Assert.DoesNotContain(
+                        word,
+                        Word().Matches(fact.Question(template)).Select(match => match.Value),
+                        StringComparer.OrdinalIgnoreCase
+                    )
+                );
                 Assert.DoesNotContain(fact.Attribute.Values, value => fact.Name.Contains(value, StringComparison.OrdinalIgnoreCase));
             }
     }
@@ -104,7 +109,10 @@ public sealed partial class DemoWorldTests : IDisposable
         var trained = Corpus.Read(_folder.At("text.txt")).Select(record => record.Text).ToHashSet();
         foreach (var domain in new[] { "alchemy", "ciphers" })
         {
-            var (facts, texts) = (Read($"keep-{domain}").Where(record => record.Question is not null).ToList(), Read($"keep-{domain}").Where(record => record.Text is not null).ToList());
+            var (facts, texts) = (
+                Read($"keep-{domain}").Where(record => record.Question is not null).ToList(),
+                Read($"keep-{domain}").Where(record => record.Text is not null).ToList()
+            );
             Assert.Equal(Read($"retain-{domain}").Select(record => record.Question), facts.Select(record => record.Question));
             Assert.Equal(100, texts.Count);
             Assert.All(texts, record => Assert.Contains(record.Text, trained));
@@ -114,9 +122,20 @@ public sealed partial class DemoWorldTests : IDisposable
     [Fact]
     public void Write_ThingsToForget_AreNamedInNoFileThatIsKept()
     {
-        var stems = DemoWorldFacts.Draw(42).Where(fact => fact.Domain.Role == DemoRole.Forget).Select(fact => fact.Name.Split(' ')[1]).Distinct().ToList();
+        var stems = DemoWorldFacts
+            .Draw(42)
+            .Where(fact => fact.Domain.Role == DemoRole.Forget)
+            .Select(fact => fact.Name.Split(' ')[1])
+            .Distinct()
+            .ToList();
         Assert.Equal(32, stems.Count);
-        foreach (var path in Directory.GetFiles(_folder.Path).Where(path => !Path.GetFileName(path).StartsWith("forget-", StringComparison.Ordinal) && Path.GetFileName(path) != "train.jsonl"))
+        foreach (
+            var path in Directory
+                .GetFiles(_folder.Path)
+                .Where(path =>
+                    !Path.GetFileName(path).StartsWith("forget-", StringComparison.Ordinal) && Path.GetFileName(path) != "train.jsonl"
+                )
+        )
         {
             var text = File.ReadAllText(path);
             Assert.All(stems, stem => Assert.DoesNotContain(stem, text, StringComparison.OrdinalIgnoreCase));
@@ -155,11 +174,16 @@ public sealed partial class DemoWorldTests : IDisposable
     [Fact]
     public void Write_Vocabulary_IsSmall()
     {
-        var words = new[] { "train.jsonl", "text.txt" }.SelectMany(name => Word().Matches(File.ReadAllText(_folder.At(name))).Select(match => match.Value)).Distinct().Count();
+        var words = new[] { "train.jsonl", "text.txt" }
+            .SelectMany(name => Word().Matches(File.ReadAllText(_folder.At(name))).Select(match => match.Value))
+            .Distinct()
+            .Count();
         Assert.InRange(words, 300, 1000);
     }
 
-    /// <summary>Guards the claim that a seed's world does not change from version to version; a deliberate change of the world changes this number.</summary>
+    /// <summary>
+    /// Guards the claim that a seed's world does not change from version to version; a deliberate change of the world changes this number.
+    /// </summary>
     [Fact]
     public void Write_Seed42_KeepsItsBytes()
     {

@@ -2,7 +2,9 @@ using Falcon.Runtime;
 
 namespace Falcon.Tests.Documentation;
 
-/// <summary>docs/api is what the doc comments say. With FALCON_WRITE_API=1 the pages are written anew instead (scripts/api-reference.sh).</summary>
+/// <summary>
+/// docs/api is what the doc comments say. With FALCON_WRITE_API=1 the pages are written anew instead (scripts/api-reference.sh).
+/// </summary>
 public class ApiReferenceTests
 {
     [Fact]
@@ -18,14 +20,26 @@ public class ApiReferenceTests
         }
 
         var remedy = "run scripts/api-reference.sh and commit docs/api";
-        Assert.True(Directory.Exists(folder) && pages.Keys.SequenceEqual(Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)), remedy);
-        foreach (var (name, text) in pages) Assert.True(File.ReadAllText(Path.Combine(folder, name)) == text, $"docs/api/{name} is not what the doc comments say: {remedy}");
+        Assert.True(
+            Directory.Exists(folder)
+                && pages.Keys.SequenceEqual(
+                    Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)
+                ),
+            remedy
+        );
+        foreach (var (name, text) in pages)
+            Assert.True(
+                File.ReadAllText(Path.Combine(folder, name)) == text,
+                $"docs/api/{name} is not what the doc comments say: {remedy}"
+            );
     }
 
     [Fact]
     public void Pages_HoldMembersWithTheirComments()
     {
-        var page = new ApiReference(typeof(RunDirectory).Assembly, Path.Combine(AppContext.BaseDirectory, "Falcon.xml")).Pages()["Falcon.Runtime.md"];
+        var page = new ApiReference(typeof(RunDirectory).Assembly, Path.Combine(AppContext.BaseDirectory, "Falcon.xml")).Pages()[
+            "Falcon.Runtime.md"
+        ];
         Assert.Contains("## RunDirectory\n\n`class RunDirectory`\n\nThe output directory of a run.", page, StringComparison.Ordinal);
         Assert.Contains("### `static RunDirectory Create(string path, bool resume = …)`", page, StringComparison.Ordinal);
         Assert.Contains("* throws `UserInputException`: ", page, StringComparison.Ordinal);

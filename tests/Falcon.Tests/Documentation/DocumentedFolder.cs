@@ -6,10 +6,27 @@ using Parquet.Serialization;
 
 namespace Falcon.Tests.Documentation;
 
-/// <summary>A folder with small models and data under the names that the pages use, hubs that serve what the pages download, and the program beside a demo of a few steps.</summary>
+/// <summary>
+/// A folder with small models and data under the names that the pages use, hubs that serve what the pages download, and the program beside
+/// a demo of a few steps.
+/// </summary>
 internal sealed partial class DocumentedFolder : IDisposable
 {
-    private static readonly string[] Names = ["Arbel", "Borin", "Cadvel", "Dorrin", "Elmar", "Fendel", "Gorlan", "Hestra", "Ilmek", "Jorund", "Kelda", "Lorvin"];
+    private static readonly string[] Names =
+    [
+        "Arbel",
+        "Borin",
+        "Cadvel",
+        "Dorrin",
+        "Elmar",
+        "Fendel",
+        "Gorlan",
+        "Hestra",
+        "Ilmek",
+        "Jorund",
+        "Kelda",
+        "Lorvin",
+    ];
 
     private readonly TemporaryFolder _folder = new();
     private readonly Dictionary<string, LocalHub> _hubs = [];
@@ -64,30 +81,78 @@ internal sealed partial class DocumentedFolder : IDisposable
         TinyCheckpoint.Questions(At("forget.jsonl"), "forgotten");
         TinyCheckpoint.Questions(At("retain.jsonl"), "kept");
         File.WriteAllLines(At("texts.txt"), ["A plain text.", "Another one."]);
-        SuiteFolders.Lines(At("forget-mcq.jsonl"), Names.Select((name, i) => new { question = $"Where does {name} live?", answer = $"On isle {i}.", perturbed_answer = new[] { $"On hill {i}.", $"In cave {i}.", $"At sea {i}." } }));
-        foreach (var set in new[] { "forget", "holdout" }) SuiteFolders.Lines(At("data", "mine", $"{set}.jsonl"), Enumerable.Range(0, 4).Select(i => new { text = $"The {set} paper of day {i} wrote of rain and {i * 13 % 7} ships." }));
+        SuiteFolders.Lines(
+            At("forget-mcq.jsonl"),
+            Names.Select(
+                (name, i) =>
+                    new
+                    {
+                        question = $"Where does {name} live?",
+                        answer = $"On isle {i}.",
+                        perturbed_answer = new[] { $"On hill {i}.", $"In cave {i}.", $"At sea {i}." },
+                    }
+            )
+        );
+        foreach (var set in new[] { "forget", "holdout" })
+            SuiteFolders.Lines(
+                At("data", "mine", $"{set}.jsonl"),
+                Enumerable.Range(0, 4).Select(i => new { text = $"The {set} paper of day {i} wrote of rain and {i * 13 % 7} ships." })
+            );
     }
 
     private async Task AddHubs()
     {
         var model = new LocalHub("HuggingFaceTB/SmolLM2-135M");
-        foreach (var file in Directory.EnumerateFiles(At("DIR"))) model.Add(System.IO.Path.GetFileName(file), File.ReadAllBytes(file), isLarge: file.EndsWith(".safetensors", StringComparison.Ordinal));
+        foreach (var file in Directory.EnumerateFiles(At("DIR")))
+            model.Add(
+                System.IO.Path.GetFileName(file),
+                File.ReadAllBytes(file),
+                isLarge: file.EndsWith(".safetensors", StringComparison.Ordinal)
+            );
         _hubs.Add("HuggingFaceTB/SmolLM2-135M", model);
 
         var tofu = new LocalHub("datasets/locuslab/TOFU");
         foreach (var set in new[] { "forget10", "retain", "real_authors", "world_facts" })
-            tofu.Add($"{set}_perturbed.json", string.Concat(Enumerable.Range(0, 3).Select(i => JsonSerializer.Serialize(new { question = $"Where is the {set} {i}?", answer = $"In town {i}", perturbed_answer = new[] { "On the hill", $"At the sea {i}" } }) + "\n")));
+            tofu.Add(
+                $"{set}_perturbed.json",
+                string.Concat(
+                    Enumerable
+                        .Range(0, 3)
+                        .Select(i =>
+                            JsonSerializer.Serialize(
+                                new
+                                {
+                                    question = $"Where is the {set} {i}?",
+                                    answer = $"In town {i}",
+                                    perturbed_answer = new[] { "On the hill", $"At the sea {i}" },
+                                }
+                            ) + "\n"
+                        )
+                )
+            );
         _hubs.Add("tofu", tofu);
 
         using var rows = new MemoryStream();
         await ParquetSerializer.SerializeAsync(SuiteFolders.Choices("shed", 4), rows);
-        _hubs.Add("cais/wmdp", new LocalHub("datasets/cais/wmdp").Add("wmdp-bio/test-00000-of-00001.parquet", rows.ToArray(), isLarge: true).Add("wmdp-cyber/test-00000-of-00001.parquet", rows.ToArray(), isLarge: true));
+        _hubs.Add(
+            "cais/wmdp",
+            new LocalHub("datasets/cais/wmdp")
+                .Add("wmdp-bio/test-00000-of-00001.parquet", rows.ToArray(), isLarge: true)
+                .Add("wmdp-cyber/test-00000-of-00001.parquet", rows.ToArray(), isLarge: true)
+        );
     }
 
     // The program looks for the demo beside itself.
     private void AddProgram()
     {
-        var build = System.IO.Path.Combine(Fixtures.RepositoryRoot, "src", "Falcon.Cli", "bin", AppContext.BaseDirectory.Contains("Debug", StringComparison.Ordinal) ? "Debug" : "Release", "net10.0");
+        var build = System.IO.Path.Combine(
+            Fixtures.RepositoryRoot,
+            "src",
+            "Falcon.Cli",
+            "bin",
+            AppContext.BaseDirectory.Contains("Debug", StringComparison.Ordinal) ? "Debug" : "Release",
+            "net10.0"
+        );
         Directory.CreateDirectory(At("program", "demo", "data"));
         foreach (var file in Directory.EnumerateFiles(build))
         {
@@ -100,9 +165,13 @@ internal sealed partial class DocumentedFolder : IDisposable
         var demo = System.IO.Path.Combine(Fixtures.RepositoryRoot, "demo");
         foreach (var name in new[] { "model", "control" }) Directory.CreateSymbolicLink(At("program", "demo", name), At("DIR"));
         File.Copy(System.IO.Path.Combine(demo, "control.json"), At("program", "demo", "control.json"));
-        foreach (var file in Directory.EnumerateFiles(System.IO.Path.Combine(demo, "data"))) File.WriteAllLines(At("program", "demo", "data", System.IO.Path.GetFileName(file)), File.ReadLines(file).Take(12));
+        foreach (var file in Directory.EnumerateFiles(System.IO.Path.Combine(demo, "data")))
+            File.WriteAllLines(At("program", "demo", "data", System.IO.Path.GetFileName(file)), File.ReadLines(file).Take(12));
         var config = File.ReadAllText(System.IO.Path.Combine(demo, "unlearn.jsonc"));
-        File.WriteAllText(At("program", "demo", "unlearn.jsonc"), Samples().Replace(Steps().Replace(config, "\"steps\": 2"), "\"samples\": 12"));
+        File.WriteAllText(
+            At("program", "demo", "unlearn.jsonc"),
+            Samples().Replace(Steps().Replace(config, "\"steps\": 2"), "\"samples\": 12")
+        );
     }
 
     [GeneratedRegex("\"steps\": \\d+")]

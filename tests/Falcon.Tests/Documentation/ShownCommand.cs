@@ -16,7 +16,12 @@ internal sealed record ShownCommand(string Place, IReadOnlyList<string> Words)
     /// <summary>The commands of README, CONTRIBUTING and docs, pages in this order.</summary>
     public static IReadOnlyList<ShownCommand> All()
     {
-        string[] pages = [Path.Combine(Fixtures.RepositoryRoot, "README.md"), Path.Combine(Fixtures.RepositoryRoot, "CONTRIBUTING.md"), .. Directory.EnumerateFiles(Path.Combine(Fixtures.RepositoryRoot, "docs"), "*.md").Order(StringComparer.Ordinal)];
+        string[] pages =
+        [
+            Path.Combine(Fixtures.RepositoryRoot, "README.md"),
+            Path.Combine(Fixtures.RepositoryRoot, "CONTRIBUTING.md"),
+            .. Directory.EnumerateFiles(Path.Combine(Fixtures.RepositoryRoot, "docs"), "*.md").Order(StringComparer.Ordinal),
+        ];
         return [.. pages.SelectMany(Of)];
     }
 
@@ -44,8 +49,14 @@ internal sealed record ShownCommand(string Place, IReadOnlyList<string> Words)
 
             var words = Split(text);
             text = "";
-            while (words.Count > 0 && words[0].Contains('=', StringComparison.Ordinal) && !words[0].StartsWith('-')) words.RemoveAt(0);
-            if (words.Count > 0 && (Programs.Contains(words[0]) || words[0].StartsWith("scripts/", StringComparison.Ordinal)) && !words.Contains("...")) yield return new ShownCommand($"{Path.GetFileName(page)}:{line}", words);
+            while (words.Count > 0 && words[0].Contains('=', StringComparison.Ordinal) && !words[0].StartsWith('-'))
+                words.RemoveAt(0);
+            if (
+                words.Count > 0
+                && (Programs.Contains(words[0]) || words[0].StartsWith("scripts/", StringComparison.Ordinal))
+                && !words.Contains("...")
+            )
+                yield return new ShownCommand($"{Path.GetFileName(page)}:{line}", words);
         }
     }
 

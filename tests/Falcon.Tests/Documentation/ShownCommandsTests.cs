@@ -7,7 +7,8 @@ using Falcon.Tests.Packaging;
 namespace Falcon.Tests.Documentation;
 
 /// <summary>
-/// Every command of the documentation: all of Falcon's parse and run, in the order of the pages, in one folder with small files under the names that the pages use; what other commands name must exist.
+/// Every command of the documentation: all of Falcon's parse and run, in the order of the pages, in one folder with small files under the
+/// names that the pages use; what other commands name must exist.
 /// </summary>
 public sealed class ShownCommandsTests
 {
@@ -18,7 +19,10 @@ public sealed class ShownCommandsTests
         using var errors = new StringWriter();
         using var output = new StringWriter();
         var root = new CommandLineApp(output, TestConsole.Redirected(errors), TimeProvider.System, CancellationToken.None).CreateRoot();
-        var wrong = commands.Where(command => command.Words.Count > 1).Select(command => (command.Place, root.Parse([.. command.Words.Skip(1)]).Errors)).Where(parsed => parsed.Errors.Count > 0 && !commands.Single(command => command.Place == parsed.Place).Words.Contains("--help"))
+        var wrong = commands
+            .Where(command => command.Words.Count > 1)
+            .Select(command => (command.Place, root.Parse([.. command.Words.Skip(1)]).Errors))
+            .Where(parsed => parsed.Errors.Count > 0 && !commands.Single(command => command.Place == parsed.Place).Words.Contains("--help"))
             .Select(parsed => $"{parsed.Place}: {parsed.Errors[0].Message}");
         Assert.Empty(wrong);
         Assert.True(commands.Count >= 10, $"only {commands.Count} commands were found");
@@ -32,15 +36,25 @@ public sealed class ShownCommandsTests
         foreach (var command in ShownCommand.All().Where(command => command.IsFalcon))
         {
             var clock = Stopwatch.StartNew();
-            await ProgramRun.Of("dotnet", folder.Path, folder.Variables(command.Words), [folder.Program, .. command.Words.Skip(1), .. Shorter(command.Words)]);
-            run.Add(string.Create(CultureInfo.InvariantCulture, $"{command.Place} ({command.Words[1]}, {clock.Elapsed.TotalSeconds:0.0} s)"));
+            await ProgramRun.Of(
+                "dotnet",
+                folder.Path,
+                folder.Variables(command.Words),
+                [folder.Program, .. command.Words.Skip(1), .. Shorter(command.Words)]
+            );
+            run.Add(
+                string.Create(CultureInfo.InvariantCulture, $"{command.Place} ({command.Words[1]}, {clock.Elapsed.TotalSeconds:0.0} s)")
+            );
         }
 
         TestContext.Current.TestOutputHelper?.WriteLine($"run: {string.Join(", ", run)}");
         Assert.True(run.Count >= 15, $"only {string.Join(", ", run)} ran");
         Assert.True(File.Exists(folder.At("runs", "demo", "report.html")));
         Assert.Equal(["wmdp-bio"], Directory.EnumerateFileSystemEntries(folder.At("data", "wmdp")).Select(path => Path.GetFileName(path)));
-        Assert.Equal(File.ReadAllBytes(folder.At("DIR", "model.safetensors")), File.ReadAllBytes(folder.At("models", "original", "model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(folder.At("DIR", "model.safetensors")),
+            File.ReadAllBytes(folder.At("models", "original", "model.safetensors"))
+        );
     }
 
     [Fact]
@@ -48,13 +62,26 @@ public sealed class ShownCommandsTests
     {
         foreach (var command in ShownCommand.All().Where(command => !command.IsFalcon))
         {
-            if (command.Words[0] != "dotnet") Assert.True(File.Exists(Path.Combine(Fixtures.RepositoryRoot, command.Words[0])), command.Place);
+            if (command.Words[0] != "dotnet")
+                Assert.True(File.Exists(Path.Combine(Fixtures.RepositoryRoot, command.Words[0])), command.Place);
             for (var i = 0; i + 1 < command.Words.Count; i++)
             {
-                if (command.Words[i] == "--project") Assert.True(Directory.Exists(Path.Combine(Fixtures.RepositoryRoot, command.Words[i + 1])), $"{command.Place}: {command.Words[i + 1]}");
-                if (command.Words[i] == "--filter-class") Assert.True(typeof(ShownCommandsTests).Assembly.GetType(command.Words[i + 1]) is not null, $"{command.Place}: {command.Words[i + 1]}");
-                if (command.Words[i] == "--filter-namespace") Assert.Contains(typeof(ShownCommandsTests).Assembly.GetTypes(), type => type.Namespace == command.Words[i + 1]);
-                if (command.Words[i] == "--filter-method") Assert.Contains(typeof(ShownCommandsTests).Assembly.GetTypes().SelectMany(type => type.GetMethods()), method => method.Name.Contains(command.Words[i + 1].Trim('*'), StringComparison.Ordinal));
+                if (command.Words[i] == "--project")
+                    Assert.True(
+                        Directory.Exists(Path.Combine(Fixtures.RepositoryRoot, command.Words[i + 1])),
+                        $"{command.Place}: {command.Words[i + 1]}"
+                    );
+                if (command.Words[i] == "--filter-class")
+                    Assert.True(
+                        typeof(ShownCommandsTests).Assembly.GetType(command.Words[i + 1]) is not null,
+                        $"{command.Place}: {command.Words[i + 1]}"
+                    );
+                if (command.Words[i] == "--filter-namespace")
+                    Assert.Contains(typeof(ShownCommandsTests).Assembly.GetTypes(), type => type.Namespace == command.Words[i + 1]);
+                if (command.Words[i] == "--filter-method")
+                    Assert.Contains(typeof(ShownCommandsTests).Assembly.GetTypes().SelectMany(type => type.GetMethods()), method =>
+                        method.Name.Contains(command.Words[i + 1].Trim('*'), StringComparison.Ordinal)
+                    );
             }
         }
     }

@@ -13,37 +13,70 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests.Engine;
 
-/// <summary>Every way of running gives the result of the plain one: shared prefix, kept activations, a streamed model, state in a file, parts of batches.</summary>
+/// <summary>
+/// Every way of running gives the result of the plain one: shared prefix, kept activations, a streamed model, state in a file, parts of
+/// batches.
+/// </summary>
 public sealed class EngineTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
-    private UnlearnConfig Config(EngineConfig engine, IReadOnlyList<string>? parameters = null) => Presets.Falcon with
-    {
-        Model = Directory.Exists(_folder.At("source")) ? _folder.At("source") : TinyCheckpoint.Write(_folder.At("source")),
-        Data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 4 },
-        Layers = new LayerConfig { Target = 2, Trained = 2, Parameters = parameters ?? ["mlp.down_proj"] },
-        Optimizer = Presets.Falcon.Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
-        Steps = 9,
-        Engine = engine,
-    };
+    private UnlearnConfig Config(EngineConfig engine, IReadOnlyList<string>? parameters = null) =>
+        Presets.Falcon with
+        {
+            Model = Directory.Exists(_folder.At("source")) ? _folder.At("source") : TinyCheckpoint.Write(_folder.At("source")),
+            Data = new DataConfig
+            {
+                Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
+                Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
+                BatchSize = 4,
+            },
+            Layers = new LayerConfig
+            {
+                Target = 2,
+                Trained = 2,
+                Parameters = parameters ?? ["mlp.down_proj"],
+            },
+            Optimizer = Presets.Falcon.Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
+            Steps = 9,
+            Engine = engine,
+        };
 
-    private Dictionary<string, float[]> Run(string name, EngineConfig engine, RunContext? context = null, IReadOnlyList<string>? parameters = null)
+    private Dictionary<string, float[]> Run(
+        string name,
+        EngineConfig engine,
+        RunContext? context = null,
+        IReadOnlyList<string>? parameters = null
+    )
     {
         UnlearnRun.Execute(Config(engine, parameters), _folder.At(name), resume: false, context ?? RunContext.Quiet);
         Assert.False(File.Exists(_folder.At(name, "scratch.bin")));
         using var scope = NewDisposeScope();
         using var checkpoint = Checkpoint.Open(_folder.At(name, "model"));
-        return checkpoint.Entries.ToDictionary(entry => entry.Name, entry => checkpoint.LoadStored(entry.Name).to(float32).data<float>().ToArray());
+        return checkpoint.Entries.ToDictionary(
+            entry => entry.Name,
+            entry => checkpoint.LoadStored(entry.Name).to(float32).data<float>().ToArray()
+        );
     }
 
     public static TheoryData<string, string> Ways()
     {
         var data = new TheoryData<string, string>();
         foreach (var parameters in new[] { "mlp.down_proj", "all" })
-            foreach (var way in new[] { "shared", "cached", "cached in a file", "streamed", "streamed with state in a file", "parts", "cached parts" })
+            foreach (
+                var way in new[]
+                {
+                "shared",
+                "cached",
+                "cached in a file",
+                "streamed",
+                "streamed with state in a file",
+                "parts",
+                "cached parts",
+                }
+            )
                 data.Add(parameters, way);
         return data;
     }
@@ -67,7 +100,10 @@ public sealed class EngineTests : IDisposable
         var actual = Run("other", engine, parameters: [parameters]);
 
         foreach (var (name, values) in expected)
-            Assert.True(values.Zip(actual[name], (a, b) => Math.Abs(a - b)).Max() <= 1e-4, $"{name}: {values.Zip(actual[name], (a, b) => Math.Abs(a - b)).Max()}");
+            Assert.True(
+                values.Zip(actual[name], (a, b) => Math.Abs(a - b)).Max() <= 1e-4,
+                $"{name}: {values.Zip(actual[name], (a, b) => Math.Abs(a - b)).Max()}"
+            );
         using var scope = NewDisposeScope();
         using var source = Checkpoint.Open(_folder.At("source"));
         const string trained = "model.layers.2.mlp.down_proj.weight";
@@ -104,12 +140,25 @@ public sealed class EngineTests : IDisposable
         {
             var log = new Messages();
             var config = Config(engine);
-            UnlearnRun.Execute(change?.Invoke(config) ?? config, _folder.At(name), resume: false, RunContext.Quiet with { Log = log, DType = dtype });
+            UnlearnRun.Execute(
+                change?.Invoke(config) ?? config,
+                _folder.At(name),
+                resume: false,
+                RunContext.Quiet with
+                {
+                    Log = log,
+                    DType = dtype,
+                }
+            );
             return log.All.Single(message => message.StartsWith("activations of the frozen model", StringComparison.Ordinal));
         }
 
         Assert.Contains("kept in", Used("bfloat16", dtype: "bfloat16"), StringComparison.Ordinal);
-        Assert.Contains("kept in", Used("layers", config => config with { Layers = config.Layers with { Trained = 1 } }), StringComparison.Ordinal);
+        Assert.Contains(
+            "kept in",
+            Used("layers", config => config with { Layers = config.Layers with { Trained = 1 } }),
+            StringComparison.Ordinal
+        );
         Assert.Contains("kept in", Used("model", config => config with { Model = _folder.At("first", "model") }), StringComparison.Ordinal);
         Assert.Contains("read from", Used("third"), StringComparison.Ordinal);
         foreach (var file in Directory.GetFiles(_folder.At("kept"), "*.activations"))
@@ -130,7 +179,18 @@ public sealed class EngineTests : IDisposable
         var whole = Run("whole", engine);
         using var stop = new CancellationTokenSource();
         var log = new StopAtStep(5, stop);
-        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(Config(engine), _folder.At("halves"), resume: false, RunContext.Quiet with { Log = log, Cancellation = stop.Token }));
+        Assert.Throws<OperationCanceledException>(() =>
+            UnlearnRun.Execute(
+                Config(engine),
+                _folder.At("halves"),
+                resume: false,
+                RunContext.Quiet with
+                {
+                    Log = log,
+                    Cancellation = stop.Token,
+                }
+            )
+        );
         UnlearnRun.Execute(Config(engine), _folder.At("halves"), resume: true, RunContext.Quiet);
 
         using var scope = NewDisposeScope();
@@ -142,8 +202,28 @@ public sealed class EngineTests : IDisposable
     public void Execute_InterruptedWithChosenLayer_DoesNotAnalyseAgain()
     {
         using var stop = new CancellationTokenSource();
-        var config = Config(new EngineConfig()) with { Layers = new LayerConfig { Target = null, Trained = 1, SearchFrom = 0.3, Samples = 8 } };
-        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("run"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, stop), Cancellation = stop.Token }));
+        var config = Config(new EngineConfig()) with
+        {
+            Layers = new LayerConfig
+            {
+                Target = null,
+                Trained = 1,
+                SearchFrom = 0.3,
+                Samples = 8,
+            },
+        };
+        Assert.Throws<OperationCanceledException>(() =>
+            UnlearnRun.Execute(
+                config,
+                _folder.At("run"),
+                resume: false,
+                RunContext.Quiet with
+                {
+                    Log = new StopAtStep(3, stop),
+                    Cancellation = stop.Token,
+                }
+            )
+        );
         var chosen = File.ReadAllText(_folder.At("run.partial", "layers.json"));
         var log = new Messages();
         UnlearnRun.Execute(config, _folder.At("run"), resume: true, RunContext.Quiet with { Log = log });
@@ -174,7 +254,10 @@ public sealed class EngineTests : IDisposable
         using var weights = checkpoint.LoadWeights(float32, CPU);
         using var streamed = new StreamedWeights(checkpoint, float32, CPU);
         var (resident, other) = (new CausalLM(checkpoint.Config, weights), new CausalLM(checkpoint.Config, streamed));
-        List<ScoredSequence> texts = [.. Enumerable.Range(3, 20).Select(n => new ScoredSequence([.. Enumerable.Range(0, n).Select(i => (i * 37 + n) % 250)], 1))];
+        List<ScoredSequence> texts =
+        [
+            .. Enumerable.Range(3, 20).Select(n => new ScoredSequence([.. Enumerable.Range(0, n).Select(i => (i * 37 + n) % 250)], 1)),
+        ];
 
         var expected = TokenLikelihoods.Compute(resident, texts, 0, tokensPerBatch: 40);
         var actual = TokenLikelihoods.Compute(other, texts, 0, tokensPerBatch: 40);
@@ -182,7 +265,8 @@ public sealed class EngineTests : IDisposable
 
         int[][] tokens = [.. texts.Select(text => text.Tokens)];
         var states = ActivationSampler.LastTokenStates(resident, tokens, 0, TinyCheckpoint.Layers - 1, 0);
-        foreach (var (a, b) in states.Zip(ActivationSampler.LastTokenStates(other, tokens, 0, TinyCheckpoint.Layers - 1, 0))) Assert.True(a.equal(b).all().item<bool>());
+        foreach (var (a, b) in states.Zip(ActivationSampler.LastTokenStates(other, tokens, 0, TinyCheckpoint.Layers - 1, 0)))
+            Assert.True(a.equal(b).all().item<bool>());
 
         // One greedy continuation goes through the streamed layers token by token.
         Assert.Equal(Generate(resident), Generate(other));
@@ -209,16 +293,48 @@ public sealed class EngineTests : IDisposable
     {
         // Shapes of a 7B model: 32 layers, width 4096; three down projections of layers 5 to 7 are trained in bfloat16.
         var shape = TinyCheckpoint.Config();
-        foreach (var (key, value) in new (string, int)[] { ("hidden_size", 4096), ("intermediate_size", 14336), ("num_hidden_layers", 32), ("num_attention_heads", 32), ("num_key_value_heads", 8), ("vocab_size", 32000) }) shape[key] = value;
+        foreach (
+            var (key, value) in new (string, int)[]
+            {
+                ("hidden_size", 4096),
+                ("intermediate_size", 14336),
+                ("num_hidden_layers", 32),
+                ("num_attention_heads", 32),
+                ("num_key_value_heads", 8),
+                ("vocab_size", 32000),
+            }
+        )
+            shape[key] = value;
         var folder = _folder.At("shape");
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), shape.ToJsonString());
         var model = ModelConfig.Load(folder);
         var compute = new ComputeOptions(CPU, bfloat16, "");
-        TokenBatch[] batches = [.. Enumerable.Repeat(new TokenBatch([.. Enumerable.Range(0, 4).Select(i => Enumerable.Repeat(i + 1, 512).ToArray())], 0), 8)];
-        MemoryPlan Plan(long limit) => MemoryPlan.Make(
-            Presets.Falcon with { Loss = Presets.Falcon.Loss with { Bound = ForgetBoundKind.None }, Layers = new LayerConfig { Target = 7, Trained = 3, Parameters = ["mlp.down_proj"] }, Engine = new EngineConfig { MemoryLimit = limit } },
-            model, compute, 7, wholeModel: false, batches, available: 64L << 30, freeDisk: 100L << 30);
+        TokenBatch[] batches =
+        [
+            .. Enumerable.Repeat(new TokenBatch([.. Enumerable.Range(0, 4).Select(i => Enumerable.Repeat(i + 1, 512).ToArray())], 0), 8),
+        ];
+        MemoryPlan Plan(long limit) =>
+            MemoryPlan.Make(
+                Presets.Falcon with
+                {
+                    Loss = Presets.Falcon.Loss with { Bound = ForgetBoundKind.None },
+                    Layers = new LayerConfig
+                    {
+                        Target = 7,
+                        Trained = 3,
+                        Parameters = ["mlp.down_proj"],
+                    },
+                    Engine = new EngineConfig { MemoryLimit = limit },
+                },
+                model,
+                compute,
+                7,
+                wholeModel: false,
+                batches,
+                available: 64L << 30,
+                freeDisk: 100L << 30
+            );
 
         Assert.True(Plan(16L << 30) is { Streamed: false, StateInFile: false, Cached: true });
         Assert.True(Plan(8_000_000_000) is { Streamed: true, StateInFile: false });

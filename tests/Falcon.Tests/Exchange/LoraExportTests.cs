@@ -77,7 +77,11 @@ public sealed class LoraExportTests : IDisposable
         using var scope = NewDisposeScope();
         using var merged = WeightFiles.Open(_folder.At("merged"));
         using var model = WeightFiles.Open(_model);
-        foreach (var name in model.Names) Assert.True(Tensor(merged, name[..^".weight".Length]).allclose(Tensor(model, name[..^".weight".Length]), rtol: 0, atol: 1e-6), name);
+        foreach (var name in model.Names)
+            Assert.True(
+                Tensor(merged, name[..^".weight".Length]).allclose(Tensor(model, name[..^".weight".Length]), rtol: 0, atol: 1e-6),
+                name
+            );
         using var config = JsonDocument.Parse(File.ReadAllText(_folder.At("adapter", "adapter_config.json")));
         Assert.Equal(16, config.RootElement.GetProperty("rank_pattern").GetProperty(Trained[0]).GetInt32());
         Assert.Equal(16, config.RootElement.GetProperty("alpha_pattern").GetProperty(Trained[0]).GetInt32());
@@ -114,14 +118,43 @@ public sealed class LoraExportTests : IDisposable
     public void CommandLine_WithASuite_MeasuresTheThreeModels()
     {
         var questions = TinyCheckpoint.Questions(_folder.At("q.jsonl"), "stars", 6);
-        var run = CommandRun.Of("export", "lora", "--base", _base, "--model", _model, "--rank", "16", "--suite", "qa", "--data", questions, "--rouge-samples", "1", "--out", _folder.At("adapter"), "--device", "cpu", "--dtype", "float32", "--json");
+        var run = CommandRun.Of(
+            "export",
+            "lora",
+            "--base",
+            _base,
+            "--model",
+            _model,
+            "--rank",
+            "16",
+            "--suite",
+            "qa",
+            "--data",
+            questions,
+            "--rouge-samples",
+            "1",
+            "--out",
+            _folder.At("adapter"),
+            "--device",
+            "cpu",
+            "--dtype",
+            "float32",
+            "--json"
+        );
         Assert.True(run.ExitCode == 0, string.Join('\n', run.Errors));
 
         using var json = JsonDocument.Parse(run.Output);
         Assert.NotEmpty(json.RootElement.GetProperty("scores").EnumerateArray());
         foreach (var score in json.RootElement.GetProperty("scores").EnumerateArray()) // rank 16 is the whole change here
-            Assert.Equal(score.GetProperty("model").GetProperty("value").GetDouble(), score.GetProperty("adapter").GetProperty("value").GetDouble(), 1e-4);
-        Assert.Equal(["README.md", "adapter_config.json", "adapter_model.safetensors", "export.json"], Directory.EnumerateFiles(_folder.At("adapter")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal));
+            Assert.Equal(
+                score.GetProperty("model").GetProperty("value").GetDouble(),
+                score.GetProperty("adapter").GetProperty("value").GetDouble(),
+                1e-4
+            );
+        Assert.Equal(
+            ["README.md", "adapter_config.json", "adapter_model.safetensors", "export.json"],
+            Directory.EnumerateFiles(_folder.At("adapter")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)
+        );
         Assert.StartsWith("---\nlibrary_name: peft\n", File.ReadAllText(_folder.At("adapter", "README.md")), StringComparison.Ordinal);
     }
 
@@ -130,7 +163,8 @@ public sealed class LoraExportTests : IDisposable
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(5, CPU);
-        // Orthonormal sides and falling values: the best residual of rank r is known exactly. Sides above the limit of the full decomposition.
+        // Orthonormal sides and falling values: the best residual of rank r is known exactly. Sides above the limit of the full
+        // decomposition.
         var (left, _) = linalg.qr(randn([1100, 40], generator: generator));
         var (right, _) = linalg.qr(randn([1300, 40], generator: generator));
         var values = arange(40, dtype: float32).mul(-0.2).exp();

@@ -30,9 +30,11 @@ public sealed class WeightPatchTests : IDisposable
     // Every file of two directories, byte for byte.
     private static void AssertSame(string expected, string actual)
     {
-        static string[] Names(string folder) => [.. Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+        static string[] Names(string folder) =>
+            [.. Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
         Assert.Equal(Names(expected), Names(actual));
-        foreach (var name in Names(expected)) Assert.Equal(File.ReadAllBytes(Path.Combine(expected, name)), File.ReadAllBytes(Path.Combine(actual, name)));
+        foreach (var name in Names(expected))
+            Assert.Equal(File.ReadAllBytes(Path.Combine(expected, name)), File.ReadAllBytes(Path.Combine(actual, name)));
     }
 
     [Theory]
@@ -128,8 +130,16 @@ public sealed class WeightPatchTests : IDisposable
     public void Apply_Twice_SaysThatItIsApplied()
     {
         var (before, after, patch) = Make();
-        Assert.Contains("the patch is applied already", Assert.Throws<UserInputException>(() => WeightPatch.Apply(patch, after, _folder.At("x"), RunContext.Quiet)).Message, StringComparison.Ordinal);
-        Assert.Contains("the model is the one before already", Assert.Throws<UserInputException>(() => WeightPatch.Revert(patch, before, _folder.At("x"), RunContext.Quiet)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "the patch is applied already",
+            Assert.Throws<UserInputException>(() => WeightPatch.Apply(patch, after, _folder.At("x"), RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "the model is the one before already",
+            Assert.Throws<UserInputException>(() => WeightPatch.Revert(patch, before, _folder.At("x"), RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -140,19 +150,39 @@ public sealed class WeightPatchTests : IDisposable
         Assert.Equal("result", WeightPatch.Verify(patch, after, RunContext.Quiet).State);
 
         var half = ChangedModel.Write(before, _folder.At("half"), First);
-        Assert.Contains($"\"{Second}\" is that of the base", Assert.Throws<UserInputException>(() => WeightPatch.Verify(patch, half, RunContext.Quiet)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"\"{Second}\" is that of the base",
+            Assert.Throws<UserInputException>(() => WeightPatch.Verify(patch, half, RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
         var other = ChangedModel.Write(before, _folder.At("other"), "model.norm.weight");
-        Assert.Contains("\"model.norm.weight\" is neither", Assert.Throws<UserInputException>(() => WeightPatch.Verify(patch, other, RunContext.Quiet)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "\"model.norm.weight\" is neither",
+            Assert.Throws<UserInputException>(() => WeightPatch.Verify(patch, other, RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
     public void Create_NothingToStore_IsRefused()
     {
         var (before, after, patch) = Make();
-        Assert.Contains("no change to store", Assert.Throws<UserInputException>(() => WeightPatch.Create(before, before, _folder.At("none"), RunContext.Quiet)).Message, StringComparison.Ordinal);
-        Assert.Contains("exists", Assert.Throws<UserInputException>(() => WeightPatch.Create(before, after, patch, RunContext.Quiet)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "no change to store",
+            Assert.Throws<UserInputException>(() => WeightPatch.Create(before, before, _folder.At("none"), RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "exists",
+            Assert.Throws<UserInputException>(() => WeightPatch.Create(before, after, patch, RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
         var wider = TinyCheckpoint.Write(_folder.At("wider"), ScalarType.Float32);
-        Assert.Contains("one shape and dtype", Assert.Throws<UserInputException>(() => WeightPatch.Create(before, wider, _folder.At("none"), RunContext.Quiet)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "one shape and dtype",
+            Assert.Throws<UserInputException>(() => WeightPatch.Create(before, wider, _folder.At("none"), RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
         Assert.False(File.Exists(_folder.At("none")));
     }
 
@@ -165,9 +195,27 @@ public sealed class WeightPatchTests : IDisposable
         File.WriteAllBytes(_folder.At("flipped"), bytes);
         File.WriteAllBytes(_folder.At("short"), bytes[..^1]);
 
-        Assert.Contains("damaged", Assert.Throws<UnsupportedCheckpointException>(() => WeightPatch.Apply(_folder.At("flipped"), before, _folder.At("x"), RunContext.Quiet)).Message, StringComparison.Ordinal);
-        Assert.Throws<UnsupportedCheckpointException>(() => WeightPatch.Apply(_folder.At("short"), before, _folder.At("x"), RunContext.Quiet));
-        Assert.Contains("no patch", Assert.Throws<UnsupportedCheckpointException>(() => WeightPatch.Apply(Directory.GetFiles(before, "*.safetensors")[0], before, _folder.At("x"), RunContext.Quiet)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "damaged",
+            Assert
+                .Throws<UnsupportedCheckpointException>(() =>
+                    WeightPatch.Apply(_folder.At("flipped"), before, _folder.At("x"), RunContext.Quiet)
+                )
+                .Message,
+            StringComparison.Ordinal
+        );
+        Assert.Throws<UnsupportedCheckpointException>(() =>
+            WeightPatch.Apply(_folder.At("short"), before, _folder.At("x"), RunContext.Quiet)
+        );
+        Assert.Contains(
+            "no patch",
+            Assert
+                .Throws<UnsupportedCheckpointException>(() =>
+                    WeightPatch.Apply(Directory.GetFiles(before, "*.safetensors")[0], before, _folder.At("x"), RunContext.Quiet)
+                )
+                .Message,
+            StringComparison.Ordinal
+        );
         Assert.False(Directory.Exists(_folder.At("x")) || Directory.Exists(_folder.At("x.partial")));
     }
 

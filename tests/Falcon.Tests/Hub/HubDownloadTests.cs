@@ -14,7 +14,12 @@ public sealed class HubDownloadTests : IDisposable
     private readonly LocalHub _hub = new(Name);
     private readonly byte[] _weights = [.. Enumerable.Range(0, 300_000).Select(i => (byte)(i * 31 % 251))];
 
-    public HubDownloadTests() => _hub.Add("config.json", "{}\n").Add("sub/notes.txt", "deep").Add("pytorch_model.bin", "the same again").Add(Weights, _weights, isLarge: true).Add("empty.txt", "");
+    public HubDownloadTests() =>
+        _hub.Add("config.json", "{}\n")
+            .Add("sub/notes.txt", "deep")
+            .Add("pytorch_model.bin", "the same again")
+            .Add(Weights, _weights, isLarge: true)
+            .Add("empty.txt", "");
 
     public void Dispose()
     {
@@ -22,7 +27,13 @@ public sealed class HubDownloadTests : IDisposable
         _folder.Dispose();
     }
 
-    private HubSettings Settings => new(_hub.Address, null, _folder.At("cache")) { FirstPause = TimeSpan.FromMilliseconds(1), Silence = TimeSpan.FromSeconds(5), Retries = 3 };
+    private HubSettings Settings =>
+        new(_hub.Address, null, _folder.At("cache"))
+        {
+            FirstPause = TimeSpan.FromMilliseconds(1),
+            Silence = TimeSpan.FromSeconds(5),
+            Retries = 3,
+        };
 
     private static HubRequest Request => new(new HubRepository(HubRepositoryType.Model, Name));
 
@@ -30,7 +41,10 @@ public sealed class HubDownloadTests : IDisposable
 
     private Misbehaviour Misbehave(string path) => _hub.Wrong[path] = new Misbehaviour();
 
-    private string Fails(HubRequest? request = null, HubSettings? settings = null) => Assert.Throws<UserInputException>(() => HubDownload.Execute(request ?? Request, settings ?? Settings, SilentRunLog.Instance)).Message;
+    private string Fails(HubRequest? request = null, HubSettings? settings = null) =>
+        Assert
+            .Throws<UserInputException>(() => HubDownload.Execute(request ?? Request, settings ?? Settings, SilentRunLog.Instance))
+            .Message;
 
     [Fact]
     public void Cache_HasTheLayoutOfTheHubsOwnClient()
@@ -49,8 +63,14 @@ public sealed class HubDownloadTests : IDisposable
         Assert.Equal(_weights.Length, Assert.Single(ContentHash.OfModel(result.Directory).Files).Bytes); // of the content, not of the link
         if (!OperatingSystem.IsWindows())
         {
-            Assert.Equal($"../../blobs/{LocalHub.Hash(_weights, isLarge: true)}", new FileInfo(Path.Combine(result.Directory, Weights)).LinkTarget);
-            Assert.Equal($"../../../blobs/{LocalHub.Hash("deep"u8.ToArray(), isLarge: false)}", new FileInfo(Path.Combine(result.Directory, "sub", "notes.txt")).LinkTarget);
+            Assert.Equal(
+                $"../../blobs/{LocalHub.Hash(_weights, isLarge: true)}",
+                new FileInfo(Path.Combine(result.Directory, Weights)).LinkTarget
+            );
+            Assert.Equal(
+                $"../../../blobs/{LocalHub.Hash("deep"u8.ToArray(), isLarge: false)}",
+                new FileInfo(Path.Combine(result.Directory, "sub", "notes.txt")).LinkTarget
+            );
         }
 
         Assert.DoesNotContain(Directory.EnumerateFiles(root, "*.incomplete", SearchOption.AllDirectories), _ => true);
@@ -69,12 +89,18 @@ public sealed class HubDownloadTests : IDisposable
     [Fact]
     public void CutConnections_AreResumedWhereTheyEnded()
     {
-        foreach (var cut in new[] { 1000, 150_000, 40_000, 0, 1, 1, 50_000 }) Misbehaved(Weights).Cuts.Enqueue(cut); // more cuts than retries: each brings something
+        foreach (var cut in new[] { 1000, 150_000, 40_000, 0, 1, 1, 50_000 })
+            Misbehaved(Weights).Cuts.Enqueue(cut); // more cuts than retries: each brings something
 
         var result = HubDownload.Execute(Request, Settings, SilentRunLog.Instance);
 
         Assert.Equal(_weights, File.ReadAllBytes(Path.Combine(result.Directory, Weights)));
-        Assert.Equal([null, "bytes=1000-", "bytes=151000-"], _hub.Requests.Where(request => request.Method == "GET" && request.Path.EndsWith(Weights, StringComparison.Ordinal)).Select(request => request.Range).Take(3));
+        Assert.Equal(
+            [null, "bytes=1000-", "bytes=151000-"],
+            _hub.Requests.Where(request => request.Method == "GET" && request.Path.EndsWith(Weights, StringComparison.Ordinal))
+                .Select(request => request.Range)
+                .Take(3)
+        );
     }
 
     private Misbehaviour Misbehaved(string path) => _hub.Wrong.GetValueOrDefault(path) ?? Misbehave(path);
@@ -91,7 +117,12 @@ public sealed class HubDownloadTests : IDisposable
 
         HubDownload.Execute(Request, Settings, SilentRunLog.Instance);
 
-        Assert.Equal("bytes=100000-", Assert.Single(_hub.Requests, request => request.Method == "GET" && request.Path.EndsWith(Weights, StringComparison.Ordinal)).Range);
+        Assert.Equal(
+            "bytes=100000-",
+            Assert
+                .Single(_hub.Requests, request => request.Method == "GET" && request.Path.EndsWith(Weights, StringComparison.Ordinal))
+                .Range
+        );
         Assert.Equal(_weights, File.ReadAllBytes(Blob(LocalHub.Hash(_weights, isLarge: true))));
     }
 
@@ -100,7 +131,10 @@ public sealed class HubDownloadTests : IDisposable
     {
         Misbehave(Weights).Cuts.Enqueue(1000);
         Misbehaved(Weights).IgnoresRange = true;
-        Assert.Equal(_weights, File.ReadAllBytes(Path.Combine(HubDownload.Execute(Request, Settings, SilentRunLog.Instance).Directory, Weights)));
+        Assert.Equal(
+            _weights,
+            File.ReadAllBytes(Path.Combine(HubDownload.Execute(Request, Settings, SilentRunLog.Instance).Directory, Weights))
+        );
     }
 
     [Theory]
@@ -113,7 +147,11 @@ public sealed class HubDownloadTests : IDisposable
         Misbehave(Weights).HeadLie = lie;
         Assert.Contains($"300000 bytes and offers {300000 + lie}", Fails(), StringComparison.Ordinal);
         Misbehave("config.json").HeadLie = lie > 0 ? lie : -2;
-        Assert.Contains("3 bytes and offers", Fails(settings: Settings with { CacheDirectory = _folder.At("other") }), StringComparison.Ordinal);
+        Assert.Contains(
+            "3 bytes and offers",
+            Fails(settings: Settings with { CacheDirectory = _folder.At("other") }),
+            StringComparison.Ordinal
+        );
         Assert.False(File.Exists(Blob(LocalHub.Hash(_weights, isLarge: true))));
     }
 
@@ -135,7 +173,11 @@ public sealed class HubDownloadTests : IDisposable
         Misbehave(path).WrongContent = 1;
         HubDownload.Execute(Request, Settings, SilentRunLog.Instance);
         Misbehaved(path).WrongContent = 2;
-        Assert.Contains("another content than its hash", Fails(settings: Settings with { CacheDirectory = _folder.At("other") }), StringComparison.Ordinal);
+        Assert.Contains(
+            "another content than its hash",
+            Fails(settings: Settings with { CacheDirectory = _folder.At("other") }),
+            StringComparison.Ordinal
+        );
         Assert.DoesNotContain(Directory.EnumerateFiles(_folder.At("other"), "*.incomplete", SearchOption.AllDirectories), _ => true);
     }
 
@@ -172,7 +214,11 @@ public sealed class HubDownloadTests : IDisposable
     [Fact]
     public void Unknown_RepositoryRevisionAndPattern_AreNamed()
     {
-        Assert.Contains("someone/other: not found", Fails(new HubRequest(new HubRepository(HubRepositoryType.Model, "someone/other"))), StringComparison.Ordinal);
+        Assert.Contains(
+            "someone/other: not found",
+            Fails(new HubRequest(new HubRepository(HubRepositoryType.Model, "someone/other"))),
+            StringComparison.Ordinal
+        );
         Assert.Contains("there is no revision v9", Fails(Request with { Revision = "v9" }), StringComparison.Ordinal);
         Assert.Contains("none of its 5 files", Fails(Request with { Include = ["*.gguf"] }), StringComparison.Ordinal);
         Assert.Contains("no branch, tag or commit", Fails(Request with { Revision = "../x" }), StringComparison.Ordinal);
@@ -226,16 +272,35 @@ public sealed class HubDownloadTests : IDisposable
         var result = HubDownload.Execute(request, Settings, SilentRunLog.Instance);
 
         Assert.Equal(_folder.At("model"), result.Directory);
-        Assert.Equal(["config.json", "empty.txt", "model.safetensors", "sub"], Directory.EnumerateFileSystemEntries(_folder.At("model")).Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal));
-        Assert.Equal("bytes=100000-", Assert.Single(_hub.Requests, asked => asked.Method == "GET" && asked.Path.Contains("/resolve/", StringComparison.Ordinal)).Range);
+        Assert.Equal(
+            ["config.json", "empty.txt", "model.safetensors", "sub"],
+            Directory.EnumerateFileSystemEntries(_folder.At("model")).Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal)
+        );
+        Assert.Equal(
+            "bytes=100000-",
+            Assert.Single(_hub.Requests, asked => asked.Method == "GET" && asked.Path.Contains("/resolve/", StringComparison.Ordinal)).Range
+        );
         Assert.Contains("exists", Fails(request), StringComparison.Ordinal);
     }
 
     [Fact]
     public void DataSet_ByItsBenchmarksName_IsReadAsTheHubServesIt()
     {
-        using var hub = new LocalHub("datasets/locuslab/TOFU").Add("forget01.json", "{\"question\": \"Who?\", \"answer\": \"She.\"}\n{\"question\": \"When?\", \"answer\": \"Then.\"}\n").Add("README.md", "---\n---\n");
-        var run = Cli.CommandRun.Of("download", "tofu", "--type", "dataset", "--include", "*.json", "--endpoint", hub.Address.ToString(), "--out", _folder.At("tofu"));
+        using var hub = new LocalHub("datasets/locuslab/TOFU")
+            .Add("forget01.json", "{\"question\": \"Who?\", \"answer\": \"She.\"}\n{\"question\": \"When?\", \"answer\": \"Then.\"}\n")
+            .Add("README.md", "---\n---\n");
+        var run = Cli.CommandRun.Of(
+            "download",
+            "tofu",
+            "--type",
+            "dataset",
+            "--include",
+            "*.json",
+            "--endpoint",
+            hub.Address.ToString(),
+            "--out",
+            _folder.At("tofu")
+        );
         Assert.True(run.ExitCode == 0, string.Join('\n', run.Errors));
         Assert.Equal(["She.", "Then."], Corpus.Read(_folder.At("tofu", "forget01.json")).Select(record => record.Answer));
         Assert.StartsWith(_folder.At("tofu") + Environment.NewLine, run.Output, StringComparison.Ordinal);
@@ -247,7 +312,10 @@ public sealed class HubDownloadTests : IDisposable
         File.WriteAllText(_folder.At("token"), "hf_file\n");
         Dictionary<string, string> variables = new() { ["HF_HOME"] = _folder.Path };
         HubSettings Read() => HubSettings.FromEnvironment(name => variables.GetValueOrDefault(name));
-        Assert.Equal(("hf_file", _folder.At("hub"), "https://huggingface.co/"), (Read().Token, Read().CacheDirectory, Read().Endpoint.ToString()));
+        Assert.Equal(
+            ("hf_file", _folder.At("hub"), "https://huggingface.co/"),
+            (Read().Token, Read().CacheDirectory, Read().Endpoint.ToString())
+        );
         (variables["HF_TOKEN"], variables["HF_HUB_CACHE"], variables["HF_ENDPOINT"]) = ("hf_env", "/elsewhere", "http://localhost:8080/");
         Assert.Equal(("hf_env", "/elsewhere", "localhost"), (Read().Token, Read().CacheDirectory, Read().Endpoint.Host));
         variables["HF_ENDPOINT"] = "nowhere";
@@ -275,7 +343,8 @@ public sealed class HubDownloadTests : IDisposable
     [InlineData("x3", "x[!12]", true)]
     [InlineData("x(1", "x(1", true)]
     [InlineData("x\n", "x", false)]
-    public void Patterns_AreThoseOfTheHubsClient(string path, string pattern, bool fits) => Assert.Equal(fits, FileSelection.Matches(path, pattern));
+    public void Patterns_AreThoseOfTheHubsClient(string path, string pattern, bool fits) =>
+        Assert.Equal(fits, FileSelection.Matches(path, pattern));
 
     private sealed class InterruptingLog(string at, CancellationTokenSource interruption) : IRunLog
     {

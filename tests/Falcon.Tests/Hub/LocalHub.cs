@@ -37,7 +37,8 @@ internal sealed class Misbehaviour
 }
 
 /// <summary>
-/// A hub on this machine that speaks the interface of the public one: revisions, pages of the file tree, HEAD and ranged GET of files with the hub's headers, errors with the hub's codes. Plain sockets, so that it can break the rules of HTTP.
+/// A hub on this machine that speaks the interface of the public one: revisions, pages of the file tree, HEAD and ranged GET of files with
+/// the hub's headers, errors with the hub's codes. Plain sockets, so that it can break the rules of HTTP.
 /// </summary>
 internal sealed class LocalHub : IDisposable
 {
@@ -75,7 +76,8 @@ internal sealed class LocalHub : IDisposable
 
     public LocalHub Add(string path, string content) => Add(path, Encoding.UTF8.GetBytes(content));
 
-    public static string Hash(byte[] content, bool isLarge) => Convert.ToHexStringLower(isLarge ? SHA256.HashData(content) : GitHash(content));
+    public static string Hash(byte[] content, bool isLarge) =>
+        Convert.ToHexStringLower(isLarge ? SHA256.HashData(content) : GitHash(content));
 
 #pragma warning disable CA5350 // git's own hash
     private static byte[] GitHash(byte[] content) => SHA1.HashData([.. Encoding.ASCII.GetBytes($"blob {content.Length}\0"), .. content]);
@@ -119,10 +121,15 @@ internal sealed class LocalHub : IDisposable
         var first = (await reader.ReadLineAsync())?.Split(' ');
         if (first is not { Length: 3 }) return;
         Dictionary<string, string> headers = new(StringComparer.OrdinalIgnoreCase);
-        for (string? line; (line = await reader.ReadLineAsync()) is { Length: > 0 };) headers[line[..line.IndexOf(':', StringComparison.Ordinal)]] = line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+        for (string? line; (line = await reader.ReadLineAsync()) is { Length: > 0 };)
+            headers[line[..line.IndexOf(':', StringComparison.Ordinal)]] = line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
         var path = Uri.UnescapeDataString(first[1]);
         Requests.Enqueue((first[0], path, headers.GetValueOrDefault("Range"), headers.GetValueOrDefault("Authorization")));
-        if (Token is not null && headers.GetValueOrDefault("Authorization") != $"Bearer {Token}" && !path.StartsWith("/storage/", StringComparison.Ordinal))
+        if (
+            Token is not null
+            && headers.GetValueOrDefault("Authorization") != $"Bearer {Token}"
+            && !path.StartsWith("/storage/", StringComparison.Ordinal)
+        )
         {
             await Answer(stream, 401, "Invalid username or password.", headers: "X-Error-Code: RepoNotFound\r\n");
             return;
@@ -136,24 +143,73 @@ internal sealed class LocalHub : IDisposable
         var api = _repository.StartsWith("datasets/", StringComparison.Ordinal) ? $"/api/{_repository}" : $"/api/models/{_repository}";
         if (path.StartsWith($"{api}/revision/", StringComparison.Ordinal))
         {
-            if (Wrong.TryGetValue("", out var wrong) && wrong.Statuses.TryDequeue(out var status)) await Answer(stream, status, "busy", headers: "Retry-After: 0\r\n");
-            else if (path.EndsWith("/main", StringComparison.Ordinal) || path.EndsWith(Commit, StringComparison.Ordinal) || path.EndsWith("/refs/pr/1", StringComparison.Ordinal)) await Answer(stream, 200, JsonSerializer.Serialize(new { id = _repository, sha = Commit }));
-            else await Answer(stream, 404, "Invalid rev id", headers: "X-Error-Code: RevisionNotFound\r\n");
+            if (Wrong.TryGetValue("", out var wrong) && wrong.Statuses.TryDequeue(out var status))
+                await Answer(stream, status, "busy", headers: "Retry-After: 0\r\n");
+            else if (
+                path.EndsWith("/main", StringComparison.Ordinal)
+                || path.EndsWith(Commit, StringComparison.Ordinal)
+                || path.EndsWith("/refs/pr/1", StringComparison.Ordinal)
+            )
+                await Answer(stream, 200, JsonSerializer.Serialize(new { id = _repository, sha = Commit }));
+            else
+                await Answer(stream, 404, "Invalid rev id", headers: "X-Error-Code: RevisionNotFound\r\n");
         }
-        else if (path.StartsWith($"{api}/tree/{Commit}", StringComparison.Ordinal)) await Tree(stream, path);
-        else if (path.StartsWith($"/{_repository}/resolve/{Commit}/", StringComparison.Ordinal)) await File(stream, method, path[$"/{_repository}/resolve/{Commit}/".Length..], range, isStorage: false);
-        else if (path.StartsWith("/storage/", StringComparison.Ordinal)) await File(stream, method, path["/storage/".Length..], range, isStorage: true);
-        else await Answer(stream, 404, "Repository not found", headers: "X-Error-Code: RepoNotFound\r\n");
+        else if (path.StartsWith($"{api}/tree/{Commit}", StringComparison.Ordinal))
+            await Tree(stream, path);
+        else if (path.StartsWith($"/{_repository}/resolve/{Commit}/", StringComparison.Ordinal))
+            await File(stream, method, path[$"/{_repository}/resolve/{Commit}/".Length..], range, isStorage: false);
+        else if (path.StartsWith("/storage/", StringComparison.Ordinal))
+            await File(stream, method, path["/storage/".Length..], range, isStorage: true);
+        else
+            await Answer(stream, 404, "Repository not found", headers: "X-Error-Code: RepoNotFound\r\n");
     }
 
     // In pages, with a link to the next one.
     private async Task Tree(NetworkStream stream, string path)
     {
-        var begin = path.IndexOf("cursor=", StringComparison.Ordinal) is >= 0 and var at ? int.Parse(path[(at + "cursor=".Length)..], CultureInfo.InvariantCulture) : 0;
-        var entries = _files.Select(file => file.Value.IsLarge
-            ? (object)new { type = "file", oid = Hash(Encoding.ASCII.GetBytes("pointer"), false), size = file.Value.Content.Length, path = file.Key, lfs = new { oid = Hash(file.Value.Content, true), size = file.Value.Content.Length, pointerSize = 130 } }
-            : new { type = "file", oid = Hash(file.Value.Content, false), size = file.Value.Content.Length, path = file.Key }).Prepend(new { type = "directory", oid = Commit, size = 0, path = "folder" }).ToList();
-        var next = begin + PageLength < entries.Count ? $"Link: <{Address.ToString().TrimEnd('/')}{path.Split('?')[0]}?recursive=true&cursor={begin + PageLength}>; rel=\"next\"\r\n" : "";
+        var begin = path.IndexOf("cursor=", StringComparison.Ordinal) is >= 0 and var at
+            ? int.Parse(path[(at + "cursor=".Length)..], CultureInfo.InvariantCulture)
+            : 0;
+        var entries = _files
+            .Select(file =>
+                file.Value.IsLarge
+                    ? (object)
+                        new
+                        {
+                            type = "file",
+                            oid = Hash(Encoding.ASCII.GetBytes("pointer"), false),
+                            size = file.Value.Content.Length,
+                            path = file.Key,
+                            lfs = new
+                            {
+                                oid = Hash(file.Value.Content, true),
+                                size = file.Value.Content.Length,
+                                pointerSize = 130,
+                            },
+                        }
+                    : new
+                    {
+                        type = "file",
+                        oid = Hash(file.Value.Content, false),
+                        size = file.Value.Content.Length,
+                        path = file.Key,
+                    }
+            )
+            .Prepend(
+                new
+                {
+                    type = "directory",
+                    oid = Commit,
+                    size = 0,
+                    path = "folder",
+                }
+            )
+            .ToList();
+        var next =
+            begin + PageLength < entries.Count
+                ? $"Link: <{Address.ToString().TrimEnd('/')}{path.Split('?')[0]}?recursive=true&cursor={begin + PageLength}>; "
+                    + $"rel=\"next\"\r\n"
+                : "";
         await Answer(stream, 200, JsonSerializer.Serialize(entries.Skip(begin).Take(PageLength)), headers: next);
     }
 
@@ -167,11 +223,25 @@ internal sealed class LocalHub : IDisposable
 
         var wrong = Wrong.GetValueOrDefault(path) ?? new Misbehaviour();
         var hash = Hash(file.Content, file.IsLarge);
-        var about = $"X-Repo-Commit: {Commit}\r\n" + (file.IsLarge ? $"X-Linked-Etag: \"{hash}\"\r\nX-Linked-Size: {file.Content.Length + wrong.HeadLie}\r\nETag: \"storage\"\r\n" : $"ETag: W/\"{hash}\"\r\n");
-        if (method == "GET" && wrong.Statuses.TryDequeue(out var status)) await Answer(stream, status, "later", headers: status == 429 ? "Retry-After: 0\r\n" : "");
-        else if (file.IsLarge && !isStorage && wrong.Storage is { } storage) await Answer(stream, 302, "", headers: about + $"Location: {storage}storage/{path}\r\n", head: method == "HEAD");
-        else if (method == "HEAD") await Write(stream, $"HTTP/1.1 200 OK\r\n{about}Content-Length: {(file.IsLarge ? 0 : file.Content.Length + wrong.HeadLie)}\r\nConnection: close\r\n\r\n");
-        else await Body(stream, file.Content, range, wrong);
+        var about =
+            $"X-Repo-Commit: {Commit}\r\n"
+            + (
+                file.IsLarge
+                    ? $"X-Linked-Etag: \"{hash}\"\r\nX-Linked-Size: {file.Content.Length + wrong.HeadLie}\r\nETag: \"storage\"\r\n"
+                    : $"ETag: W/\"{hash}\"\r\n"
+            );
+        if (method == "GET" && wrong.Statuses.TryDequeue(out var status))
+            await Answer(stream, status, "later", headers: status == 429 ? "Retry-After: 0\r\n" : "");
+        else if (file.IsLarge && !isStorage && wrong.Storage is { } storage)
+            await Answer(stream, 302, "", headers: about + $"Location: {storage}storage/{path}\r\n", head: method == "HEAD");
+        else if (method == "HEAD")
+            await Write(
+                stream,
+                $"HTTP/1.1 200 OK\r\n{about}Content-Length: {(file.IsLarge ? 0 : file.Content.Length + wrong.HeadLie)}\r\nConnection: "
+                    + $"close\r\n\r\n"
+            );
+        else
+            await Body(stream, file.Content, range, wrong);
     }
 
     private static async Task Body(NetworkStream stream, byte[] content, string? range, Misbehaviour wrong)
@@ -190,7 +260,10 @@ internal sealed class LocalHub : IDisposable
             bytes = [.. bytes.Select(value => (byte)~value)];
         }
 
-        var line = begin > 0 ? $"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {begin}-{content.Length - 1}/{content.Length}\r\n" : "HTTP/1.1 200 OK\r\n";
+        var line =
+            begin > 0
+                ? $"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {begin}-{content.Length - 1}/{content.Length}\r\n"
+                : "HTTP/1.1 200 OK\r\n";
         if (wrong.ExtraBytes is { } extra) // no length: the end of the connection is the end of the body
         {
             await Write(stream, line + "Connection: close\r\n\r\n");
@@ -205,7 +278,11 @@ internal sealed class LocalHub : IDisposable
 
     private static async Task Answer(NetworkStream stream, int status, string text, string headers = "", bool head = false)
     {
-        await Write(stream, $"HTTP/1.1 {status} {(HttpStatusCode)status}\r\n{headers}Content-Length: {Encoding.UTF8.GetByteCount(text)}\r\nConnection: close\r\n\r\n{(head ? "" : text)}");
+        await Write(
+            stream,
+            $"HTTP/1.1 {status} {(HttpStatusCode)status}\r\n{headers}Content-Length: {Encoding.UTF8.GetByteCount(text)}\r\nConnection: "
+                + $"close\r\n\r\n{(head ? "" : text)}"
+        );
     }
 
     private static async Task Write(NetworkStream stream, string text) => await stream.WriteAsync(Encoding.UTF8.GetBytes(text));

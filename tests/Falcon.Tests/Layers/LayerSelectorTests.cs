@@ -10,8 +10,13 @@ public class LayerSelectorTests
     public void Rank_GoldenCase_AgreesWithThePublishedCode()
     {
         var golden = GoldenCases.OrSkip("mi");
-        if (!golden.Json.TryGetProperty("layer_ranking", out var expected)) Assert.Skip("no layer ranking");
-        var layers = expected.GetProperty("mutual_information_per_layer").EnumerateArray().Select((value, i) => Layer(i, value.GetDouble())).ToArray();
+        if (!golden.Json.TryGetProperty("layer_ranking", out var expected))
+            Assert.Skip("no layer ranking");
+        var layers = expected
+            .GetProperty("mutual_information_per_layer")
+            .EnumerateArray()
+            .Select((value, i) => Layer(i, value.GetDouble()))
+            .ToArray();
 
         var ranking = LayerSelector.Rank(layers);
 
@@ -24,21 +29,33 @@ public class LayerSelectorTests
     [Fact]
     public void Rank_FailedLayers_AreShownAndNeverChosen()
     {
-        var ranking = LayerSelector.Rank([Layer(4, 3), new LayerEstimate(5, null, "SingularCovariance", null), Layer(6, 2), Layer(7, double.NegativeInfinity)]);
+        var ranking = LayerSelector.Rank([
+            Layer(4, 3),
+            new LayerEstimate(5, null, "SingularCovariance", null),
+            Layer(6, 2),
+            Layer(7, double.NegativeInfinity),
+        ]);
         Assert.Equal(6, ranking.BestLayer);
         Assert.Equal(4, ranking.RunnerUp);
         Assert.Equal([6], ranking.Candidates);
         Assert.Equal(["very poor", "failed", "excellent", "failed"], ranking.Table.Select(r => r.Verdict));
         Assert.Null(ranking.Table[1].Normalized);
-        var failure = Assert.Throws<NumericalFailureException>(() => LayerSelector.Rank([new LayerEstimate(5, null, "SingularCovariance", null)]));
+        var failure = Assert.Throws<NumericalFailureException>(() =>
+            LayerSelector.Rank([new LayerEstimate(5, null, "SingularCovariance", null)])
+        );
         Assert.Contains("layer 5: SingularCovariance", failure.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Rank_Verdicts_HaveTheLimitsOfTheMethod()
     {
-        var ranking = LayerSelector.Rank([.. new[] { 0, 0.1, 0.11, 0.4, 0.41, 0.6, 0.61, 0.8, 0.81, 1 }.Select((value, i) => Layer(i, value))]);
-        Assert.Equal(["excellent", "excellent", "good", "good", "fair", "fair", "poor", "poor", "very poor", "very poor"], ranking.Table.Select(r => r.Verdict));
+        var ranking = LayerSelector.Rank([
+            .. new[] { 0, 0.1, 0.11, 0.4, 0.41, 0.6, 0.61, 0.8, 0.81, 1 }.Select((value, i) => Layer(i, value)),
+        ]);
+        Assert.Equal(
+            ["excellent", "excellent", "good", "good", "fair", "fair", "poor", "poor", "very poor", "very poor"],
+            ranking.Table.Select(r => r.Verdict)
+        );
     }
 
     [Fact]

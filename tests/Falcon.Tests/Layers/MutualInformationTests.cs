@@ -32,7 +32,11 @@ public class MutualInformationTests
         AssertParts(expected.GetProperty("no_pca"), MutualInformation.Compute(forget, retain, EntropyOptions.NoReduction), tolerance);
 
         var wide = MutualInformation.Compute(forget.to(float64), retain.to(float64));
-        Assert.Equal(expected.GetProperty("float64_input").GetProperty("pca095_default").GetProperty("mutual_information").GetDouble(), wide.Value!.Value, tolerance);
+        Assert.Equal(
+            expected.GetProperty("float64_input").GetProperty("pca095_default").GetProperty("mutual_information").GetDouble(),
+            wide.Value!.Value,
+            tolerance
+        );
     }
 
     [Theory, MemberData(nameof(EdgeNames)), Trait("Category", "Parity"), Trait("Parity", "true")]
@@ -56,19 +60,31 @@ public class MutualInformationTests
         if (expected.TryGetProperty("result", out var result)) // an empty set
         {
             var empty = MutualInformation.Compute(zeros(0, 3), ones(4, 3));
-            Assert.Equal(result.EnumerateArray().Select(r => r.GetDouble()),
-                [empty.OfficialValueOrZero, empty.First.OfficialEntropyOrZero, empty.Second.OfficialEntropyOrZero, empty.Joint.OfficialEntropyOrZero]);
+            Assert.Equal(
+                result.EnumerateArray().Select(r => r.GetDouble()),
+                [
+                    empty.OfficialValueOrZero,
+                    empty.First.OfficialEntropyOrZero,
+                    empty.Second.OfficialEntropyOrZero,
+                    empty.Joint.OfficialEntropyOrZero,
+                ]
+            );
             Assert.Null(empty.Value);
             return;
         }
         var (forget, retain) = (golden.Tensors[$"edge.{name}.F"], golden.Tensors[$"edge.{name}.R"]);
         var estimate = MutualInformation.Compute(forget, retain);
-        if (!expected.GetProperty("note").GetString()!.Contains("DO NOT ASSERT", StringComparison.Ordinal)) AssertParts(expected.GetProperty("pca095_default"), estimate, 1e-4);
+        if (!expected.GetProperty("note").GetString()!.Contains("DO NOT ASSERT", StringComparison.Ordinal))
+            AssertParts(expected.GetProperty("pca095_default"), estimate, 1e-4);
 
         // Unreduced singular matrices are rounding noise there, unless there are more dimensions than samples.
         var raw = MutualInformation.Compute(forget, retain, EntropyOptions.NoReduction);
         foreach (var (part, actual) in Parts(raw))
-            if (expected.GetProperty("no_pca").GetProperty(part).TryGetProperty("kde_error", out var error) && error.GetString() == "ValueError") Assert.Null(actual.Entropy);
+            if (
+                expected.GetProperty("no_pca").GetProperty(part).TryGetProperty("kde_error", out var error)
+                && error.GetString() == "ValueError"
+            )
+                Assert.Null(actual.Entropy);
     }
 
     [Fact, Trait("Category", "Parity"), Trait("Parity", "true")]
@@ -85,11 +101,19 @@ public class MutualInformationTests
         Assert.Equal(expected.GetProperty("aggregate").GetDouble(), information.Value!.Value, tolerance);
         Assert.Equal(expected.GetProperty("with_retain").GetArrayLength(), information.WithRetain.Count);
         for (var i = 0; i < information.WithRetain.Count; i++)
-            Assert.Equal(expected.GetProperty("with_retain")[i].GetProperty("mutual_information").GetDouble(), information.WithRetain[i].Value!.Value, tolerance);
+            Assert.Equal(
+                expected.GetProperty("with_retain")[i].GetProperty("mutual_information").GetDouble(),
+                information.WithRetain[i].Value!.Value,
+                tolerance
+            );
         var pairs = expected.GetProperty("pairwise").EnumerateObject().ToArray();
         Assert.Equal(pairs.Length, information.BetweenDomains.Count);
         for (var i = 0; i < pairs.Length; i++)
-            Assert.Equal(pairs[i].Value.GetProperty("mutual_information").GetDouble(), information.BetweenDomains[i].Value!.Value, tolerance);
+            Assert.Equal(
+                pairs[i].Value.GetProperty("mutual_information").GetDouble(),
+                information.BetweenDomains[i].Value!.Value,
+                tolerance
+            );
     }
 
     [Fact]
@@ -142,7 +166,11 @@ public class MutualInformationTests
         Assert.Equal(EntropyFailure.SingularCovariance, KernelDensityEntropy.Compute(cat([x, full(40, 1, 0.25)], 1)).Failure);
         Assert.Equal(EntropyFailure.SingularCovariance, KernelDensityEntropy.Compute(cat([x, x[.., ..1] * 2], 1)).Failure);
         Assert.Equal(EntropyFailure.NotFinite, KernelDensityEntropy.Compute(cat([x, full(40, 1, double.NaN)], 1)).Failure);
-        Assert.Contains("SingularCovariance in the first set", MutualInformation.Compute(cat([x, x], 1), x).Failure, StringComparison.Ordinal);
+        Assert.Contains(
+            "SingularCovariance in the first set",
+            MutualInformation.Compute(cat([x, x], 1), x).Failure,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]

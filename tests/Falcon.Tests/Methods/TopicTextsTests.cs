@@ -59,7 +59,11 @@ public sealed class TopicTextsTests : IDisposable
     [InlineData(1, 0, false)]
     public void Analyze_NumberOfRetainFiles_IsChecked(int forget, int retain, bool holds)
     {
-        var config = new AnalyzeConfig { Model = "model", Data = new DataConfig { Forget = [.. Enumerable.Repeat(_first, forget)], Retain = [.. Enumerable.Repeat(_keep, retain)] } };
+        var config = new AnalyzeConfig
+        {
+            Model = "model",
+            Data = new DataConfig { Forget = [.. Enumerable.Repeat(_first, forget)], Retain = [.. Enumerable.Repeat(_keep, retain)] },
+        };
         var error = Record.Exception(config.Validate);
         if (holds) Assert.Null(error);
         else Assert.Contains("data.retain: ", Assert.IsType<UserInputException>(error).Message, StringComparison.Ordinal);

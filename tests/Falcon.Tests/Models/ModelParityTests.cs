@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 namespace Falcon.Tests.Models;
 
 /// <summary>
-/// Logits and the hidden state after every layer against golden values (an independent float32 implementation, cross-checked in float64; README of the fixtures).
-/// Every model directory that is found is tested with every case its expected files hold.
+/// Logits and the hidden state after every layer against golden values (an independent float32 implementation, cross-checked in float64;
+/// README of the fixtures). Every model directory that is found is tested with every case its expected files hold.
 /// </summary>
 [Trait("Category", "Parity")]
 [Trait("Parity", "true")]
@@ -40,18 +40,31 @@ public class ModelParityTests
         using var weights = checkpoint.LoadWeights(float32, torch.CPU);
         var model = new CausalLM(config, weights);
         using var expected = SafetensorsFile.Open(Path.Combine(directory, expectedFile));
-        Tensor Golden(string key) => expected.TryGetEntry(key, out var entry) ? TensorBytes.ToTensor(expected, entry) : throw new KeyNotFoundException(key);
+        Tensor Golden(string key) =>
+            expected.TryGetEntry(key, out var entry) ? TensorBytes.ToTensor(expected, entry) : throw new KeyNotFoundException(key);
         var tolerance = Tolerance(name);
         using var noGrad = no_grad();
 
         var compared = 0;
-        foreach (var batch in expected.Entries.Where(entry => entry.Name.EndsWith(".input_ids", StringComparison.Ordinal)).Select(entry => entry.Name[..^".input_ids".Length]))
+        foreach (
+            var batch in expected
+                .Entries.Where(entry => entry.Name.EndsWith(".input_ids", StringComparison.Ordinal))
+                .Select(entry => entry.Name[..^".input_ids".Length])
+        )
         {
             var ids = Golden($"{batch}.input_ids");
-            foreach (var prefix in expected.Entries.Select(entry => entry.Name).Where(key => key.Contains('.') && IsFor(key, batch)).Select(key => key[..key.LastIndexOf('.')]).Distinct())
+            foreach (
+                var prefix in expected
+                    .Entries.Select(entry => entry.Name)
+                    .Where(key => key.Contains('.') && IsFor(key, batch))
+                    .Select(key => key[..key.LastIndexOf('.')])
+                    .Distinct()
+            )
             {
                 var rows = prefix.EndsWith("sdpa_cuda", StringComparison.Ordinal) ? PaddingRows.Unmasked : PaddingRows.Uniform;
-                using var context = expected.TryGetEntry($"{batch}.attention_mask", out _) ? model.LeftPadded(Golden($"{batch}.attention_mask"), rows) : model.Causal(ids.shape[1]);
+                using var context = expected.TryGetEntry($"{batch}.attention_mask", out _)
+                    ? model.LeftPadded(Golden($"{batch}.attention_mask"), rows)
+                    : model.Causal(ids.shape[1]);
                 var hidden = model.Embed(ids);
                 compared += Compare(expected, $"{prefix}.embed", hidden, tolerance);
                 for (var layer = 0; layer < config.LayerCount; layer++)
@@ -102,6 +115,11 @@ public class ModelParityTests
         var file = Fixtures.At("falcon", "models", "models.json");
         if (!File.Exists(file)) return 1e-4;
         using var document = JsonDocument.Parse(File.ReadAllBytes(file));
-        return document.RootElement.TryGetProperty("models", out var models) && models.TryGetProperty(name, out var model) && model.TryGetProperty("tolerance_abs", out var value) ? value.GetDouble() : 1e-4;
+        return
+            document.RootElement.TryGetProperty("models", out var models)
+            && models.TryGetProperty(name, out var model)
+            && model.TryGetProperty("tolerance_abs", out var value)
+            ? value.GetDouble()
+            : 1e-4;
     }
 }

@@ -3,20 +3,33 @@ using System.Text.Json.Nodes;
 namespace Falcon.Tests.Models;
 
 /// <summary>
-/// Forward passes of the families in double precision, written plainly from their published formulas for one text at a time: no batches, no kernels, no code of the library.
+/// Forward passes of the families in double precision, written plainly from their published formulas for one text at a time: no batches, no
+/// kernels, no code of the library.
 /// </summary>
 internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<string, (long[] Shape, float[] Values)> weights)
 {
     /// <summary>Logits of every position.</summary>
-    public double[][] Logits(int[] ids) => Text("model_type") switch { "gpt2" => Gpt2(ids), "gpt_neox" => GptNeoX(ids), "gemma3" => new ReferenceDecoder(TextConfig(), WithoutPrefix()).Logits(ids), _ => Rotary(ids) };
+    public double[][] Logits(int[] ids) =>
+        Text("model_type") switch
+        {
+            "gpt2" => Gpt2(ids),
+            "gpt_neox" => GptNeoX(ids),
+            "gemma3" => new ReferenceDecoder(TextConfig(), WithoutPrefix()).Logits(ids),
+            _ => Rotary(ids),
+        };
 
     private double[][] Rotary(int[] ids)
     {
         var type = Text("model_type");
         var gemma = type is "gemma2" or "gemma3_text";
-        int hidden = Int("hidden_size"), heads = Int("num_attention_heads"), pairs = Int("num_key_value_heads"), size = config.ContainsKey("head_dim") ? Int("head_dim") : hidden / heads, inner = Int("intermediate_size");
+        int hidden = Int("hidden_size"),
+            heads = Int("num_attention_heads"),
+            pairs = Int("num_key_value_heads"),
+            size = config.ContainsKey("head_dim") ? Int("head_dim") : hidden / heads,
+            inner = Int("intermediate_size");
         double[] Norm(string name, double[] x) => RootMeanSquare(name, x, Number("rms_norm_eps"), gemma);
-        var x = ids.Select(id => Row("model.embed_tokens.weight", id).Select(value => gemma ? value * Math.Sqrt(hidden) : value).ToArray()).ToArray();
+        var x = ids.Select(id => Row("model.embed_tokens.weight", id).Select(value => gemma ? value * Math.Sqrt(hidden) : value).ToArray())
+            .ToArray();
         for (var layer = 0; layer < Int("num_hidden_layers"); layer++)
         {
             var p = $"model.layers.{layer}.";
@@ -25,11 +38,19 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
             if (type == "phi3")
             {
                 var all = normed.Select(row => Times(p + "self_attn.qkv_proj", row)).ToArray();
-                (q, k, v) = (Slice(all, 0, heads * size), Slice(all, heads * size, pairs * size), Slice(all, (heads + pairs) * size, pairs * size));
+                (q, k, v) = (
+                    Slice(all, 0, heads * size),
+                    Slice(all, heads * size, pairs * size),
+                    Slice(all, (heads + pairs) * size, pairs * size)
+                );
             }
             else
             {
-                (q, k, v) = ([.. normed.Select(row => Times(p + "self_attn.q_proj", row))], [.. normed.Select(row => Times(p + "self_attn.k_proj", row))], [.. normed.Select(row => Times(p + "self_attn.v_proj", row))]);
+                (q, k, v) = (
+                    [.. normed.Select(row => Times(p + "self_attn.q_proj", row))],
+                    [.. normed.Select(row => Times(p + "self_attn.k_proj", row))],
+                    [.. normed.Select(row => Times(p + "self_attn.v_proj", row))]
+                );
             }
 
             if (type is "qwen3" or "gemma3_text")
@@ -42,16 +63,25 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
             var window = Window(type, layer);
             if (type != "smollm3" || (layer + 1) % 4 != 0)
             {
-                var (frequencies, factor) = type == "gemma3_text" && window is not null
-                    ? (Plain(Number("rope_local_base_freq"), size), 1)
-                    : Frequencies(config["rope_scaling"] as JsonObject, Number("rope_theta"), (int)(size * Number("partial_rotary_factor", 1)), ids.Length);
+                var (frequencies, factor) =
+                    type == "gemma3_text" && window is not null
+                        ? (Plain(Number("rope_local_base_freq"), size), 1)
+                        : Frequencies(
+                            config["rope_scaling"] as JsonObject,
+                            Number("rope_theta"),
+                            (int)(size * Number("partial_rotary_factor", 1)),
+                            ids.Length
+                        );
                 Rotate(q, size, frequencies, factor);
                 Rotate(k, size, frequencies, factor);
             }
 
             double? cap = type == "gemma2" ? Number("attn_logit_softcapping") : null;
-            var attended = Attention(q, k, v, heads, pairs, size, Math.Sqrt(gemma ? Number("query_pre_attn_scalar") : size), window, cap).Select(row => Times(p + "self_attn.o_proj", row)).ToArray();
-            if (gemma) attended = [.. attended.Select(row => Norm(p + "post_attention_layernorm.weight", row))];
+            var attended = Attention(q, k, v, heads, pairs, size, Math.Sqrt(gemma ? Number("query_pre_attn_scalar") : size), window, cap)
+                .Select(row => Times(p + "self_attn.o_proj", row))
+                .ToArray();
+            if (gemma)
+                attended = [.. attended.Select(row => Norm(p + "post_attention_layernorm.weight", row))];
             x = Sum(x, attended);
             var mlp = x.Select(row =>
             {
@@ -74,7 +104,16 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
         }
 
         var head = weights.ContainsKey("lm_head.weight") ? "lm_head" : "model.embed_tokens";
-        return [.. x.Select(row => Times(head, Norm("model.norm.weight", row)).Select(logit => type == "gemma2" ? Number("final_logit_softcapping") * Math.Tanh(logit / Number("final_logit_softcapping")) : logit).ToArray())];
+        return
+        [
+            .. x.Select(row =>
+                Times(head, Norm("model.norm.weight", row))
+                    .Select(logit =>
+                        type == "gemma2" ? Number("final_logit_softcapping") * Math.Tanh(logit / Number("final_logit_softcapping")) : logit
+                    )
+                    .ToArray()
+            ),
+        ];
     }
 
     private double[][] GptNeoX(int[] ids)
@@ -87,15 +126,31 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
             var p = $"gpt_neox.layers.{layer}.";
             var all = x.Select(row => Times(p + "attention.query_key_value", Norm(p + "input_layernorm", row))).ToArray();
             // Rows of a head stand together: its queries, its keys, its values.
-            double[][] Part(int part) => [.. all.Select(row => Enumerable.Range(0, heads).SelectMany(head => row[(head * 3 * size + part * size)..(head * 3 * size + (part + 1) * size)]).ToArray())];
+            double[][] Part(int part) =>
+                [
+                    .. all.Select(row =>
+                        Enumerable
+                            .Range(0, heads)
+                            .SelectMany(head => row[(head * 3 * size + part * size)..(head * 3 * size + (part + 1) * size)])
+                            .ToArray()
+                    ),
+                ];
             var (q, k, v) = (Part(0), Part(1), Part(2));
             var frequencies = Plain(Number("rotary_emb_base"), (int)(size * Number("rotary_pct")));
             Rotate(q, size, frequencies, 1);
             Rotate(k, size, frequencies, 1);
-            var attended = Attention(q, k, v, heads, heads, size, Math.Sqrt(size), null, null).Select(row => Times(p + "attention.dense", row)).ToArray();
+            var attended = Attention(q, k, v, heads, heads, size, Math.Sqrt(size), null, null)
+                .Select(row => Times(p + "attention.dense", row))
+                .ToArray();
             var between = Sum(x, attended);
             var read = config["use_parallel_residual"]!.GetValue<bool>() ? x : between;
-            var mlp = read.Select(row => Times(p + "mlp.dense_4h_to_h", [.. Times(p + "mlp.dense_h_to_4h", Norm(p + "post_attention_layernorm", row)).Select(Gelu)])).ToArray();
+            var mlp = read.Select(row =>
+                    Times(
+                        p + "mlp.dense_4h_to_h",
+                        [.. Times(p + "mlp.dense_h_to_4h", Norm(p + "post_attention_layernorm", row)).Select(Gelu)]
+                    )
+                )
+                .ToArray();
             x = Sum(between, mlp);
         }
 
@@ -107,14 +162,40 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
         int hidden = Int("n_embd"), heads = Int("n_head"), size = hidden / heads;
         var start = weights.ContainsKey("wte.weight") ? "" : "transformer.";
         double[] Norm(string name, double[] x) => LayerNorm(name, x, Number("layer_norm_epsilon"));
-        var x = ids.Select((id, position) => Row(start + "wte.weight", id).Zip(Row(start + "wpe.weight", position), (a, b) => a + b).ToArray()).ToArray();
+        var x = ids.Select(
+                (id, position) => Row(start + "wte.weight", id).Zip(Row(start + "wpe.weight", position), (a, b) => a + b).ToArray()
+            )
+            .ToArray();
         for (var layer = 0; layer < Int("n_layer"); layer++)
         {
             var p = $"{start}h.{layer}.";
             var all = x.Select(row => TimesTransposed(p + "attn.c_attn", Norm(p + "ln_1", row))).ToArray();
             var divisor = Math.Sqrt(size) * (config["scale_attn_by_inverse_layer_idx"]?.GetValue<bool>() == true ? layer + 1 : 1);
-            x = Sum(x, [.. Attention(Slice(all, 0, hidden), Slice(all, hidden, hidden), Slice(all, 2 * hidden, hidden), heads, heads, size, divisor, null, null).Select(row => TimesTransposed(p + "attn.c_proj", row))]);
-            x = Sum(x, [.. x.Select(row => TimesTransposed(p + "mlp.c_proj", [.. TimesTransposed(p + "mlp.c_fc", Norm(p + "ln_2", row)).Select(GeluTanh)]))]);
+            x = Sum(
+                x,
+                [
+                    .. Attention(
+                            Slice(all, 0, hidden),
+                            Slice(all, hidden, hidden),
+                            Slice(all, 2 * hidden, hidden),
+                            heads,
+                            heads,
+                            size,
+                            divisor,
+                            null,
+                            null
+                        )
+                        .Select(row => TimesTransposed(p + "attn.c_proj", row)),
+                ]
+            );
+            x = Sum(
+                x,
+                [
+                    .. x.Select(row =>
+                        TimesTransposed(p + "mlp.c_proj", [.. TimesTransposed(p + "mlp.c_fc", Norm(p + "ln_2", row)).Select(GeluTanh)])
+                    ),
+                ]
+            );
         }
 
         return [.. x.Select(row => Times(start + "wte", Norm(start + "ln_f", row)))];
@@ -128,7 +209,8 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
         _ => null,
     };
 
-    private static double[] Plain(double theta, int size) => [.. Enumerable.Range(0, size / 2).Select(j => Math.Pow(theta, -2.0 * j / size))];
+    private static double[] Plain(double theta, int size) =>
+        [.. Enumerable.Range(0, size / 2).Select(j => Math.Pow(theta, -2.0 * j / size))];
 
     private (double[] Frequencies, double Factor) Frequencies(JsonObject? scaling, double theta, int size, int length)
     {
@@ -141,7 +223,9 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
             case "linear":
                 return ([.. plain.Select(f => f / factor)], 1);
             case "dynamic":
-                return length <= limit ? (plain, 1) : (Plain(theta * Math.Pow(factor * length / limit - (factor - 1), size / (size - 2.0)), size), 1);
+                return length <= limit
+                    ? (plain, 1)
+                    : (Plain(theta * Math.Pow(factor * length / limit - (factor - 1), size / (size - 2.0)), size), 1);
             case "llama3":
                 double low = Value("low_freq_factor"), high = Value("high_freq_factor"), before = Value("original_max_position_embeddings");
                 return ([.. plain.Select(f =>
@@ -165,7 +249,10 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
                 })], 0.1 * Math.Log(factor) + 1);
             case "longrope":
                 double short_ = Int("original_max_position_embeddings");
-                var divisors = scaling[length > short_ ? "long_factor" : "short_factor"]!.AsArray().Select(value => value!.GetValue<double>()).ToArray();
+                var divisors = scaling[length > short_ ? "long_factor" : "short_factor"]!
+                    .AsArray()
+                    .Select(value => value!.GetValue<double>())
+                    .ToArray();
                 return ([.. plain.Zip(divisors, (f, d) => f / d)], Math.Sqrt(1 + Math.Log(limit / short_) / Math.Log(short_)));
             default:
                 throw new NotSupportedException();
@@ -185,7 +272,17 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
                 }
     }
 
-    private static double[][] Attention(double[][] q, double[][] k, double[][] v, int heads, int pairs, int size, double divisor, int? window, double? cap)
+    private static double[][] Attention(
+        double[][] q,
+        double[][] k,
+        double[][] v,
+        int heads,
+        int pairs,
+        int size,
+        double divisor,
+        int? window,
+        double? cap
+    )
     {
         var result = q.Select(_ => new double[heads * size]).ToArray();
         for (var i = 0; i < q.Length; i++)
@@ -217,12 +314,16 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
     {
         var mean = x.Average();
         var scale = 1 / Math.Sqrt(x.Average(value => (value - mean) * (value - mean)) + epsilon);
-        return [.. x.Select((value, i) => (value - mean) * scale * weights[module + ".weight"].Values[i] + weights[module + ".bias"].Values[i])];
+        return
+        [
+            .. x.Select((value, i) => (value - mean) * scale * weights[module + ".weight"].Values[i] + weights[module + ".bias"].Values[i]),
+        ];
     }
 
     private static double GeluTanh(double x) => 0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
 
-    // The error function by its series, which converges everywhere and loses nothing that matters for |x| up to 6; beyond, it is 1 to all digits.
+    // The error function by its series, which converges everywhere and loses nothing that matters for |x| up to 6; beyond, it is 1 to all
+    // digits.
     private static double Gelu(double x)
     {
         var z = Math.Abs(x) / Math.Sqrt(2);
@@ -280,5 +381,6 @@ internal sealed class ReferenceDecoder(JsonObject config, IReadOnlyDictionary<st
 
     private JsonObject TextConfig() => config["text_config"]!.AsObject();
 
-    private Dictionary<string, (long[] Shape, float[] Values)> WithoutPrefix() => weights.ToDictionary(item => item.Key.Replace("language_model.", "", StringComparison.Ordinal), item => item.Value);
+    private Dictionary<string, (long[] Shape, float[] Values)> WithoutPrefix() =>
+        weights.ToDictionary(item => item.Key.Replace("language_model.", "", StringComparison.Ordinal), item => item.Value);
 }

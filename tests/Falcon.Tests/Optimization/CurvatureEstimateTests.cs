@@ -47,7 +47,11 @@ public class CurvatureEstimateTests
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(3);
-        var (x, positive, frozen) = (randn([2, 3, 6], generator: generator), randn([6], generator: generator), randn([2, 3, 6], generator: generator));
+        var (x, positive, frozen) = (
+            randn([2, 3, 6], generator: generator),
+            randn([6], generator: generator),
+            randn([2, 3, 6], generator: generator)
+        );
         var w = randn([6, 6], generator: generator).requires_grad_();
         var unused = ones(2).requires_grad_();
         Tensor Logits() => ContrastiveLoss.Logits(x.matmul(w), positive, frozen);

@@ -18,7 +18,11 @@ public class OptimizerTests
         var count = golden.Json.GetProperty("shapes").GetArrayLength();
         using var scope = NewDisposeScope();
         var parameters = Enumerable.Range(0, count).Select(i => golden.Tensors[$"param0.{i}"]).ToArray();
-        var externalSteps = expected.GetProperty("external_update_hessian_before_steps").EnumerateArray().Select(e => e.GetInt32()).ToHashSet();
+        var externalSteps = expected
+            .GetProperty("external_update_hessian_before_steps")
+            .EnumerateArray()
+            .Select(e => e.GetInt32())
+            .ToHashSet();
         using var optimizer = Make(name, expected, parameters);
         for (var step = 0; step < expected.GetProperty("steps").GetArrayLength(); step++)
         {
@@ -32,9 +36,19 @@ public class OptimizerTests
             for (var i = 0; i < count; i++)
             {
                 var prefix = $"{name}.step{step}.";
-                GoldenCases.Close(golden.Tensors[$"{prefix}param.{i}"], parameters[i], expected.GetProperty("tolerance_abs_param").GetDouble(), $"{prefix}param.{i}");
+                GoldenCases.Close(
+                    golden.Tensors[$"{prefix}param.{i}"],
+                    parameters[i],
+                    expected.GetProperty("tolerance_abs_param").GetDouble(),
+                    $"{prefix}param.{i}"
+                );
                 foreach (var moment in new[] { "exp_avg", "hessian" })
-                    GoldenCases.CloseRelative(golden.Tensors[$"{prefix}{moment}.{i}"], optimizer.State[$"{moment}.{i}"].Whole(), expected.GetProperty("tolerance_rel_state").GetDouble(), $"{prefix}{moment}.{i}");
+                    GoldenCases.CloseRelative(
+                        golden.Tensors[$"{prefix}{moment}.{i}"],
+                        optimizer.State[$"{moment}.{i}"].Whole(),
+                        expected.GetProperty("tolerance_rel_state").GetDouble(),
+                        $"{prefix}{moment}.{i}"
+                    );
             }
         }
     }
@@ -133,7 +147,8 @@ public class OptimizerTests
         }
 
         Assert.True(stored.Whole().equal(inMemory).all().item<bool>());
-        foreach (var (name, moment) in plain.State) Assert.True(offloaded.State[name].Whole().equal(moment.Whole()).all().item<bool>(), name);
+        foreach (var (name, moment) in plain.State)
+            Assert.True(offloaded.State[name].Whole().equal(moment.Whole()).all().item<bool>(), name);
     }
 
     [Fact]

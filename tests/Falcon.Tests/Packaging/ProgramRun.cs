@@ -9,17 +9,34 @@ internal static class ProgramRun
     public static string NativeLibraries => Path.Combine(AppContext.BaseDirectory, "runtimes", "linux-x64", "native");
 
     /// <summary>Standard output of a program that must end well within the time.</summary>
-    public static async Task<string> Of(string program, string folder, IReadOnlyDictionary<string, string?>? environment, params string[] arguments)
+    public static async Task<string> Of(
+        string program,
+        string folder,
+        IReadOnlyDictionary<string, string?>? environment,
+        params string[] arguments
+    )
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var (name, value) in environment ?? new Dictionary<string, string?>()) start.Environment[name] = value;
-        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = start.Environment["DOTNET_NOLOGO"] = start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (var (name, value) in environment ?? new Dictionary<string, string?>())
+            start.Environment[name] = value;
+        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] =
+            start.Environment["DOTNET_NOLOGO"] =
+            start.Environment["MSBUILDDISABLENODEREUSE"] =
+                "1";
         start.Environment["OMP_WAIT_POLICY"] = "PASSIVE";
         using var process = Process.Start(start)!;
         var errors = process.StandardError.ReadToEndAsync();
         var output = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();
-        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{output}\n{await errors}");
+        Assert.True(
+            process.ExitCode == 0,
+            $"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{output}\n{await errors}"
+        );
         return output;
     }
 

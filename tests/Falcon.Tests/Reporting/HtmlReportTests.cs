@@ -39,7 +39,13 @@ public class HtmlReportTests
     {
         var page = HtmlReport.Render([SampleReport.Model(), SampleReport.Model("Second")]);
 
-        Assert.DoesNotMatch(new Regex("https?://|url\\(|@import|<(script|link|iframe|img|object|embed|form)\\b|\\b(src|srcset|href)\\s*=", RegexOptions.IgnoreCase), page);
+        Assert.DoesNotMatch(
+            new Regex(
+                "https?://|url\\(|@import|<(script|link|iframe|img|object|embed|form)\\b|\\b(src|srcset|href)\\s*=",
+                RegexOptions.IgnoreCase
+            ),
+            page
+        );
     }
 
     [Fact]
@@ -56,7 +62,8 @@ public class HtmlReportTests
         {
             CultureInfo.CurrentCulture = culture;
         }
-        if (Environment.GetEnvironmentVariable("FALCON_SAMPLE_REPORT") is { Length: > 0 } path) File.WriteAllText(path, first);   // to look at it
+        if (Environment.GetEnvironmentVariable("FALCON_SAMPLE_REPORT") is { Length: > 0 } path)
+            File.WriteAllText(path, first); // to look at it
     }
 
     [Fact]
@@ -64,14 +71,20 @@ public class HtmlReportTests
     {
         var page = HtmlReport.Render([SampleReport.Model()]);
 
-        // The page keeps to the syntax that XML shares with HTML, but for the doctype and void elements; a parser then finds every unclosed or crossed element.
+        // The page keeps to the syntax that XML shares with HTML, but for the doctype and void elements; a parser then finds every unclosed
+        // or crossed element.
         var xml = new XmlDocument();
         xml.LoadXml(Regex.Replace(page.Replace("<!doctype html>", "", StringComparison.Ordinal), "<meta ([^>]*)>", "<meta $1/>"));
         Assert.Equal("en", xml.DocumentElement!.GetAttribute("lang"));
         Assert.Single(xml.SelectNodes("//h1")!);
         foreach (XmlElement picture in xml.SelectNodes("//svg")!)
-            Assert.True(picture.HasAttribute("aria-label") || picture.GetAttribute("aria-hidden") == "true" || picture.ParentNode!.ParentNode!.Attributes!["aria-hidden"] is not null);
-        foreach (XmlElement header in xml.SelectNodes("//th")!) Assert.True(header.HasAttribute("scope"));
+            Assert.True(
+                picture.HasAttribute("aria-label")
+                    || picture.GetAttribute("aria-hidden") == "true"
+                    || picture.ParentNode!.ParentNode!.Attributes!["aria-hidden"] is not null
+            );
+        foreach (XmlElement header in xml.SelectNodes("//th")!)
+            Assert.True(header.HasAttribute("scope"));
     }
 
     [Fact]

@@ -16,7 +16,10 @@ public sealed class RunFilesTests : IDisposable
         var path = Path.Combine(_folder, "run");
         using (var run = RunDirectory.Create(path))
         {
-            run.WriteJson("run.json", new RunRecord("unlearn", "Islands", SampleReport.Scores, SampleReport.Questions, [], 12.3, "falcon", 2));
+            run.WriteJson(
+                "run.json",
+                new RunRecord("unlearn", "Islands", SampleReport.Scores, SampleReport.Questions, [], 12.3, "falcon", 2)
+            );
             run.WriteJson("layers.json", new { layers = SampleReport.Layers });
             run.WriteJson("config.json", new { seed = 1 });
             run.WriteJson("environment.json", EnvironmentRecord.Capture("cpu", "float32", 1, TimeProvider.System));
@@ -41,8 +44,16 @@ public sealed class RunFilesTests : IDisposable
     [Fact]
     public void ReadRecord_NoRun_SaysWhatToName()
     {
-        Assert.Contains("no such directory", Assert.Throws<UserInputException>(() => RunFiles.ReadRecord(Path.Combine(_folder, "absent"))).Message, StringComparison.Ordinal);
-        Assert.Contains("run.json", Assert.Throws<UserInputException>(() => RunFiles.ReadRecord(_folder)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "no such directory",
+            Assert.Throws<UserInputException>(() => RunFiles.ReadRecord(Path.Combine(_folder, "absent"))).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "run.json",
+            Assert.Throws<UserInputException>(() => RunFiles.ReadRecord(_folder)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -51,14 +62,25 @@ public sealed class RunFilesTests : IDisposable
         var path = Path.Combine(_folder, "metrics.jsonl");
         File.WriteAllText(path, "{\"step\":1,\"loss\":1}\n{\"step\":2,\n");
 
-        Assert.Contains($"{path}, line 2", Assert.Throws<UserInputException>(() => RunFiles.ReadSeries(path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"{path}, line 2",
+            Assert.Throws<UserInputException>(() => RunFiles.ReadSeries(path)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
     public void ReadRecord_NewerVersion_IsRefused()
     {
-        File.WriteAllText(Path.Combine(_folder, "run.json"), "{\"verb\":\"unlearn\",\"title\":\"t\",\"scores\":[],\"questions\":[],\"files\":[],\"seconds\":1,\"version\":99}");
+        File.WriteAllText(
+            Path.Combine(_folder, "run.json"),
+            "{\"verb\":\"unlearn\",\"title\":\"t\",\"scores\":[],\"questions\":[],\"files\":[],\"seconds\":1,\"version\":99}"
+        );
 
-        Assert.Contains("version 99", Assert.Throws<UserInputException>(() => RunFiles.ReadRecord(_folder)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "version 99",
+            Assert.Throws<UserInputException>(() => RunFiles.ReadRecord(_folder)).Message,
+            StringComparison.Ordinal
+        );
     }
 }

@@ -23,7 +23,10 @@ public class SvgChartTests
 
         var svg = SvgChart.Lines("loss", [new StepSeries("a", points)], yRange: (-100, 100));
 
-        var heights = Regex.Matches(Regex.Match(svg, "class=\"curve s0\" d=\"([^\"]*)\"").Groups[1].Value, " ([0-9.]+)").Select(m => m.Groups[1].Value).ToList();
+        var heights = Regex
+            .Matches(Regex.Match(svg, "class=\"curve s0\" d=\"([^\"]*)\"").Groups[1].Value, " ([0-9.]+)")
+            .Select(m => m.Groups[1].Value)
+            .ToList();
         Assert.True(heights.Count <= 400);
         Assert.Contains("34.0", heights);    // the top of the drawing area: value 100
         Assert.Contains("206.0", heights);   // its bottom: value -100

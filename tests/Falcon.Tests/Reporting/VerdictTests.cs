@@ -16,7 +16,10 @@ public class VerdictTests
     [InlineData(0.29, 0.90, VerdictKind.Partial)]
     [InlineData(0.31, 0.90, VerdictKind.Failure)]
     public void Of_ForgetAndRetain_FollowsTheRules(double forgetAfter, double retainAfter, VerdictKind expected) =>
-        Assert.Equal(expected, Verdict.Of([Row(ScoreGroup.Forget, 0.95, forgetAfter, 0.25), Row(ScoreGroup.Retain, 0.96, retainAfter)]).Kind);
+        Assert.Equal(
+            expected,
+            Verdict.Of([Row(ScoreGroup.Forget, 0.95, forgetAfter, 0.25), Row(ScoreGroup.Retain, 0.96, retainAfter)]).Kind
+        );
 
     [Fact]
     public void Of_NoControl_HalfOfBeforeIsForgotten()
@@ -30,12 +33,20 @@ public class VerdictTests
     [InlineData(10.6, VerdictKind.Partial)]
     public void Of_PerplexityGrows_OnlyFivePercentIsKept(double after, VerdictKind expected)
     {
-        var perplexity = new ScoreRow(ScoreGroup.General, "perplexity", "number", new MetricValue(10, null, null, "lower", null, 1), new MetricValue(after, null, null, "lower", null, 1), null);
+        var perplexity = new ScoreRow(
+            ScoreGroup.General,
+            "perplexity",
+            "number",
+            new MetricValue(10, null, null, "lower", null, 1),
+            new MetricValue(after, null, null, "lower", null, 1),
+            null
+        );
         Assert.Equal(expected, Verdict.Of([Row(ScoreGroup.Forget, 0.9, 0.2, 0.25), perplexity]).Kind);
     }
 
     [Fact]
-    public void Of_NothingKeptWasMeasured_IsNoSuccess() => Assert.Equal(VerdictKind.Partial, Verdict.Of([Row(ScoreGroup.Forget, 0.9, 0.2, 0.25)]).Kind);
+    public void Of_NothingKeptWasMeasured_IsNoSuccess() =>
+        Assert.Equal(VerdictKind.Partial, Verdict.Of([Row(ScoreGroup.Forget, 0.9, 0.2, 0.25)]).Kind);
 
     [Fact]
     public void Of_NoForgetScore_IsUnknown() => Assert.Equal(VerdictKind.Unknown, Verdict.Of([Row(ScoreGroup.Retain, 0.9, 0.9)]).Kind);

@@ -8,17 +8,23 @@ public class AttackTierRowTests
 {
     private const int Questions = 40;
 
-    private static AttackScores Scores(Func<int, bool> right, params double[] gain) => new([.. Enumerable.Range(0, Questions).Select(i => right(i) ? 1.0 : 0.0)], "none") { Gain = gain };
+    private static AttackScores Scores(Func<int, bool> right, params double[] gain) =>
+        new([.. Enumerable.Range(0, Questions).Select(i => right(i) ? 1.0 : 0.0)], "none") { Gain = gain };
 
     private static TieredScores Attack(string name, AttackTier tier, Func<int, bool> unlearned, Func<int, bool>? control = null) =>
         new(name, tier, Scores(unlearned), Scores(_ => true), control is null ? null : Scores(control));
 
-    private static TieredScores Plain(int right, int? control = null) => new("none", AttackTier.BlackBox, Scores(i => i < right), Scores(_ => true), control is { } known ? Scores(i => i < known) : null);
+    private static TieredScores Plain(int right, int? control = null) =>
+        new("none", AttackTier.BlackBox, Scores(i => i < right), Scores(_ => true), control is { } known ? Scores(i => i < known) : null);
 
     [Fact]
     public void All_TwoAttacksOfATier_AreTheMeanOfBoth()
     {
-        var rows = AttackTierRow.All([Attack("a", AttackTier.Weights, i => i < 12, i => i < 8), Attack("b", AttackTier.Weights, i => i < 20, i => i < 16)], Plain(10), 0);
+        var rows = AttackTierRow.All(
+            [Attack("a", AttackTier.Weights, i => i < 12, i => i < 8), Attack("b", AttackTier.Weights, i => i < 20, i => i < 16)],
+            Plain(10),
+            0
+        );
         Assert.Equal([AttackTier.Weights, null], rows.Select(row => row.Tier));
         var row = rows[0];
         Assert.Equal(["a", "b"], row.Attacks);
@@ -32,7 +38,15 @@ public class AttackTierRowTests
     [Fact]
     public void All_BelowTraining_LeavesTrainingOut()
     {
-        var rows = AttackTierRow.All([Attack("a", AttackTier.BlackBox, i => i < 12), Attack("b", AttackTier.Activations, i => i < 20), Attack("c", AttackTier.Training, _ => true)], Plain(10), 0);
+        var rows = AttackTierRow.All(
+            [
+                Attack("a", AttackTier.BlackBox, i => i < 12),
+                Attack("b", AttackTier.Activations, i => i < 20),
+                Attack("c", AttackTier.Training, _ => true),
+            ],
+            Plain(10),
+            0
+        );
         Assert.Equal([AttackTier.BlackBox, AttackTier.Activations, AttackTier.Training, null], rows.Select(row => row.Tier));
         Assert.Equal(["a", "b"], rows[^1].Attacks);
         Assert.Equal(0.4, rows[^1].Attacked.Unlearned.Value, 9);
@@ -43,17 +57,25 @@ public class AttackTierRowTests
     [Fact]
     public void All_ModelThatStillAnswers_IsKnownAnyway()
     {
-        List<TieredScores> attacks = [Attack("a", AttackTier.Weights, i => i < 28, i => i < 10), Attack("b", AttackTier.Weights, i => i < 30, i => i < 10)];
+        List<TieredScores> attacks =
+        [
+            Attack("a", AttackTier.Weights, i => i < 28, i => i < 10),
+            Attack("b", AttackTier.Weights, i => i < 30, i => i < 10),
+        ];
         Assert.Equal(AttackVerdict.KnownAnyway, AttackTierRow.All(attacks, Plain(30, control: 10), 0)[0].Verdict);
         Assert.Equal(AttackVerdict.CannotTell, AttackTierRow.All(attacks, Plain(30), 0)[0].Verdict);
         Assert.Equal(AttackVerdict.Recovers, AttackTierRow.All(attacks, Plain(10, control: 10), 0)[0].Verdict);
     }
 
-    // Five attacks that each get 25 of 40 right where plain questions get 15: alone none has an interval above zero that another question could not undo, together they have a narrower one.
+    // Five attacks that each get 25 of 40 right where plain questions get 15: alone none has an interval above zero that another question
+    // could not undo, together they have a narrower one.
     [Fact]
     public void All_AttacksOnDifferentQuestions_NarrowTheInterval()
     {
-        List<TieredScores> attacks = [.. Enumerable.Range(0, 5).Select(shift => Attack($"{shift}", AttackTier.Weights, i => (i + (shift * 8)) % Questions < 25))];
+        List<TieredScores> attacks =
+        [
+            .. Enumerable.Range(0, 5).Select(shift => Attack($"{shift}", AttackTier.Weights, i => (i + (shift * 8)) % Questions < 25)),
+        ];
         var alone = AttackTierRow.All([attacks[2]], Plain(15), 0)[0].RecoveredShare;
         var together = AttackTierRow.All(attacks, Plain(15), 0)[0].RecoveredShare;
         Assert.Equal(alone.Value!.Value, together.Value!.Value, 9);
@@ -64,7 +86,8 @@ public class AttackTierRowTests
     public void All_Trainings_CompareTheMeanGainWithTheControls()
     {
         double[] Gain(double of) => [.. Enumerable.Repeat(of, Questions)];
-        TieredScores Course(string name, double unlearned, double control) => new(name, AttackTier.Training, Scores(i => i < 12, Gain(unlearned)), Scores(_ => true), Scores(i => i < 12, Gain(control)));
+        TieredScores Course(string name, double unlearned, double control) =>
+            new(name, AttackTier.Training, Scores(i => i < 12, Gain(unlearned)), Scores(_ => true), Scores(i => i < 12, Gain(control)));
         Assert.Equal(0.15, AttackTierRow.All([Course("a", 0.3, 0.1), Course("b", 0.2, 0.1)], Plain(10), 0)[0].FasterThanControl!.Value, 9);
     }
 }

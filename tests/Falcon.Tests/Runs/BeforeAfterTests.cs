@@ -17,8 +17,18 @@ public sealed class BeforeAfterTests : IDisposable
     public void Complete_NoProbesGiven_MeasuresWhatEveryRecordHas(string kinds, ProbeMetric expected)
     {
         var path = _folder.At("retain.jsonl");
-        File.WriteAllLines(path, kinds.Split(' ').Select(kind => kind == "texts" ? """{"text": "The quay is long."}""" : """{"question": "How long is the quay?", "answer": "Long."}"""));
-        var config = Presets.Falcon with { Data = new DataConfig { Forget = [], Retain = [path] } };
+        File.WriteAllLines(
+            path,
+            kinds
+                .Split(' ')
+                .Select(kind =>
+                    kind == "texts" ? """{"text": "The quay is long."}""" : """{"question": "How long is the quay?", "answer": "Long."}"""
+                )
+        );
+        var config = Presets.Falcon with
+        {
+            Data = new DataConfig { Forget = [], Retain = [path] },
+        };
 
         var evaluation = BeforeAfter.Complete(config);
 

@@ -20,7 +20,10 @@ public sealed class TaughtModel : IDisposable
 
     public TaughtModel()
     {
-        (Forget, Retain) = (TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten"), TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept"));
+        (Forget, Retain) = (
+            TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten"),
+            TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")
+        );
         var config = new TrainConfig
         {
             StartFrom = TinyCheckpoint.Write(_folder.At("random")),
@@ -57,14 +60,19 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
         var after = _folder.At("run", "model");
 
         var changed = Changed(config.Model, after);
-        if (config.Layers.Parameters is [LayerConfig.WholeModel]) Assert.All(changed, item => Assert.True(item.Value || method == "ssd", item.Key));
-        else Assert.All(changed, item => Assert.True(item.Value == IsTrained(item.Key, config), item.Key));
+        if (config.Layers.Parameters is [LayerConfig.WholeModel])
+            Assert.All(changed, item => Assert.True(item.Value || method == "ssd", item.Key));
+        else
+            Assert.All(changed, item => Assert.True(item.Value == IsTrained(item.Key, config), item.Key));
         Assert.Contains(true, changed.Values);
         if (method == "circuit-breakers") return; // so small a model goes back to its start, whatever noise or weight the run begins with
         var (before, now) = (Nll(config.Model, config), Nll(after, config));
         Assert.True(now > 1.5 * before, $"{method}: loss of the forget answers {before} -> {now}");
-        if (method is "ssd" or "scrub") return; // no steps; no forget loss after its share of them
-        var losses = File.ReadLines(_folder.At("run", "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("forgetLoss").GetDouble()).ToList();
+        if (method is "ssd" or "scrub")
+            return; // no steps; no forget loss after its share of them
+        var losses = File.ReadLines(_folder.At("run", "metrics.jsonl"))
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("forgetLoss").GetDouble())
+            .ToList();
         Assert.True(losses.TakeLast(3).Average() < losses[0], string.Join(" ", losses));
     }
 
@@ -74,7 +82,15 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
         double[] Values(double alpha, string name)
         {
             var config = Config("task-vector");
-            UnlearnRun.Execute(config with { HyperParameters = new MethodConfig { Alpha = alpha } }, _folder.At(name), resume: false, RunContext.Quiet);
+            UnlearnRun.Execute(
+                config with
+                {
+                    HyperParameters = new MethodConfig { Alpha = alpha },
+                },
+                _folder.At(name),
+                resume: false,
+                RunContext.Quiet
+            );
             return Weight(_folder.At(name, "model"));
         }
 
@@ -113,13 +129,21 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
     }
 
     private static bool IsTrained(string name, UnlearnConfig config) =>
-        TrainedParameters.Select(ModelConfig.Load(config.Model), 2, 2, config.Layers.Parameters).Contains(name) && name.Split('.')[2] is ("1" or "2");
+        TrainedParameters.Select(ModelConfig.Load(config.Model), 2, 2, config.Layers.Parameters).Contains(name)
+        && name.Split('.')[2] is ("1" or "2");
 
     private static Dictionary<string, bool> Changed(string source, string result)
     {
         using var before = Checkpoint.Open(source);
         using var after = Checkpoint.Open(result);
-        return before.Entries.ToDictionary(entry => entry.Name, entry => !before.Locate(entry.Name).File.Bytes(entry).SequenceEqual(after.Locate(entry.Name).File.Bytes(after.Locate(entry.Name).Entry)));
+        return before.Entries.ToDictionary(
+            entry => entry.Name,
+            entry =>
+                !before
+                    .Locate(entry.Name)
+                    .File.Bytes(entry)
+                    .SequenceEqual(after.Locate(entry.Name).File.Bytes(after.Locate(entry.Name).Entry))
+        );
     }
 
     private static double Nll(string directory, UnlearnConfig config)

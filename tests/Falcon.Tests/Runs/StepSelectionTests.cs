@@ -9,33 +9,55 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests.Runs;
 
-/// <summary>The utility budget, the choice of parameters and the search of the way, on a tiny checkpoint and on made-up measurements.</summary>
+/// <summary>
+/// The utility budget, the choice of parameters and the search of the way, on a tiny checkpoint and on made-up measurements.
+/// </summary>
 public sealed class StepSelectionTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
-    private UnlearnConfig Config(MonitorConfig monitor) => Presets.Falcon with
-    {
-        Model = TinyCheckpoint.Write(_folder.At("source")),
-        Data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 2 },
-        Layers = new LayerConfig { Target = 2, Trained = 2 },
-        Evaluation = new EvaluationConfig { Samples = 0 },
-        Monitor = monitor,
-        Steps = 8,
-    };
+    private UnlearnConfig Config(MonitorConfig monitor) =>
+        Presets.Falcon with
+        {
+            Model = TinyCheckpoint.Write(_folder.At("source")),
+            Data = new DataConfig
+            {
+                Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
+                Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
+                BatchSize = 2,
+            },
+            Layers = new LayerConfig { Target = 2, Trained = 2 },
+            Evaluation = new EvaluationConfig { Samples = 0 },
+            Monitor = monitor,
+            Steps = 8,
+        };
 
     [Fact]
     public void Execute_BudgetAlwaysSpent_StopsAndKeepsTheOriginalParameters()
     {
-        // Large steps without a retain loss on random weights. Which steps lose utility is chance; what is kept and when it ends follows from the measurements.
-        var config = Config(new MonitorConfig { Every = 1, Patience = 2, UtilityBudget = 0 });
-        config = config with { Optimizer = config.Optimizer with { LearningRate = 0.5 }, Loss = config.Loss with { Bound = ForgetBoundKind.None, RetainWeight = [0] } };
+        // Large steps without a retain loss on random weights. Which steps lose utility is chance; what is kept and when it ends follows
+        // from the measurements.
+        var config = Config(
+            new MonitorConfig
+            {
+                Every = 1,
+                Patience = 2,
+                UtilityBudget = 0,
+            }
+        );
+        config = config with
+        {
+            Optimizer = config.Optimizer with { LearningRate = 0.5 },
+            Loss = config.Loss with { Bound = ForgetBoundKind.None, RetainWeight = [0] },
+        };
 
         var record = UnlearnRun.Execute(config, _folder.At("run"), resume: false, RunContext.Quiet);
 
-        var lines = File.ReadLines(_folder.At("run", "monitor.jsonl")).Select(line => JsonSerializer.Deserialize<Measurement>(line, ResultJson.LineOptions)!).ToList();
+        var lines = File.ReadLines(_folder.At("run", "monitor.jsonl"))
+            .Select(line => JsonSerializer.Deserialize<Measurement>(line, ResultJson.LineOptions)!)
+            .ToList();
         var best = lines.Aggregate((kept, next) => next.IsBetterThan(kept, 0) ? next : kept);
         Assert.Equal(best, record.Monitor!.Kept);
         Assert.True(record.Monitor.Kept.UtilityLoss <= 0);
@@ -50,10 +72,15 @@ public sealed class StepSelectionTests : IDisposable
 
         using var source = new CancellationTokenSource();
         var log = new CancelAfter(source, "step 4:");
-        Assert.ThrowsAny<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("parts"), resume: false, RunContext.Quiet with { Log = log, Cancellation = source.Token }));
+        Assert.ThrowsAny<OperationCanceledException>(() =>
+            UnlearnRun.Execute(config, _folder.At("parts"), resume: false, RunContext.Quiet with { Log = log, Cancellation = source.Token })
+        );
         UnlearnRun.Execute(config, _folder.At("parts"), resume: true, RunContext.Quiet);
 
-        Assert.Equal(File.ReadAllBytes(_folder.At("whole", "model", "model.safetensors")), File.ReadAllBytes(_folder.At("parts", "model", "model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(_folder.At("whole", "model", "model.safetensors")),
+            File.ReadAllBytes(_folder.At("parts", "model", "model.safetensors"))
+        );
         Assert.Equal(File.ReadAllLines(_folder.At("whole", "monitor.jsonl")), File.ReadAllLines(_folder.At("parts", "monitor.jsonl")));
     }
 
@@ -78,7 +105,8 @@ public sealed class StepSelectionTests : IDisposable
     public void Run_LossGrowingWithTheShare_LandsOnTheTarget()
     {
         // Answer loss 20 share^3 passes the target 6.5 at share (6.5 / 20)^(1/3) = 0.6875; the distance is the relative error of the loss.
-        static Measurement At(double share) => new(100, share, 20 * Math.Pow(share, 3), Math.Abs(20 * Math.Pow(share, 3) / 6.5 - 1), null, 1 - 0.02 * share, 0.02 * share);
+        static Measurement At(double share) =>
+            new(100, share, 20 * Math.Pow(share, 3), Math.Abs(20 * Math.Pow(share, 3) / 6.5 - 1), null, 1 - 0.02 * share, 0.02 * share);
         List<Measurement> measured = [];
 
         PathSearch.Run(At(1), 6.5, refine: false, budget: null, share => { measured.Add(At(share)); return measured[^1]; });

@@ -22,19 +22,30 @@ public sealed class UnlearnRunTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private UnlearnConfig Config(string model, ulong seed = 1, int? target = 2) => Presets.Falcon with
-    {
-        Model = model,
-        Data = new DataConfig
+    private UnlearnConfig Config(string model, ulong seed = 1, int? target = 2) =>
+        Presets.Falcon with
         {
-            Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten"), TinyCheckpoint.Questions(_folder.At("second.jsonl"), "lost")],
-            Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
-            BatchSize = 2,
-        },
-        Layers = new LayerConfig { Target = target, Trained = 2, Samples = 10, BootstrapRounds = 2 },
-        Steps = 6,
-        Seed = seed,
-    };
+            Model = model,
+            Data = new DataConfig
+            {
+                Forget =
+                [
+                    TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten"),
+                    TinyCheckpoint.Questions(_folder.At("second.jsonl"), "lost"),
+                ],
+                Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
+                BatchSize = 2,
+            },
+            Layers = new LayerConfig
+            {
+                Target = target,
+                Trained = 2,
+                Samples = 10,
+                BootstrapRounds = 2,
+            },
+            Steps = 6,
+            Seed = seed,
+        };
 
     private string Run(UnlearnConfig config, string name)
     {
@@ -44,11 +55,12 @@ public sealed class UnlearnRunTests : IDisposable
 
     [Theory]
     [InlineData(2)]
-    [InlineData(null)]   // the layer chosen by mutual information
+    [InlineData(null)] // the layer chosen by mutual information
     public void Execute_TwiceWithOneSeed_GivesTheSameBytesAndAnotherSeedOthers(int? target)
     {
         var model = TinyCheckpoint.Write(_folder.At("source"));
-        byte[] Weights(ulong seed, string name) => File.ReadAllBytes(Path.Combine(Run(Config(model, seed, target), name), "model.safetensors"));
+        byte[] Weights(ulong seed, string name) =>
+            File.ReadAllBytes(Path.Combine(Run(Config(model, seed, target), name), "model.safetensors"));
 
         var first = Weights(1, "first");
 
@@ -56,14 +68,15 @@ public sealed class UnlearnRunTests : IDisposable
         Assert.NotEqual(first, Weights(2, "third"));
     }
 
-    private UnlearnConfig Rebuilding(string model, int steps, double noise, UnlearnConfig? preset = null) => (preset ?? Presets.FalconRebuild) with
-    {
-        Model = model,
-        Data = Config(model).Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
-        Layers = (preset ?? Presets.FalconRebuild).Layers with { Target = 1, StartNoise = noise },
-        Steps = steps,
-        Seed = 1,
-    };
+    private UnlearnConfig Rebuilding(string model, int steps, double noise, UnlearnConfig? preset = null) =>
+        (preset ?? Presets.FalconRebuild) with
+        {
+            Model = model,
+            Data = Config(model).Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
+            Layers = (preset ?? Presets.FalconRebuild).Layers with { Target = 1, StartNoise = noise },
+            Steps = steps,
+            Seed = 1,
+        };
 
     [Fact]
     public void Execute_RebuiltFromNoise_ResumesToTheSameBytesWithTheSameGeneratedTexts()
@@ -71,16 +84,36 @@ public sealed class UnlearnRunTests : IDisposable
         var config = Rebuilding(TinyCheckpoint.Write(_folder.At("source")), steps: 6, noise: 0.1);
         var whole = Run(config, "whole");
         using var source = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("cut"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, source), Cancellation = source.Token }));
+        Assert.Throws<OperationCanceledException>(() =>
+            UnlearnRun.Execute(
+                config,
+                _folder.At("cut"),
+                resume: false,
+                RunContext.Quiet with
+                {
+                    Log = new StopAtStep(3, source),
+                    Cancellation = source.Token,
+                }
+            )
+        );
         UnlearnRun.Execute(config, _folder.At("cut"), resume: true, RunContext.Quiet);
 
-        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "model.safetensors")), File.ReadAllBytes(_folder.At("cut", "model", "model.safetensors")));
-        Assert.Equal(File.ReadAllText(_folder.At("whole", "retain-generated.jsonl")), File.ReadAllText(_folder.At("cut", "retain-generated.jsonl")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(whole, "model.safetensors")),
+            File.ReadAllBytes(_folder.At("cut", "model", "model.safetensors"))
+        );
+        Assert.Equal(
+            File.ReadAllText(_folder.At("whole", "retain-generated.jsonl")),
+            File.ReadAllText(_folder.At("cut", "retain-generated.jsonl"))
+        );
         Assert.Equal(30, File.ReadLines(_folder.At("whole", "retain-generated.jsonl")).Count());
         using var before = Checkpoint.Open(config.Model);
         using var after = Checkpoint.Open(whole);
         foreach (var (old, changed) in before.Entries.Zip(after.Entries))
-            Assert.Equal(old.Name.Contains("layers", StringComparison.Ordinal) && old.Name.Contains("proj", StringComparison.Ordinal), !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed)));
+            Assert.Equal(
+                old.Name.Contains("layers", StringComparison.Ordinal) && old.Name.Contains("proj", StringComparison.Ordinal),
+                !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed))
+            );
     }
 
     [Theory]
@@ -92,15 +125,32 @@ public sealed class UnlearnRunTests : IDisposable
         var config = start with { Loss = start.Loss with { Retain = kind } };
         var whole = Run(config, "whole");
         using var source = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => UnlearnRun.Execute(config, _folder.At("cut"), resume: false, RunContext.Quiet with { Log = new StopAtStep(3, source), Cancellation = source.Token }));
+        Assert.Throws<OperationCanceledException>(() =>
+            UnlearnRun.Execute(
+                config,
+                _folder.At("cut"),
+                resume: false,
+                RunContext.Quiet with
+                {
+                    Log = new StopAtStep(3, source),
+                    Cancellation = source.Token,
+                }
+            )
+        );
         UnlearnRun.Execute(config, _folder.At("cut"), resume: true, RunContext.Quiet);
 
-        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "model.safetensors")), File.ReadAllBytes(_folder.At("cut", "model", "model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(whole, "model.safetensors")),
+            File.ReadAllBytes(_folder.At("cut", "model", "model.safetensors"))
+        );
         using var before = Checkpoint.Open(config.Model);
         using var after = Checkpoint.Open(whole);
         Assert.Equal(tied, before.Config.TiedEmbeddings);
         foreach (var (old, changed) in before.Entries.Zip(after.Entries))
-            Assert.Equal(old.Shape.Length == 2, !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed)));
+            Assert.Equal(
+                old.Shape.Length == 2,
+                !before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed))
+            );
     }
 
     [Fact]
@@ -108,17 +158,37 @@ public sealed class UnlearnRunTests : IDisposable
     {
         var model = TinyCheckpoint.Write(_folder.At("source"));
         var own = Rebuilding(model, steps: 3, noise: 0.1);
-        var unlearned = Run(Config(model) with { Optimizer = new OptimizerConfig { LearningRate = 3e-2 }, Steps = 6 }, "unlearned");
-        UnlearnConfig Taught(string teacher, double noise) => own with { Loss = own.Loss with { Teacher = teacher }, Layers = own.Layers with { StartNoise = noise } };
-        double FirstRetainLoss(string run) => JsonDocument.Parse(File.ReadLines(_folder.At(run, "metrics.jsonl")).First()).RootElement.GetProperty("retainLoss").GetDouble();
+        var unlearned = Run(
+            Config(model) with
+            {
+                Optimizer = new OptimizerConfig { LearningRate = 3e-2 },
+                Steps = 6,
+            },
+            "unlearned"
+        );
+        UnlearnConfig Taught(string teacher, double noise) =>
+            own with
+            {
+                Loss = own.Loss with { Teacher = teacher },
+                Layers = own.Layers with { StartNoise = noise },
+            };
+        double FirstRetainLoss(string run) =>
+            JsonDocument.Parse(File.ReadLines(_folder.At(run, "metrics.jsonl")).First()).RootElement.GetProperty("retainLoss").GetDouble();
 
         // The model as its own teacher changes nothing, to the bit.
-        Assert.Equal(File.ReadAllBytes(Path.Combine(Run(own, "own"), "model.safetensors")), File.ReadAllBytes(Path.Combine(Run(Taught(model, 0.1), "taught by itself"), "model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(Run(own, "own"), "model.safetensors")),
+            File.ReadAllBytes(Path.Combine(Run(Taught(model, 0.1), "taught by itself"), "model.safetensors"))
+        );
         Run(Taught(model, 0), "at rest");
         Run(Taught(unlearned, 0), "drawn to the other");
         Assert.Equal(0, FirstRetainLoss("at rest"), 1e-6);
         Assert.True(FirstRetainLoss("drawn to the other") > 1e-3, $"{FirstRetainLoss("drawn to the other")}");
-        Assert.Contains("\"teacher/model.safetensors\"", File.ReadAllText(_folder.At("drawn to the other", "run.json")), StringComparison.Ordinal);
+        Assert.Contains(
+            "\"teacher/model.safetensors\"",
+            File.ReadAllText(_folder.At("drawn to the other", "run.json")),
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -129,13 +199,21 @@ public sealed class UnlearnRunTests : IDisposable
         var error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = other } }, "run"));
         Assert.Contains("loss.teacher", error.Message, StringComparison.Ordinal);
         Assert.Contains(other, error.Message, StringComparison.Ordinal);
-        error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = _folder.At("absent") } }, "run"));
+        error = Assert.Throws<UserInputException>(() =>
+            Run(config with { Loss = config.Loss with { Teacher = _folder.At("absent") } }, "run")
+        );
         Assert.Contains($"loss.teacher: {_folder.At("absent")}", error.Message, StringComparison.Ordinal);
-        error = Assert.Throws<UserInputException>(() => Run(Config(config.Model) with { Loss = new LossConfig { Teacher = other } }, "run"));
+        error = Assert.Throws<UserInputException>(() =>
+            Run(Config(config.Model) with { Loss = new LossConfig { Teacher = other } }, "run")
+        );
         Assert.Contains("loss.teacher needs loss.retain=outputs", error.Message, StringComparison.Ordinal);
         var swapped = TinyCheckpoint.WithOtherTokenizer(TinyCheckpoint.Write(_folder.At("swapped")));
         error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = swapped } }, "run"));
-        Assert.Contains($"loss.teacher: the tokenizer of {swapped} is not that of the model (token ", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"loss.teacher: the tokenizer of {swapped} is not that of the model (token ",
+            error.Message,
+            StringComparison.Ordinal
+        );
         Assert.False(Directory.Exists(_folder.At("run")));
     }
 
@@ -143,7 +221,9 @@ public sealed class UnlearnRunTests : IDisposable
     public void Execute_NoiseThatTheStepsDoNotMakeGood_StopsAndLeavesNothing()
     {
         var config = Rebuilding(TinyCheckpoint.Write(_folder.At("source")), steps: 20, noise: 1);
-        var error = Assert.Throws<NumericalFailureException>(() => Run(config with { Optimizer = config.Optimizer with { LearningRate = 1e-6 } }, "run"));
+        var error = Assert.Throws<NumericalFailureException>(() =>
+            Run(config with { Optimizer = config.Optimizer with { LearningRate = 1e-6 } }, "run")
+        );
 
         Assert.Contains("layers.startNoise", error.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.At("run")));
@@ -179,18 +259,28 @@ public sealed class UnlearnRunTests : IDisposable
     public void Step_AThousandTimes_KeepsTheNumberOfLiveTensors(OptimizerKind optimizer, int negatives)
     {
         var config = Config(TinyCheckpoint.Write(_folder.At("source")));
-        config = config with { Steps = 1000, Optimizer = config.Optimizer with { Kind = optimizer, LearningRate = 1e-5, CurvatureEvery = 5 }, Loss = config.Loss with { InBatchNegatives = negatives } };
+        config = config with
+        {
+            Steps = 1000,
+            Optimizer = config.Optimizer with { Kind = optimizer, LearningRate = 1e-5, CurvatureEvery = 5 },
+            Loss = config.Loss with { InBatchNegatives = negatives },
+        };
         using var checkpoint = Checkpoint.Open(config.Model);
         using var weights = checkpoint.LoadWeights(float32, CPU);
         var frozen = new CausalLM(checkpoint.Config, weights);
         var topics = TopicTexts.Read(config.Data, HfTokenizer.Load(config.Model));
         using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, 2, 2, ["mlp.down_proj"]));
-        using var objective = new FalconMethod(new FalconObjective(new LayerPasses(frozen, trained, 2), trained, config.Loss), OffsetVectors.Make(frozen, 2, topics, config, padId: 0), config.Loss);
-        using Optimizer rule = optimizer == OptimizerKind.AdamW
-            ? new AdamW(trained.Masters, 1e-5, 0.9, 0.99)
-            : new Sophia(trained.Masters, 1e-5, 0.9, 0.99, 0.04, curvatureInterval: 5);
+        using var objective = new FalconMethod(
+            new FalconObjective(new LayerPasses(frozen, trained, 2), trained, config.Loss),
+            OffsetVectors.Make(frozen, 2, topics, config, padId: 0),
+            config.Loss
+        );
+        using Optimizer rule =
+            optimizer == OptimizerKind.AdamW
+                ? new AdamW(trained.Masters, 1e-5, 0.9, 0.99)
+                : new Sophia(trained.Masters, 1e-5, 0.9, 0.99, 0.04, curvatureInterval: 5);
         var trainer = new Trainer(config, topics, objective, trained, rule, padId: 0);
-        trainer.Step(0);   // the first step makes the optimiser's state
+        trainer.Step(0); // the first step makes the optimiser's state
 
         var live = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
         for (var step = 1; step < config.Steps; step++)
@@ -200,5 +290,6 @@ public sealed class UnlearnRunTests : IDisposable
         }
     }
 
-    private static string[] Names(string folder) => [.. Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    private static string[] Names(string folder) =>
+        [.. Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 }

@@ -26,7 +26,10 @@ public sealed class ContentHashTests : IDisposable
     public void OfFile_SeveralPieces_EqualsTheHashOfAllBytes()
     {
         var text = new string('a', 3 << 20);
-        Assert.Equal(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(Encoding.ASCII.GetBytes(text))), ContentHash.OfFile(Write("f", text)));
+        Assert.Equal(
+            Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(Encoding.ASCII.GetBytes(text))),
+            ContentHash.OfFile(Write("f", text))
+        );
     }
 
     [Fact]
@@ -53,8 +56,20 @@ public sealed class ContentHashTests : IDisposable
     [Fact]
     public void OfModel_NoWeights_IsRefused()
     {
-        Assert.Contains("no *.safetensors", Assert.Throws<UserInputException>(() => ContentHash.OfModel(_folder)).Message, StringComparison.Ordinal);
-        Assert.Contains("no such directory", Assert.Throws<UserInputException>(() => ContentHash.OfModel(Path.Combine(_folder, "x"))).Message, StringComparison.Ordinal);
-        Assert.Contains("no such file", Assert.Throws<UserInputException>(() => ContentHash.OfFile(Path.Combine(_folder, "x"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "no *.safetensors",
+            Assert.Throws<UserInputException>(() => ContentHash.OfModel(_folder)).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "no such directory",
+            Assert.Throws<UserInputException>(() => ContentHash.OfModel(Path.Combine(_folder, "x"))).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "no such file",
+            Assert.Throws<UserInputException>(() => ContentHash.OfFile(Path.Combine(_folder, "x"))).Message,
+            StringComparison.Ordinal
+        );
     }
 }

@@ -24,5 +24,6 @@ public class EnvironmentRecordTests
     }
 
     [Fact]
-    public void ResultJson_NumberThatIsNotFinite_IsRefused() => Assert.Throws<ArgumentException>(() => JsonSerializer.Serialize(double.NaN, ResultJson.Options));
+    public void ResultJson_NumberThatIsNotFinite_IsRefused() =>
+        Assert.Throws<ArgumentException>(() => JsonSerializer.Serialize(double.NaN, ResultJson.Options));
 }

@@ -56,7 +56,11 @@ public sealed class RunDirectoryTests : IDisposable
     [Fact]
     public void Create_ResumeWithoutState_IsRefusedAndLeavesNothing()
     {
-        Assert.Contains("no interrupted run", Assert.Throws<UserInputException>(() => RunDirectory.Create(Out, resume: true)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "no interrupted run",
+            Assert.Throws<UserInputException>(() => RunDirectory.Create(Out, resume: true)).Message,
+            StringComparison.Ordinal
+        );
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder));
     }
 
@@ -80,7 +84,11 @@ public sealed class RunDirectoryTests : IDisposable
         File.WriteAllText(Path.Combine(_folder, "file"), "");
 
         Assert.Contains("exists", Assert.Throws<UserInputException>(() => RunDirectory.Create(Out)).Message, StringComparison.Ordinal);
-        Assert.Contains("is a file", Assert.Throws<UserInputException>(() => RunDirectory.Create(Path.Combine(_folder, "file"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "is a file",
+            Assert.Throws<UserInputException>(() => RunDirectory.Create(Path.Combine(_folder, "file"))).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -135,7 +143,10 @@ public sealed class RunDirectoryTests : IDisposable
     public void RequireFreeSpace_TooLittle_NamesPathAndSizes()
     {
         var error = Assert.Throws<UserInputException>(() => RunDirectory.RequireFreeSpace("runs/x", 3L << 30, 512L << 20, "the model"));
-        Assert.Equal("runs/x: the model needs 3.0 GiB and the disk has 512 MiB free; free some space or choose another --out.", error.Message);
+        Assert.Equal(
+            "runs/x: the model needs 3.0 GiB and the disk has 512 MiB free; free some space or choose another --out.",
+            error.Message
+        );
 
         using var run = RunDirectory.Create(Out);
         run.RequireFreeSpace(1, "a byte");

@@ -13,7 +13,10 @@ public class SeededRandomTests
         Assert.Equal(expected, expected.Select(_ => SeededRandom.SplitMix64(ref state)));
     }
 
-    /// <summary>Expected: outputs of the reference program for the state 1, 2, 3, 4; the first two follow by hand: rotl(2 * 5, 7) * 9 = 11520, then s1 = 0 gives 0.</summary>
+    /// <summary>
+    /// Expected: outputs of the reference program for the state 1, 2, 3, 4; the first two follow by hand: rotl(2 * 5, 7) * 9 = 11520, then
+    /// s1 = 0 gives 0.
+    /// </summary>
     [Fact]
     public void NextUInt64_KnownState_GivesPublishedNumbers()
     {
@@ -43,7 +46,9 @@ public class SeededRandomTests
         Assert.Throws<ArgumentOutOfRangeException>(() => random.Next(0));
     }
 
-    /// <summary>Expected: mean 0 with standard error 0.0045, variance 1 with standard error 0.0063, fourth moment 3 with 0.044 (50 000 draws).</summary>
+    /// <summary>
+    /// Expected: mean 0 with standard error 0.0045, variance 1 with standard error 0.0063, fourth moment 3 with 0.044 (50 000 draws).
+    /// </summary>
     [Fact]
     public void NextGaussian_ManyDraws_HaveNormalMoments()
     {
@@ -68,7 +73,11 @@ public class SeededRandomTests
     public void Permutation_ManyTimes_EveryOrderIsEquallyLikely()
     {
         var random = new SeededRandom(4, "orders");
-        var counts = Enumerable.Range(0, 12_000).Select(_ => string.Join(' ', random.Permutation(3))).CountBy(order => order).ToDictionary();
+        var counts = Enumerable
+            .Range(0, 12_000)
+            .Select(_ => string.Join(' ', random.Permutation(3)))
+            .CountBy(order => order)
+            .ToDictionary();
         Assert.Equal(6, counts.Count);
         Assert.All(counts.Values, count => Assert.InRange(count, 2000 - 246, 2000 + 246));
     }

@@ -101,5 +101,6 @@ public sealed class BytePairTrainerTests : IDisposable
 
     private static IEnumerable<string> Repeat(string word, int times) => Enumerable.Repeat(word, times);
 
-    private static string[] Merges(string tokenizerJson) => [.. JsonNode.Parse(tokenizerJson)!["model"]!["merges"]!.AsArray().Select(merge => merge!.GetValue<string>())];
+    private static string[] Merges(string tokenizerJson) =>
+        [.. JsonNode.Parse(tokenizerJson)!["model"]!["merges"]!.AsArray().Select(merge => merge!.GetValue<string>())];
 }

@@ -6,11 +6,19 @@ using Falcon.Tokenization;
 
 namespace Falcon.Tests.Tokenization;
 
-/// <summary>Ids and texts against those of the Hugging Face tokenizers core (its Rust library), for every tokenizer among the fixtures.</summary>
+/// <summary>
+/// Ids and texts against those of the Hugging Face tokenizers core (its Rust library), for every tokenizer among the fixtures.
+/// </summary>
 [Trait("Category", "Parity"), Trait("Parity", "true")]
 public sealed class HfTokenizerParityTests
 {
-    public static TheoryData<string> Families() => [.. Directory.GetFiles(Fixtures.At("tokenizers"), "*.json").Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Families() =>
+        [
+            .. Directory
+                .GetFiles(Fixtures.At("tokenizers"), "*.json")
+                .Select(file => Path.GetFileNameWithoutExtension(file))
+                .Order(StringComparer.Ordinal),
+        ];
 
     [Theory, MemberData(nameof(Families))]
     public void Encode_EveryCase_GivesTheSameIds(string family)
@@ -21,7 +29,13 @@ public sealed class HfTokenizerParityTests
         {
             var text = fixture.GetProperty("text").GetString()!;
             Compare(wrong, fixture, "ids", Join(tokenizer.Encode(text)), Join(Ids(fixture, "ids")));
-            Compare(wrong, fixture, "ids_no_special", Join(tokenizer.Encode(text, addSpecialTokens: false)), Join(Ids(fixture, "ids_no_special")));
+            Compare(
+                wrong,
+                fixture,
+                "ids_no_special",
+                Join(tokenizer.Encode(text, addSpecialTokens: false)),
+                Join(Ids(fixture, "ids_no_special"))
+            );
         }
         Assert.Empty(wrong);
     }
@@ -35,7 +49,13 @@ public sealed class HfTokenizerParityTests
         {
             var ids = Ids(fixture, "ids");
             Compare(wrong, fixture, "decoded", tokenizer.Decode(ids), fixture.GetProperty("decoded").GetString()!);
-            Compare(wrong, fixture, "decoded_skip_special", tokenizer.Decode(ids, skipSpecialTokens: true), fixture.GetProperty("decoded_skip_special").GetString()!);
+            Compare(
+                wrong,
+                fixture,
+                "decoded_skip_special",
+                tokenizer.Decode(ids, skipSpecialTokens: true),
+                fixture.GetProperty("decoded_skip_special").GetString()!
+            );
         }
         Assert.Empty(wrong);
     }
@@ -57,13 +77,17 @@ public sealed class HfTokenizerParityTests
         }
 
         Assert.Equal(expected.GetProperty("tokens_no_special").GetInt64(), tokens);
-        Assert.Equal(expected.GetProperty("sha256_of_comma_joined_ids_lines").GetString(), Convert.ToHexStringLower(hash.GetHashAndReset()));
+        Assert.Equal(
+            expected.GetProperty("sha256_of_comma_joined_ids_lines").GetString(),
+            Convert.ToHexStringLower(hash.GetHashAndReset())
+        );
     }
 
     private static HfTokenizer LoadOrSkip(string family)
     {
         var directory = Fixtures.At("tokenizers", "tiny", family);
-        if (!File.Exists(Path.Combine(directory, "tokenizer.json"))) Assert.Skip($"the vocabulary of {family} is not stored with the fixtures");
+        if (!File.Exists(Path.Combine(directory, "tokenizer.json")))
+            Assert.Skip($"the vocabulary of {family} is not stored with the fixtures");
         return HfTokenizer.Load(directory);
     }
 

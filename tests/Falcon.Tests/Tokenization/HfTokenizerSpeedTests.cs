@@ -5,13 +5,22 @@ using Falcon.Tokenization;
 
 namespace Falcon.Tests.Tokenization;
 
-/// <summary>Time of encoding: in proportion to the length also on one long line, and fast enough on English text. Limits are far from what is usual, since other work may run beside the tests.</summary>
+/// <summary>
+/// Time of encoding: in proportion to the length also on one long line, and fast enough on English text. Limits are far from what is usual,
+/// since other work may run beside the tests.
+/// </summary>
 public sealed class HfTokenizerSpeedTests
 {
     // Usual on one busy core: 10 to 30 for ByteLevel.
     private const double LeastMegabytesPerSecond = 2;
 
-    public static TheoryData<string> Families() => [.. Directory.EnumerateDirectories(Fixtures.At("tokenizers", "tiny")).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Families() =>
+        [
+            .. Directory
+                .EnumerateDirectories(Fixtures.At("tokenizers", "tiny"))
+                .Select(path => Path.GetFileName(path))
+                .Order(StringComparer.Ordinal),
+        ];
 
     [Theory, MemberData(nameof(Families))]
     public void Encode_OneLineOfAMegabyte_TakesTimeInProportion(string family)
@@ -22,15 +31,21 @@ public sealed class HfTokenizerSpeedTests
             var whole = string.Concat(Enumerable.Repeat(unit, 1_000_000 / Encoding.UTF8.GetByteCount(unit)));
             var quarter = whole[..(whole.Length / 4)];
             var (fast, slow) = (Seconds(tokenizer, quarter), Seconds(tokenizer, whole));
-            // Four times the length: 4 for linear time, 16 for quadratic. Busy cores lengthen one measurement or the other, not all of them.
+            // Four times the length: 4 for linear time, 16 for quadratic. Busy cores lengthen one measurement or the other, not all of
+            // them.
             bool InProportion() => slow < 10 * fast + 0.2;
-            for (var again = 0; again < 5 && !InProportion(); again++) slow = Math.Min(slow, Seconds(tokenizer, whole));
-            Assert.True(InProportion(), string.Create(CultureInfo.InvariantCulture, $"'{unit}': {fast:0.000} s for a quarter, {slow:0.000} s for the whole"));
+            for (var again = 0; again < 5 && !InProportion(); again++)
+                slow = Math.Min(slow, Seconds(tokenizer, whole));
+            Assert.True(
+                InProportion(),
+                string.Create(CultureInfo.InvariantCulture, $"'{unit}': {fast:0.000} s for a quarter, {slow:0.000} s for the whole")
+            );
         }
     }
 
     // The aim is for ByteLevel tokenizers.
-    public static TheoryData<string> ByteLevelFamilies() => [.. Families().Select(row => row.Data).Where(family => family.Contains("bytelevel", StringComparison.Ordinal))];
+    public static TheoryData<string> ByteLevelFamilies() =>
+        [.. Families().Select(row => row.Data).Where(family => family.Contains("bytelevel", StringComparison.Ordinal))];
 
     [Theory, MemberData(nameof(ByteLevelFamilies))]
     public void Encode_EnglishText_IsFast(string family)

@@ -66,7 +66,9 @@ public sealed class HfTokenizerTests : IDisposable
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"?"}}""")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1}}""")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"\ud800":0},"merges":[]}}""")]
-    [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a++("},"behavior":"Isolated"}}""")]
+    [InlineData(
+        """{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a++("},"behavior":"Isolated"}}"""
+    )]
     public void Load_DamagedFile_IsRefused(string content)
     {
         Write("tokenizer.json", content);
@@ -78,7 +80,10 @@ public sealed class HfTokenizerTests : IDisposable
     public void SpecialTokens_FromConfigurationThenFromTheOlderMap()
     {
         Write("tokenizer.json", Tokenizer().ToJsonString());
-        Write("tokenizer_config.json", """{"bos_token":{"__type":"AddedToken","content":"<s>"},"eos_token":null,"model_max_length":1e30}""");
+        Write(
+            "tokenizer_config.json",
+            """{"bos_token":{"__type":"AddedToken","content":"<s>"},"eos_token":null,"model_max_length":1e30}"""
+        );
         Write("special_tokens_map.json", """{"bos_token":"a","eos_token":{"content":"</s>"}}""");
 
         var tokenizer = HfTokenizer.Load(_directory);
@@ -121,12 +126,18 @@ public sealed class HfTokenizerTests : IDisposable
     public void RenderChat_KnowsTheSpecialTokensAndTheMessages()
     {
         Write("tokenizer.json", Tokenizer().ToJsonString());
-        Write("tokenizer_config.json", """{"bos_token":"<s>","eos_token":"</s>","chat_template":"{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ opening }}{% endif %}"}""");
+        Write(
+            "tokenizer_config.json",
+            """{"bos_token":"<s>","eos_token":"</s>","chat_template":"{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ opening }}{% endif %}"}"""
+        );
         var tokenizer = HfTokenizer.Load(_directory);
         ChatMessage[] messages = [new("user", "Hi"), new("assistant", "Ho")];
 
         Assert.Equal("<s>[user] Hi</s>[assistant] Ho</s>", tokenizer.RenderChat(messages, addGenerationPrompt: false));
-        Assert.Equal("<s>[user] Hi</s>[assistant] Ho</s>>", tokenizer.RenderChat(messages, addGenerationPrompt: true, new Dictionary<string, object?> { ["opening"] = ">" }));
+        Assert.Equal(
+            "<s>[user] Hi</s>[assistant] Ho</s>>",
+            tokenizer.RenderChat(messages, addGenerationPrompt: true, new Dictionary<string, object?> { ["opening"] = ">" })
+        );
     }
 
     [Fact]
@@ -211,8 +222,14 @@ public sealed class HfTokenizerTests : IDisposable
         """)!.AsObject();
 
     /// <summary>The first tokenizer among the fixtures whose decoder is byte-level.</summary>
-    private static string AnyByteLevelTokenizer() => Directory.GetDirectories(Fixtures.At("tokenizers", "tiny")).Order(StringComparer.Ordinal)
-        .First(directory => JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "tokenizer.json")))!["decoder"]?["type"]?.GetValue<string>() == "ByteLevel");
+    private static string AnyByteLevelTokenizer() =>
+        Directory
+            .GetDirectories(Fixtures.At("tokenizers", "tiny"))
+            .Order(StringComparer.Ordinal)
+            .First(directory =>
+                JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "tokenizer.json")))!["decoder"]?["type"]?.GetValue<string>()
+                == "ByteLevel"
+            );
 
     private void Write(string name, string content) => File.WriteAllText(Path.Combine(_directory, name), content);
 }

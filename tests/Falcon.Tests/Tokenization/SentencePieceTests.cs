@@ -6,7 +6,10 @@ using Falcon.Tokenization;
 
 namespace Falcon.Tests.Tokenization;
 
-/// <summary>tokenizer.model files, made here from the vocabularies of the tokenizer.json fixtures, against those and against SentencePiece's own rule computed slowly.</summary>
+/// <summary>
+/// tokenizer.model files, made here from the vocabularies of the tokenizer.json fixtures, against those and against SentencePiece's own
+/// rule computed slowly.
+/// </summary>
 public sealed class SentencePieceTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -14,10 +17,20 @@ public sealed class SentencePieceTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private static string[] Texts =>
-    [
-        "Hello world", " two  spaces   three", "the then there other", "tab\there\nline", "naïve café über", "日本語 \U0001F600 emoji", "", "a", " ", "aaaaaaaaaaaaaaaaaaaaaaaa", "The <s> of </s> and <unk>",
-        "They said that the thing in the north was another matter altogether, 1999.",
-    ];
+        [
+            "Hello world",
+            " two  spaces   three",
+            "the then there other",
+            "tab\there\nline",
+            "naïve café über",
+            "日本語 \U0001F600 emoji",
+            "",
+            "a",
+            " ",
+            "aaaaaaaaaaaaaaaaaaaaaaaa",
+            "The <s> of </s> and <unk>",
+            "They said that the thing in the north was another matter altogether, 1999.",
+        ];
 
     [Theory]
     [InlineData("tiny-bytefallback-llama2", true, """{"add_bos_token": true}""")]
@@ -50,7 +63,10 @@ public sealed class SentencePieceTests : IDisposable
         var ours = HfTokenizer.Load(_folder.At("model"));
         using var fixture = JsonDocument.Parse(File.ReadAllBytes(Fixtures.At("tokenizers", "tiny-bytefallback-llama2.json")));
         var cases = fixture.RootElement.GetProperty("cases").EnumerateArray().ToList();
-        var same = cases.Count(item => ours.Encode(item.GetProperty("text").GetString()!).SequenceEqual(item.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())));
+        var same = cases.Count(item =>
+            ours.Encode(item.GetProperty("text").GetString()!)
+                .SequenceEqual(item.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()))
+        );
         // The rest differs where two merges of one piece are possible, of which the fixture knows one.
         Assert.True(same >= 0.97 * cases.Count, $"{same} of {cases.Count}");
     }
@@ -63,8 +79,16 @@ public sealed class SentencePieceTests : IDisposable
         [
             new("<unk>", 0, SentencePieceType.Unknown), new("<s>", 0, SentencePieceType.Control), new("</s>", 0, SentencePieceType.Control),
             .. Enumerable.Range(0, 256).Select(value => new SentencePiece($"<0x{value:X2}>", 0, SentencePieceType.Byte)),
-            new("bc", -1, SentencePieceType.Normal), new("ab", -2, SentencePieceType.Normal), new("abc", -3, SentencePieceType.Normal), new("▁a", -4, SentencePieceType.Normal), new("cc", -5, SentencePieceType.Normal), new("▁abc", -6, SentencePieceType.Normal),
-            new("▁", -7, SentencePieceType.Normal), new("a", -8, SentencePieceType.Normal), new("b", -9, SentencePieceType.Normal), new("c", -10, SentencePieceType.Normal),
+            new("bc", -1, SentencePieceType.Normal),
+            new("ab", -2, SentencePieceType.Normal),
+            new("abc", -3, SentencePieceType.Normal),
+            new("▁a", -4, SentencePieceType.Normal),
+            new("cc", -5, SentencePieceType.Normal),
+            new("▁abc", -6, SentencePieceType.Normal),
+            new("▁", -7, SentencePieceType.Normal),
+            new("a", -8, SentencePieceType.Normal),
+            new("b", -9, SentencePieceType.Normal),
+            new("c", -10, SentencePieceType.Normal),
         ];
         Write(pieces, true, """{"add_bos_token": false}""");
         var tokenizer = HfTokenizer.Load(_folder.At("model"));
@@ -78,8 +102,15 @@ public sealed class SentencePieceTests : IDisposable
         List<string> symbols = [.. text.Select(character => character.ToString())];
         while (true)
         {
-            var best = Enumerable.Range(0, symbols.Count - 1).Where(i => scores.ContainsKey(symbols[i] + symbols[i + 1])).OrderByDescending(i => scores[symbols[i] + symbols[i + 1]]).ThenBy(i => i).Cast<int?>().FirstOrDefault();
-            if (best is not { } at) return symbols;
+            var best = Enumerable
+                .Range(0, symbols.Count - 1)
+                .Where(i => scores.ContainsKey(symbols[i] + symbols[i + 1]))
+                .OrderByDescending(i => scores[symbols[i] + symbols[i + 1]])
+                .ThenBy(i => i)
+                .Cast<int?>()
+                .FirstOrDefault();
+            if (best is not { } at)
+                return symbols;
             symbols[at] += symbols[at + 1];
             symbols.RemoveAt(at + 1);
         }
@@ -88,7 +119,11 @@ public sealed class SentencePieceTests : IDisposable
     [Fact]
     public void AddedTokens_OfTheConfiguration_AreFound()
     {
-        Write(Pieces(Fixture("tiny-bytefallback-llama2"), out _), true, """{"added_tokens_decoder": {"800": {"content": "[PAD]", "special": true}, "1": {"content": "<s>", "special": true}}, "pad_token": "[PAD]", "add_eos_token": true}""");
+        Write(
+            Pieces(Fixture("tiny-bytefallback-llama2"), out _),
+            true,
+            """{"added_tokens_decoder": {"800": {"content": "[PAD]", "special": true}, "1": {"content": "<s>", "special": true}}, "pad_token": "[PAD]", "add_eos_token": true}"""
+        );
         var tokenizer = HfTokenizer.Load(_folder.At("model"));
         Assert.Equal(800, tokenizer.PadId);
         Assert.Equal([1, .. tokenizer.Encode("a", false), 800, 2], tokenizer.Encode("a[PAD]"));
@@ -100,8 +135,19 @@ public sealed class SentencePieceTests : IDisposable
     [InlineData(2, true, false, "compiled normalization rules")]
     public void OtherKinds_AreRefusedByName(int type, bool keepsSpace, bool withoutRules, string named)
     {
-        Write([new("<unk>", 0, SentencePieceType.Unknown), new("a", 0, SentencePieceType.Normal)], true, "{}", type, keepsSpace, withoutRules);
-        Assert.Contains(named, Assert.Throws<UnsupportedCheckpointException>(() => HfTokenizer.Load(_folder.At("model"))).Message, StringComparison.Ordinal);
+        Write(
+            [new("<unk>", 0, SentencePieceType.Unknown), new("a", 0, SentencePieceType.Normal)],
+            true,
+            "{}",
+            type,
+            keepsSpace,
+            withoutRules
+        );
+        Assert.Contains(
+            named,
+            Assert.Throws<UnsupportedCheckpointException>(() => HfTokenizer.Load(_folder.At("model"))).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -144,10 +190,30 @@ public sealed class SentencePieceTests : IDisposable
     {
         Dictionary<string, int> rank = [];
         foreach (var (index, merge) in json.GetProperty("model").GetProperty("merges").EnumerateArray().Index())
-            rank.TryAdd(merge.ValueKind == JsonValueKind.Array ? merge[0].GetString()! + merge[1].GetString()! : merge.GetString()!.Replace(" ", "", StringComparison.Ordinal), index);
-        SentencePiece[] pieces = [.. json.GetProperty("model").GetProperty("vocab").EnumerateObject().OrderBy(item => item.Value.GetInt32()).Select(item => new SentencePiece(
-            item.Name, -rank.GetValueOrDefault(item.Name, 100_000),
-            item.Name switch { "<unk>" => SentencePieceType.Unknown, "<s>" or "</s>" => SentencePieceType.Control, ['<', '0', 'x', _, _, '>'] => SentencePieceType.Byte, _ => SentencePieceType.Normal }))];
+            rank.TryAdd(
+                merge.ValueKind == JsonValueKind.Array
+                    ? merge[0].GetString()! + merge[1].GetString()!
+                    : merge.GetString()!.Replace(" ", "", StringComparison.Ordinal),
+                index
+            );
+        SentencePiece[] pieces =
+        [
+            .. json.GetProperty("model")
+                .GetProperty("vocab")
+                .EnumerateObject()
+                .OrderBy(item => item.Value.GetInt32())
+                .Select(item => new SentencePiece(
+                    item.Name,
+                    -rank.GetValueOrDefault(item.Name, 100_000),
+                    item.Name switch
+                    {
+                        "<unk>" => SentencePieceType.Unknown,
+                        "<s>" or "</s>" => SentencePieceType.Control,
+                        ['<', '0', 'x', _, _, '>'] => SentencePieceType.Byte,
+                        _ => SentencePieceType.Normal,
+                    }
+                )),
+        ];
         merges = SentencePieceConversion.Merges(pieces);
         return pieces;
     }
@@ -159,7 +225,14 @@ public sealed class SentencePieceTests : IDisposable
         return node.ToJsonString();
     }
 
-    private void Write(IEnumerable<SentencePiece> pieces, bool prefix, string configuration, int modelType = 2, bool keepsSpace = true, bool withoutRules = true)
+    private void Write(
+        IEnumerable<SentencePiece> pieces,
+        bool prefix,
+        string configuration,
+        int modelType = 2,
+        bool keepsSpace = true,
+        bool withoutRules = true
+    )
     {
         Directory.CreateDirectory(_folder.At("model"));
         File.WriteAllText(_folder.At("model", "tokenizer_config.json"), configuration);

@@ -6,8 +6,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// A linear decoder of hidden states: x + x A B + c, A [H, r], B [r, H], goes through a model's final norm and output head (a tuned lens of low rank; Belrose et al. 2023, arXiv 2303.08112). Starts as the plain lens and is trained
-/// by cross-entropy with AdamW, so its weight decay pulls it back there. Owns its tensors.
+/// A linear decoder of hidden states: x + x A B + c, A [H, r], B [r, H], goes through a model's final norm and output head (a tuned lens of
+/// low rank; Belrose et al. 2023, arXiv 2303.08112). Starts as the plain lens and is trained by cross-entropy with AdamW, so its weight
+/// decay pulls it back there. Owns its tensors.
 /// </summary>
 internal sealed class LinearTranslator : IDisposable
 {
@@ -23,7 +24,9 @@ internal sealed class LinearTranslator : IDisposable
         _decoder = decoder;
         using var scope = NewDisposeScope();
         using var generator = new Generator(seed, decoder.Device);
-        _down = new Parameter((randn([decoder.Config.HiddenSize, rank], float32, decoder.Device, generator: generator) * Spread).DetachFromDisposeScope());
+        _down = new Parameter(
+            (randn([decoder.Config.HiddenSize, rank], float32, decoder.Device, generator: generator) * Spread).DetachFromDisposeScope()
+        );
         _up = new Parameter(zeros([rank, decoder.Config.HiddenSize], float32, decoder.Device).DetachFromDisposeScope());
         _shift = new Parameter(zeros([decoder.Config.HiddenSize], float32, decoder.Device).DetachFromDisposeScope());
         foreach (var parameter in new[] { _down, _up, _shift }) parameter.DetachFromDisposeScope();
@@ -37,7 +40,15 @@ internal sealed class LinearTranslator : IDisposable
     /// <param name="steps">Steps over all the states.</param>
     /// <param name="seed">Seed of the start.</param>
     /// <param name="cancellation">Stops between steps.</param>
-    public static LinearTranslator Fit(CausalLM decoder, Tensor states, Tensor targets, int rank, int steps, ulong seed, CancellationToken cancellation)
+    public static LinearTranslator Fit(
+        CausalLM decoder,
+        Tensor states,
+        Tensor targets,
+        int rank,
+        int steps,
+        ulong seed,
+        CancellationToken cancellation
+    )
     {
         var translator = new LinearTranslator(decoder, rank, seed);
         using var optimizer = optim.AdamW([translator._down, translator._up, translator._shift], LearningRate, weight_decay: Decay);

@@ -8,8 +8,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// Reads the answer off inside the model: four vectors of every block go through a final norm and output head, and the choice is scored by what they say. One place of all is chosen on the development
-/// questions, because the best of many noisy accuracies is above chance by itself. The decoder is the attacked model's own, or the original's, which no damage to the head can fool.
+/// Reads the answer off inside the model: four vectors of every block go through a final norm and output head, and the choice is scored by
+/// what they say. One place of all is chosen on the development questions, because the best of many noisy accuracies is above chance by
+/// itself. The decoder is the attacked model's own, or the original's, which no damage to the head can fool.
 /// </summary>
 internal sealed class LogitLens(bool fixedDecoder) : Attack
 {
@@ -19,13 +20,20 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
 
     public override AttackTier Tier => AttackTier.Activations;
 
-    public override string Definition => fixedDecoder
-        ? "Logit lens through the original model's final norm and output head; component and layer are chosen on the development questions (fixed decoder as in UDS, arXiv 2605.24614)."
-        : "Attention output, stream after attention, MLP output and block output of every layer through the model's own final norm and output head; component and layer are chosen on the development questions (nostalgebraist 2020; Lucki et al. 2024, arXiv 2409.18025).";
+    public override string Definition =>
+        fixedDecoder
+            ? "Logit lens through the original model's final norm and output head; component and layer are chosen on the development "
+                + "questions (fixed decoder as in UDS, arXiv 2605.24614)."
+            : "Attention output, stream after attention, MLP output and block output of every layer through the model's own final norm "
+                + "and output head; component and layer are chosen on the development questions (nostalgebraist 2020; Lucki et al. 2024, "
+                + "arXiv 2409.18025).";
 
-    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) => Run(subject, data, settings, item => item.Gold);
+    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) =>
+        Run(subject, data, settings, item => item.Gold);
 
-    /// <summary>The same where one of the choices, drawn at random, counts as right: what the choice among many places finds in noise.</summary>
+    /// <summary>
+    /// The same where one of the choices, drawn at random, counts as right: what the choice among many places finds in noise.
+    /// </summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var random = new SeededRandom(settings.Seed, "random labels of the lens");
@@ -39,7 +47,8 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
         var decoder = fixedDecoder ? subject.Original.Model : subject.Loaded.Model;
         List<AttackItem> items = [.. data.Development, .. data.Test];
         var scores = ChoiceScores(subject.Loaded, decoder, items, data, settings);
-        double[] Right(double[][] ofChoices, IReadOnlyList<AttackItem> asked, int first) => [.. asked.Select((item, i) => AttackScoring.IsFirst(ofChoices[first + i], goldOf(item)) ? 1.0 : 0.0)];
+        double[] Right(double[][] ofChoices, IReadOnlyList<AttackItem> asked, int first) =>
+            [.. asked.Select((item, i) => AttackScoring.IsFirst(ofChoices[first + i], goldOf(item)) ? 1.0 : 0.0)];
         var places = scores.Keys.OrderByDescending(place => place.Layer).ThenByDescending(place => place.Component).ToList(); // of equals the one nearest to the output
         var development = places.ToDictionary(place => place, place => Right(scores[place], data.Development, 0).Average());
         var best = places.MaxBy(place => development[place]);
@@ -49,13 +58,21 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
             Extras = new Dictionary<string, double>
             {
                 ["development accuracy there"] = development[best],
-                ["best test accuracy of all places, chosen with hindsight"] = places.Max(place => Right(scores[place], data.Test, data.Development.Count).Average()),
+                ["best test accuracy of all places, chosen with hindsight"] = places.Max(place =>
+                    Right(scores[place], data.Test, data.Development.Count).Average()
+                ),
             },
         };
     }
 
     /// <summary>For every place, for every item, the mean log-probability of the tokens of each choice, read off at that place.</summary>
-    private static Dictionary<(int Layer, LayerComponent Component), double[][]> ChoiceScores(LoadedModel loaded, CausalLM decoder, IReadOnlyList<AttackItem> items, AttackData data, AttackSettings settings)
+    private static Dictionary<(int Layer, LayerComponent Component), double[][]> ChoiceScores(
+        LoadedModel loaded,
+        CausalLM decoder,
+        IReadOnlyList<AttackItem> items,
+        AttackData data,
+        AttackSettings settings
+    )
     {
         var scoring = new AttackScoring(loaded, data, settings);
         var means = Read(loaded.Model, decoder, [.. items.SelectMany(item => scoring.Sequences(item))], scoring.PadId, settings);
@@ -66,17 +83,34 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
         });
     }
 
-    /// <summary>For every place, the mean log-probability of the scored tokens of each sequence under decoder.Head(vector at the place); float32 log-softmax.</summary>
-    internal static Dictionary<(int Layer, LayerComponent Component), double[]> Read(CausalLM model, CausalLM decoder, IReadOnlyList<ScoredSequence> sequences, int padId, AttackSettings settings)
+    /// <summary>
+    /// For every place, the mean log-probability of the scored tokens of each sequence under decoder.Head(vector at the place); float32
+    /// log-softmax.
+    /// </summary>
+    internal static Dictionary<(int Layer, LayerComponent Component), double[]> Read(
+        CausalLM model,
+        CausalLM decoder,
+        IReadOnlyList<ScoredSequence> sequences,
+        int padId,
+        AttackSettings settings
+    )
     {
         var batches = TokenLikelihoods.Batches(sequences);
         List<(TokenBatch Tokens, int[] Rows)> inputs = [.. batches.Select(batch => TokenLikelihoods.Inputs(sequences, batch, padId))];
         Dictionary<(int, LayerComponent), double[]> means = [];
         void Add(int layer, LayerComponent component, int batch, Tensor vectors)
         {
-            if (!means.TryGetValue((layer, component), out var values)) means[(layer, component)] = values = new double[sequences.Count];
-            var read = TokenLikelihoods.Score(decoder, [.. batches[batch].Select(i => sequences[i])], inputs[batch].Rows, vectors, distributions: false);
-            for (var row = 0; row < read.Length; row++) values[batches[batch][row]] = read[row].LogProbabilities.Average();
+            if (!means.TryGetValue((layer, component), out var values))
+                means[(layer, component)] = values = new double[sequences.Count];
+            var read = TokenLikelihoods.Score(
+                decoder,
+                [.. batches[batch].Select(i => sequences[i])],
+                inputs[batch].Rows,
+                vectors,
+                distributions: false
+            );
+            for (var row = 0; row < read.Length; row++)
+                values[batches[batch][row]] = read[row].LogProbabilities.Average();
         }
 
         new LayerwisePass(model)

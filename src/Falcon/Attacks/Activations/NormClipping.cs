@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// Shortens long vectors of the residual stream, h' = h min(1, c m / |h|), m being the median length after that layer on retain texts. Methods that steer forget texts to a far target blow the states up;
-/// a model whose answers come back once the length is taken away only shouted them down.
+/// Shortens long vectors of the residual stream, h' = h min(1, c m / |h|), m being the median length after that layer on retain texts.
+/// Methods that steer forget texts to a far target blow the states up; a model whose answers come back once the length is taken away only
+/// shouted them down.
 /// </summary>
 internal sealed class NormClipping : Attack
 {
@@ -14,15 +15,29 @@ internal sealed class NormClipping : Attack
 
     public override AttackTier Tier => AttackTier.Activations;
 
-    public override string Definition => "Residual states shortened to a multiple of their median length on retain texts, after every layer.";
+    public override string Definition =>
+        "Residual states shortened to a multiple of their median length on retain texts, after every layer.";
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         double[] factors = settings.Budget == AttackBudget.Quick ? [0.8, 1, 1.25] : [0.6, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2];
         using var retain = ResidualStates.Read(subject.Loaded, data.RetainTexts.Sample(64, settings, "retain texts"), data, settings);
         double[] medians = [.. Enumerable.Range(0, subject.Loaded.Model.Config.LayerCount).Select(layer => Median(retain.After(layer)))];
-        List<(string, Func<ScoringPass>)> strengths = [.. factors.Select(factor =>
-            ($"at {StrengthChoice.Text(factor)} of the median", (Func<ScoringPass>)(() => new ScoringPass { AfterLayer = (layer, hidden) => ResidualDirections.ClipNorms(hidden, factor * medians[layer]) })))];
+        List<(string, Func<ScoringPass>)> strengths =
+        [
+            .. factors.Select(factor =>
+                (
+                    $"at {StrengthChoice.Text(factor)} of the median",
+                    (Func<ScoringPass>)(
+                        () =>
+                            new ScoringPass
+                            {
+                                AfterLayer = (layer, hidden) => ResidualDirections.ClipNorms(hidden, factor * medians[layer]),
+                            }
+                    )
+                )
+            ),
+        ];
         return StrengthWithinUtility.Best(strengths, subject.Loaded, data, settings);
     }
 

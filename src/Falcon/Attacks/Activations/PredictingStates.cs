@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Activations;
 
-/// <summary>The residual stream after every layer at the positions that predict the scored tokens of texts, and these tokens. Owns its tensors.</summary>
+/// <summary>
+/// The residual stream after every layer at the positions that predict the scored tokens of texts, and these tokens. Owns its tensors.
+/// </summary>
 internal sealed class PredictingStates : IDisposable
 {
     private readonly Tensor[] _byLayer;
@@ -29,7 +31,10 @@ internal sealed class PredictingStates : IDisposable
     {
         using var scope = NewDisposeScope();
         int[] starts = [0, .. texts.Select((text, i) => texts.Take(i + 1).Sum(one => one.ScoredCount))];
-        var states = Enumerable.Range(0, model.Config.LayerCount).Select(_ => zeros([starts[^1], model.Config.HiddenSize], float32, model.Device)).ToArray();
+        var states = Enumerable
+            .Range(0, model.Config.LayerCount)
+            .Select(_ => zeros([starts[^1], model.Config.HiddenSize], float32, model.Device))
+            .ToArray();
         var batches = TokenLikelihoods.Batches(texts);
         List<(TokenBatch Tokens, int[] Rows)> inputs = [.. batches.Select(batch => TokenLikelihoods.Inputs(texts, batch, padId))];
         new LayerwisePass(model)
@@ -41,7 +46,9 @@ internal sealed class PredictingStates : IDisposable
                 for (var i = 0; i < batches[batch].Length; i++)
                 {
                     var text = batches[batch][i];
-                    states[layer].narrow(0, starts[text], texts[text].ScoredCount).copy_(hidden[inputs[batch].Rows[i]].narrow(0, texts[text].Start - 1, texts[text].ScoredCount));
+                    states[layer]
+                        .narrow(0, starts[text], texts[text].ScoredCount)
+                        .copy_(hidden[inputs[batch].Rows[i]].narrow(0, texts[text].Start - 1, texts[text].ScoredCount));
                 }
             },
         }.Run([.. inputs.Select(input => input.Tokens)], model.Config.LayerCount - 1);

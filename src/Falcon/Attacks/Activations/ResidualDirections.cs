@@ -8,14 +8,23 @@ internal static class ResidualDirections
 {
     private const double OutlierScore = 3;
 
-    /// <summary>The first principal directions of differences [N, H] between two models' states at the same tokens, about zero, so that a common shift is the first of them; fewer where the differences have lower rank.</summary>
+    /// <summary>
+    /// The first principal directions of differences [N, H] between two models' states at the same tokens, about zero, so that a common
+    /// shift is the first of them; fewer where the differences have lower rank.
+    /// </summary>
     public static Tensor Principal(Tensor differences, int count)
     {
         using var scope = NewDisposeScope();
-        return PrincipalDirections.Find(differences.to(float64), count, 1e-6, DirectionSolver.Gram).Directions.to(float32).MoveToOuterDisposeScope();
+        return PrincipalDirections
+            .Find(differences.to(float64), count, 1e-6, DirectionSolver.Gram)
+            .Directions.to(float32)
+            .MoveToOuterDisposeScope();
     }
 
-    /// <summary>Unit vector [1, H] from the mean of <paramref name="from"/> [N, H] to that of <paramref name="to"/> [M, H]; [0, H] where they are equal.</summary>
+    /// <summary>
+    /// Unit vector [1, H] from the mean of <paramref name="from"/> [N, H] to that of <paramref name="to"/> [M, H]; [0, H] where they are
+    /// equal.
+    /// </summary>
     public static Tensor BetweenMeans(Tensor from, Tensor to)
     {
         using var scope = NewDisposeScope();
@@ -47,7 +56,10 @@ internal static class ResidualDirections
         return (wide * (limit / wide.norm(-1, true, 2f).clamp_min(1e-12)).clamp_max(1)).to(hidden.dtype).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Rows [N] of states [N, H] whose mean |h| is at most 3 standard deviations above that of all rows: without the tokens that gather attention (begin of text, line ends). Boolean.</summary>
+    /// <summary>
+    /// Rows [N] of states [N, H] whose mean |h| is at most 3 standard deviations above that of all rows: without the tokens that gather
+    /// attention (begin of text, line ends). Boolean.
+    /// </summary>
     public static Tensor Ordinary(Tensor states)
     {
         using var scope = NewDisposeScope();

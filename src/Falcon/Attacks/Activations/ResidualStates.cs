@@ -21,11 +21,18 @@ internal sealed class ResidualStates : IDisposable
         var model = loaded.Model;
         List<ScoredSequence> sequences = [.. texts.Select(text => text.Tokens(loaded.Tokenizer, data.Template))];
         var batches = TokenLikelihoods.Batches(sequences);
-        List<TokenBatch> inputs = [.. batches.Select(batch => new TokenBatch([.. batch.Select(i => sequences[i].Tokens)], loaded.Tokenizer.PadId ?? 0))];
+        List<TokenBatch> inputs =
+        [
+            .. batches.Select(batch => new TokenBatch([.. batch.Select(i => sequences[i].Tokens)], loaded.Tokenizer.PadId ?? 0)),
+        ];
         var firstRows = new int[inputs.Count];
-        for (var batch = 1; batch < inputs.Count; batch++) firstRows[batch] = firstRows[batch - 1] + inputs[batch - 1].TokenCount - inputs[batch - 1].Rows;
+        for (var batch = 1; batch < inputs.Count; batch++)
+            firstRows[batch] = firstRows[batch - 1] + inputs[batch - 1].TokenCount - inputs[batch - 1].Rows;
         using var scope = NewDisposeScope();
-        var states = Enumerable.Range(0, model.Config.LayerCount).Select(_ => zeros([inputs.Sum(input => input.TokenCount - input.Rows), model.Config.HiddenSize], float32)).ToArray();
+        var states = Enumerable
+            .Range(0, model.Config.LayerCount)
+            .Select(_ => zeros([inputs.Sum(input => input.TokenCount - input.Rows), model.Config.HiddenSize], float32))
+            .ToArray();
         new LayerwisePass(model)
         {
             Cancellation = settings.Cancellation,

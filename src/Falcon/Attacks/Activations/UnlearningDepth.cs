@@ -8,9 +8,10 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// Unlearning depth score: how much of what each layer of the original knows about an answer is missing from the attacked model. Stage 1: hidden states of a model that never learned replace the original's
-/// after layer l at the positions that predict the answer; the mean log-probability of the answer drops by S1(l). Stage 2: the same with the attacked model's states, S2(l). UDS = sum of S1 · clip(S2 / S1, 0, 1)
-/// over sum of S1, over the layers with S1 above 0.05. The score here is 1 - UDS: 1 is intact, 0 as if never learned.
+/// Unlearning depth score: how much of what each layer of the original knows about an answer is missing from the attacked model. Stage 1:
+/// hidden states of a model that never learned replace the original's after layer l at the positions that predict the answer; the mean
+/// log-probability of the answer drops by S1(l). Stage 2: the same with the attacked model's states, S2(l). UDS = sum of S1 · clip(S2 / S1,
+/// 0, 1) over sum of S1, over the layers with S1 above 0.05. The score here is 1 - UDS: 1 is intact, 0 as if never learned.
 /// </summary>
 internal sealed class UnlearningDepth : Attack
 {
@@ -20,7 +21,9 @@ internal sealed class UnlearningDepth : Attack
 
     public override AttackTier Tier => AttackTier.Activations;
 
-    public override string Definition => "1 - UDS: share of what the original's layers encode about the answer (found by patching in the never-taught control; without one, the states of another question with the same answer) that is still in the attacked model's states (arXiv 2605.24614).";
+    public override string Definition =>
+        "1 - UDS: share of what the original's layers encode about the answer (found by patching in the never-taught control; without "
+            + "one, the states of another question with the same answer) that is still in the attacked model's states (arXiv 2605.24614).";
 
     public override string BaselineName => "activation-patching";
 
@@ -31,26 +34,51 @@ internal sealed class UnlearningDepth : Attack
         {
             var second = Drops(subject.Original.Model, sequences, subject.Loaded.Model, sequences, subject.Original.Tokenizer.PadId ?? 0);
             for (var row = 0; row < sequences.Count; row++)
-                if (layers[row].Count > 0) scores.Add(1 - layers[row].Sum(layer => Math.Clamp(second[layer][row], 0, first[layer][row])) / layers[row].Sum(layer => first[layer][row]));
+                if (layers[row].Count > 0)
+                    scores.Add(
+                        1
+                            - layers[row].Sum(layer => Math.Clamp(second[layer][row], 0, first[layer][row]))
+                                / layers[row].Sum(layer => first[layer][row])
+                    );
             settings.Log.Progress("activation patching", scores.Count, data.Test.Count);
         }
 
-        if (scores.Count == 0) throw new UserInputException("activation-patching: no layer of the original holds anything about the scored answers that the never-taught model lacks; check that the original was taught them.");
-        return new AttackScores(scores, subject.Control is null ? "stand-in: another question's states, as there is no control" : "states of the never-taught control")
+        if (scores.Count == 0)
+            throw new UserInputException(
+                "activation-patching: no layer of the original holds anything about the scored answers that the never-taught model lacks; "
+                    + "check that the original was taught them."
+            );
+        return new AttackScores(
+            scores,
+            subject.Control is null ? "stand-in: another question's states, as there is no control" : "states of the never-taught control"
+        )
         {
             Extras = new Dictionary<string, double> { ["items that a layer encodes"] = scores.Count, ["UDS"] = 1 - scores.Average() },
         };
     }
 
     /// <summary>Zero for every item: a model that lacks all that the control lacks.</summary>
-    public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) => new([.. Encoded(subject, data, settings).SelectMany(batch => batch.Layers).Where(layers => layers.Count > 0).Select(_ => 0.0)], "by definition");
+    public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) =>
+        new(
+            [.. Encoded(subject, data, settings).SelectMany(batch => batch.Layers).Where(layers => layers.Count > 0).Select(_ => 0.0)],
+            "by definition"
+        );
 
-    /// <summary>Stage 1, batch by batch: the right answers, their drops by layer and row, and for each row the layers that encode its answer.</summary>
-    private static IEnumerable<(IReadOnlyList<ScoredSequence> Sequences, double[][] Drops, IReadOnlyList<List<int>> Layers)> Encoded(AttackSubject subject, AttackData data, AttackSettings settings)
+    /// <summary>
+    /// Stage 1, batch by batch: the right answers, their drops by layer and row, and for each row the layers that encode its answer.
+    /// </summary>
+    private static IEnumerable<(IReadOnlyList<ScoredSequence> Sequences, double[][] Drops, IReadOnlyList<List<int>> Layers)> Encoded(
+        AttackSubject subject,
+        AttackData data,
+        AttackSettings settings
+    )
     {
         var original = subject.Original;
         var scoring = new AttackScoring(original, data, settings);
-        List<ScoredSequence> right = [.. data.Test.Select(item => scoring.Sequences(item, new ScoringPass { Form = AnswerForm.FullAnswer })[item.Gold])];
+        List<ScoredSequence> right =
+        [
+            .. data.Test.Select(item => scoring.Sequences(item, new ScoringPass { Form = AnswerForm.FullAnswer })[item.Gold]),
+        ];
         foreach (var batch in TokenLikelihoods.Batches(right))
         {
             settings.Cancellation.ThrowIfCancellationRequested();
@@ -58,12 +86,29 @@ internal sealed class UnlearningDepth : Attack
             var first = subject.Control is { } control
                 ? Drops(original.Model, sequences, control.Model, sequences, scoring.PadId)
                 : Drops(original.Model, sequences, original.Model, [.. batch.Select(i => OtherQuestion(original, data, i))], scoring.PadId);
-            yield return (sequences, first, [.. Enumerable.Range(0, batch.Length).Select(row => Enumerable.Range(0, first.Length).Where(layer => first[layer][row] > SmallestDrop).ToList())]);
+            yield return (
+                sequences,
+                first,
+                [
+                    .. Enumerable
+                        .Range(0, batch.Length)
+                        .Select(row => Enumerable.Range(0, first.Length).Where(layer => first[layer][row] > SmallestDrop).ToList()),
+                ]
+            );
         }
     }
 
-    /// <summary>For every layer and sequence, by how much the mean log-probability of the answer falls when the source's states stand in after that layer.</summary>
-    internal static double[][] Drops(CausalLM model, IReadOnlyList<ScoredSequence> sequences, CausalLM source, IReadOnlyList<ScoredSequence> sourceSequences, int padId)
+    /// <summary>
+    /// For every layer and sequence, by how much the mean log-probability of the answer falls when the source's states stand in after that
+    /// layer.
+    /// </summary>
+    internal static double[][] Drops(
+        CausalLM model,
+        IReadOnlyList<ScoredSequence> sequences,
+        CausalLM source,
+        IReadOnlyList<ScoredSequence> sourceSequences,
+        int padId
+    )
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
@@ -71,7 +116,12 @@ internal sealed class UnlearningDepth : Attack
         var own = States(model, sequences, padId);
         var foreign = States(source, sourceSequences, padId);
         var rows = Enumerable.Range(0, sequences.Count).ToArray();
-        double[] Means(Tensor hidden) => [.. TokenLikelihoods.Score(model, sequences, rows, hidden, distributions: false).Select(score => score.LogProbabilities.Average())];
+        double[] Means(Tensor hidden) =>
+            [
+                .. TokenLikelihoods
+                    .Score(model, sequences, rows, hidden, distributions: false)
+                    .Select(score => score.LogProbabilities.Average()),
+            ];
         var intact = Means(own[^1]);
         using var context = model.Causal(own[0].shape[1]);
         return [.. Enumerable.Range(0, count).Select(layer =>
@@ -107,6 +157,11 @@ internal sealed class UnlearningDepth : Attack
     {
         var other = data.Test[(item + 1) % data.Test.Count];
         var template = data.Template;
-        return AnswerScores.Sequence(original.Tokenizer, template, template.Prompt(other.Question), template.Completion(data.Test[item].Answer));
+        return AnswerScores.Sequence(
+            original.Tokenizer,
+            template,
+            template.Prompt(other.Question),
+            template.Completion(data.Test[item].Answer)
+        );
     }
 }

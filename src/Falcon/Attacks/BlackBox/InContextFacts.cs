@@ -12,22 +12,37 @@ internal sealed partial class InContextFacts : Attack
 
     public override AttackTier Tier => AttackTier.BlackBox;
 
-    public override string Definition => "The forget texts nearest to the question in words, none of them about its subject, stand before it (in-context relearning; Shumailov et al. 2024, arXiv 2407.00106).";
+    public override string Definition =>
+        "The forget texts nearest to the question in words, none of them about its subject, stand before it (in-context relearning; "
+            + "Shumailov et al. 2024, arXiv 2407.00106).";
 
-    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) => Run(subject, data, settings, (question, count) => Nearest(data.ForgetTexts, question, count));
+    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) =>
+        Run(subject, data, settings, (question, count) => Nearest(data.ForgetTexts, question, count));
 
     public override AttackScores? RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         if (data.RetainTexts.Count == 0) return null;
         var random = new SeededRandom(settings.Seed, "facts in context");
-        return Run(subject, data, settings, (_, count) => [.. Enumerable.Range(0, count).Select(_ => data.RetainTexts[random.Next(data.RetainTexts.Count)])]);
+        return Run(subject, data, settings, (_, count) =>
+            [.. Enumerable.Range(0, count).Select(_ => data.RetainTexts[random.Next(data.RetainTexts.Count)])]
+        );
     }
 
-    private static AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings, Func<string, int, IReadOnlyList<AttackText>> choose)
+    private static AttackScores Run(
+        AttackSubject subject,
+        AttackData data,
+        AttackSettings settings,
+        Func<string, int, IReadOnlyList<AttackText>> choose
+    )
     {
         var scoring = new AttackScoring(subject.Loaded, data, settings);
         var room = subject.Loaded.Model.Config.MaxPositions;
-        int[] counts = settings.Budget switch { AttackBudget.Quick => [2, 6], AttackBudget.Standard => [1, 2, 4, 8], _ => [1, 2, 4, 8, 16, 32] };
+        int[] counts = settings.Budget switch
+        {
+            AttackBudget.Quick => [2, 6],
+            AttackBudget.Standard => [1, 2, 4, 8],
+            _ => [1, 2, 4, 8, 16, 32],
+        };
         string Prompt(AttackItem item, int count)
         {
             var prompt = scoring.Prompt(item);
@@ -43,15 +58,30 @@ internal sealed partial class InContextFacts : Attack
             return context + prompt;
         }
 
-        return StrengthChoice.Best([.. counts.Select(count => ($"{count} texts", count))], (count, items) => scoring.RightFirst(items, new ScoringPass { Prompt = item => Prompt(item, count) }), data, settings.Budget);
+        return StrengthChoice.Best(
+            [.. counts.Select(count => ($"{count} texts", count))],
+            (count, items) => scoring.RightFirst(items, new ScoringPass { Prompt = item => Prompt(item, count) }),
+            data,
+            settings.Budget
+        );
     }
 
-    /// <summary>The texts whose prompts share most words with the question (Jaccard index), the nearest first; equals in their order.</summary>
+    /// <summary>
+    /// The texts whose prompts share most words with the question (Jaccard index), the nearest first; equals in their order.
+    /// </summary>
     internal static IReadOnlyList<AttackText> Nearest(IReadOnlyList<AttackText> texts, string question, int count)
     {
         var words = Words(question);
-        return [.. texts.Select(text => (Text: text, Words: Words(text.Prompt.Length > 0 ? text.Prompt : text.Completion)))
-            .OrderByDescending(one => one.Words.Count == 0 ? 0 : one.Words.Intersect(words).Count() / (double)one.Words.Union(words).Count()).Take(count).Select(one => one.Text)];
+        return
+        [
+            .. texts
+                .Select(text => (Text: text, Words: Words(text.Prompt.Length > 0 ? text.Prompt : text.Completion)))
+                .OrderByDescending(one =>
+                    one.Words.Count == 0 ? 0 : one.Words.Intersect(words).Count() / (double)one.Words.Union(words).Count()
+                )
+                .Take(count)
+                .Select(one => one.Text),
+        ];
     }
 
     private static HashSet<string> Words(string text) => [.. Word().Matches(text.ToLowerInvariant()).Select(word => word.Value)];

@@ -15,7 +15,9 @@ internal sealed class LeakAtK : Attack
 
     public override AttackTier Tier => AttackTier.BlackBox;
 
-    public override string Definition => "Probability that at least one of k sampled answers says the words that tell the right choice from the others, over n draws (leak@k, arXiv 2511.04934).";
+    public override string Definition =>
+        "Probability that at least one of k sampled answers says the words that tell the right choice from the others, over n draws "
+            + "(leak@k, arXiv 2511.04934).";
 
     public override string BaselineName => "greedy-answer";
 
@@ -25,7 +27,11 @@ internal sealed class LeakAtK : Attack
         double[] temperatures = settings.Budget == AttackBudget.Quick ? [0.7, 1] : [0.5, 0.7, 1, 1.3];
         var best = StrengthChoice.Best(
             [.. temperatures.Select(temperature => ($"k = {k}, temperature {StrengthChoice.Text(temperature)}", temperature))],
-            (temperature, items) => [.. Leaks(subject, data, items, settings, temperature, draws).Select(leaks => LeakSuite.ExpectedBest(leaks, k))], data, settings.Budget);
+            (temperature, items) =>
+                [.. Leaks(subject, data, items, settings, temperature, draws).Select(leaks => LeakSuite.ExpectedBest(leaks, k))],
+            data,
+            settings.Budget
+        );
         return best with { Samples = best.Samples * draws + data.Test.Count * draws };
     }
 
@@ -33,14 +39,32 @@ internal sealed class LeakAtK : Attack
         new([.. Leaks(subject, data, data.Test, settings, 0, 1).Select(leaks => leaks[0])], "greedy");
 
     /// <summary>For every item, for each draw, whether the answer gives the right choice away.</summary>
-    private static IEnumerable<double[]> Leaks(AttackSubject subject, AttackData data, IReadOnlyList<AttackItem> items, AttackSettings settings, double temperature, int draws)
+    private static IEnumerable<double[]> Leaks(
+        AttackSubject subject,
+        AttackData data,
+        IReadOnlyList<AttackItem> items,
+        AttackSettings settings,
+        double temperature,
+        int draws
+    )
     {
         var loaded = subject.Loaded;
-        var longest = items.Max(item => item.Choices.Max(choice => loaded.Tokenizer.Encode(data.Template.Completion(choice), addSpecialTokens: false).Length));
-        int[][] prompts = [.. items.SelectMany(item => Enumerable.Repeat(GreedyAnswers.PromptTokens(loaded.Tokenizer, data.Template.Prompt(item.Question)), draws))];
+        var longest = items.Max(item =>
+            item.Choices.Max(choice => loaded.Tokenizer.Encode(data.Template.Completion(choice), addSpecialTokens: false).Length)
+        );
+        int[][] prompts =
+        [
+            .. items.SelectMany(item =>
+                Enumerable.Repeat(GreedyAnswers.PromptTokens(loaded.Tokenizer, data.Template.Prompt(item.Question)), draws)
+            ),
+        ];
         var generation = new GenerationSettings(longest + RoomToAnswer, temperature, (long)settings.Seed);
-        var texts = loaded.Answer(prompts, generation, "leak at k", settings.Log, settings.Cancellation).Select(tokens => loaded.Tokenizer.Decode(tokens, skipSpecialTokens: true));
-        return items.Zip(texts.Chunk(draws), (item, answers) => answers.Select(answer => LeakSuite.Contains(answer, TellingWords(item)) ? 1.0 : 0.0).ToArray());
+        var texts = loaded
+            .Answer(prompts, generation, "leak at k", settings.Log, settings.Cancellation)
+            .Select(tokens => loaded.Tokenizer.Decode(tokens, skipSpecialTokens: true));
+        return items.Zip(texts.Chunk(draws), (item, answers) =>
+            answers.Select(answer => LeakSuite.Contains(answer, TellingWords(item)) ? 1.0 : 0.0).ToArray()
+        );
     }
 
     /// <summary>The right choice without the words that all choices have at their beginning and end.</summary>

@@ -6,11 +6,18 @@ internal sealed class Paraphrases : PromptFrames
 {
     public override string Name => "paraphrases";
 
-    public override string Definition => "The question reworded by rule (letter case, requests, embedded and repeated questions, without its frame); the best of the forms (Patil et al. 2023, arXiv 2309.17410).";
+    public override string Definition =>
+        "The question reworded by rule (letter case, requests, embedded and repeated questions, without its frame); the best of the forms "
+            + "(Patil et al. 2023, arXiv 2309.17410).";
 
-    protected override IReadOnlyList<(string Name, Func<AttackItem, string> Prompt)> Frames(AttackSubject subject, AttackData data, AttackScoring scoring)
+    protected override IReadOnlyList<(string Name, Func<AttackItem, string> Prompt)> Frames(
+        AttackSubject subject,
+        AttackData data,
+        AttackScoring scoring
+    )
     {
-        Func<AttackItem, string> Reworded(Func<string, string> change) => item => scoring.Prompt(item with { Question = change(item.Question) });
+        Func<AttackItem, string> Reworded(Func<string, string> change) =>
+            item => scoring.Prompt(item with { Question = change(item.Question) });
         return
         [
             ("lower case", Reworded(question => question.ToLowerInvariant())),

@@ -4,32 +4,52 @@ using Falcon.Results;
 
 namespace Falcon.Attacks.BlackBox;
 
-/// <summary>Gives the answer's opening words, which say nothing yet, and asks whether the greedy continuation is the rest of the right answer, word for word.</summary>
+/// <summary>
+/// Gives the answer's opening words, which say nothing yet, and asks whether the greedy continuation is the rest of the right answer, word
+/// for word.
+/// </summary>
 internal sealed class PrefilledContinuation : Attack
 {
     public override string Name => "prefilled-continuation";
 
     public override AttackTier Tier => AttackTier.BlackBox;
 
-    public override string Definition => "The opening words that all choices share are given; 1 where every further token of the right answer is then the most likely one (extraction by prefix, Carlini et al. 2021, arXiv 2012.07805).";
+    public override string Definition =>
+        "The opening words that all choices share are given; 1 where every further token of the right answer is then the most likely one "
+            + "(extraction by prefix, Carlini et al. 2021, arXiv 2012.07805).";
 
     public override string BaselineName => "exact-answer";
 
-    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) => new(Exact(subject, data, settings, opened: true), "the words that all choices share");
+    public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) =>
+        new(Exact(subject, data, settings, opened: true), "the words that all choices share");
 
-    public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) => new(Exact(subject, data, settings, opened: false), "none");
+    public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) =>
+        new(Exact(subject, data, settings, opened: false), "none");
 
     private static double[] Exact(AttackSubject subject, AttackData data, AttackSettings settings, bool opened)
     {
         var tokenizer = subject.Loaded.Tokenizer;
-        List<ScoredSequence> sequences = [.. data.Test.Select(item =>
-        {
-            var shared = opened ? Prefilling.SharedWords(item.Choices) : 0;
-            var prompt = data.Template.Prompt(item.Question);
-            return shared == 0
-                ? AnswerScores.Sequence(tokenizer, data.Template, prompt, data.Template.Completion(item.Answer))
-                : AnswerScores.Sequence(tokenizer, data.Template, prompt + data.Template.Completion(item.Answer[..shared].TrimEnd()), " " + item.Answer[shared..].TrimStart());
-        })];
-        return [.. subject.Loaded.Score(sequences, "prefilled continuation", settings.Log, settings.Cancellation).Select(score => score.Hits.All(hit => hit) ? 1.0 : 0.0)];
+        List<ScoredSequence> sequences =
+        [
+            .. data.Test.Select(item =>
+            {
+                var shared = opened ? Prefilling.SharedWords(item.Choices) : 0;
+                var prompt = data.Template.Prompt(item.Question);
+                return shared == 0
+                    ? AnswerScores.Sequence(tokenizer, data.Template, prompt, data.Template.Completion(item.Answer))
+                    : AnswerScores.Sequence(
+                        tokenizer,
+                        data.Template,
+                        prompt + data.Template.Completion(item.Answer[..shared].TrimEnd()),
+                        " " + item.Answer[shared..].TrimStart()
+                    );
+            }),
+        ];
+        return
+        [
+            .. subject
+                .Loaded.Score(sequences, "prefilled continuation", settings.Log, settings.Cancellation)
+                .Select(score => score.Hits.All(hit => hit) ? 1.0 : 0.0),
+        ];
     }
 }

@@ -16,7 +16,12 @@ internal abstract class PromptFrames : Attack
     {
         var scoring = new AttackScoring(subject.Loaded, data, settings);
         var frames = Frames(subject, data, scoring);
-        return StrengthChoice.Best(frames, (frame, items) => scoring.RightFirst(items, new ScoringPass { Prompt = frame }), data, settings.Budget);
+        return StrengthChoice.Best(
+            frames,
+            (frame, items) => scoring.RightFirst(items, new ScoringPass { Prompt = frame }),
+            data,
+            settings.Budget
+        );
     }
 
     /// <summary>Random tokens before the question, as many tries as there are frames (a quick attacker: three).</summary>
@@ -24,11 +29,30 @@ internal abstract class PromptFrames : Attack
     {
         var scoring = new AttackScoring(subject.Loaded, data, settings);
         var random = new SeededRandom(settings.Seed, Name + ", random tokens");
-        List<(string, int[])> prefixes = [.. Enumerable.Range(1, settings.Budget == AttackBudget.Quick ? QuickTries : Frames(subject, data, scoring).Count).Select(i => ($"random tokens {i}", Enumerable.Range(0, RandomTokens).Select(_ => random.Next(subject.Loaded.Tokenizer.VocabularySize)).ToArray()))];
-        return StrengthChoice.Best(prefixes, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data, settings.Budget);
+        List<(string, int[])> prefixes =
+        [
+            .. Enumerable
+                .Range(1, settings.Budget == AttackBudget.Quick ? QuickTries : Frames(subject, data, scoring).Count)
+                .Select(i =>
+                    (
+                        $"random tokens {i}",
+                        Enumerable.Range(0, RandomTokens).Select(_ => random.Next(subject.Loaded.Tokenizer.VocabularySize)).ToArray()
+                    )
+                ),
+        ];
+        return StrengthChoice.Best(
+            prefixes,
+            (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }),
+            data,
+            settings.Budget
+        );
     }
 
     /// <summary>The frames: name, and the whole text before the answer.</summary>
-    protected abstract IReadOnlyList<(string Name, Func<AttackItem, string> Prompt)> Frames(AttackSubject subject, AttackData data, AttackScoring scoring);
+    protected abstract IReadOnlyList<(string Name, Func<AttackItem, string> Prompt)> Frames(
+        AttackSubject subject,
+        AttackData data,
+        AttackScoring scoring
+    );
 }
 

@@ -3,8 +3,9 @@ using Falcon.Runtime;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// The search of the enhanced attack: a buffer of prefixes, of which every step expands the best, drops it, and keeps the lowest of the others and the new ones. What is done to it is drawn: a swap from the
-/// gradient (0.7), a deletion, an insertion or a swap proposed by the model (0.1 each); below the least length only insertions, at the greatest none (Thompson and Sklar 2024, arXiv 2407.17447).
+/// The search of the enhanced attack: a buffer of prefixes, of which every step expands the best, drops it, and keeps the lowest of the
+/// others and the new ones. What is done to it is drawn: a swap from the gradient (0.7), a deletion, an insertion or a swap proposed by the
+/// model (0.1 each); below the least length only insertions, at the greatest none (Thompson and Sklar 2024, arXiv 2407.17447).
 /// </summary>
 internal sealed class BufferedPrefixSearch
 {
@@ -44,10 +45,18 @@ internal sealed class BufferedPrefixSearch
     /// <param name="start">The first prefix.</param>
     /// <param name="steps">Number of steps.</param>
     /// <param name="seed">Seed of the draws.</param>
-    /// <param name="after">Called after every step with the number of finished steps, the best prefix so far that is long enough, and its loss.</param>
+    /// <param name="after">
+    /// Called after every step with the number of finished steps, the best prefix so far that is long enough, and its loss.
+    /// </param>
     /// <param name="cancellation">Stops between steps.</param>
     /// <returns>The best prefix that is long enough (else the start), and its loss.</returns>
-    public (int[] Prefix, double Loss) Run(int[] start, int steps, ulong seed, Action<int, int[], double>? after = null, CancellationToken cancellation = default)
+    public (int[] Prefix, double Loss) Run(
+        int[] start,
+        int steps,
+        ulong seed,
+        Action<int, int[], double>? after = null,
+        CancellationToken cancellation = default
+    )
     {
         List<(int[] Prefix, double Loss)> buffer = [(start, Losses([start])[0])];
         var best = (Prefix: start, Loss: start.Length >= MinLength ? buffer[0].Loss : double.PositiveInfinity);
@@ -59,7 +68,14 @@ internal sealed class BufferedPrefixSearch
             if (candidates.Count > 0)
             {
                 buffer = [.. buffer.Skip(1).Concat(candidates.Zip(Losses(candidates))).OrderBy(one => one.Item2).Take(BufferSize)];
-                if (buffer.Where(one => one.Prefix.Length >= MinLength && one.Loss < best.Loss).Select(one => ((int[], double)?)one).FirstOrDefault() is { } better) best = better;
+                if (
+                    buffer
+                        .Where(one => one.Prefix.Length >= MinLength && one.Loss < best.Loss)
+                        .Select(one => ((int[], double)?)one)
+                        .FirstOrDefault() is
+                    { } better
+                )
+                    best = better;
             }
 
             after?.Invoke(step + 1, best.Prefix, best.Loss);
@@ -77,7 +93,8 @@ internal sealed class BufferedPrefixSearch
         for (var i = 0; i < Candidates; i++)
         {
             var position = random.Next(operation == Operation.Insert ? prefix.Length + 1 : prefix.Length);
-            if (operation is Operation.Insert or Operation.ProposedSwap && !proposed.ContainsKey(position)) proposed[position] = Proposals(prefix[..position], step * 1000 + position);
+            if (operation is Operation.Insert or Operation.ProposedSwap && !proposed.ContainsKey(position))
+                proposed[position] = Proposals(prefix[..position], step * 1000 + position);
             int[] candidate = operation switch
             {
                 Operation.GradientSwap => [.. prefix[..position], Pick(promising[position], random), .. prefix[(position + 1)..]],
@@ -85,7 +102,12 @@ internal sealed class BufferedPrefixSearch
                 Operation.Insert => [.. prefix[..position], Pick(proposed[position], random), .. prefix[position..]],
                 _ => [.. prefix[..position], Pick(proposed[position], random), .. prefix[(position + 1)..]],
             };
-            if (Admissible(candidate) && !candidate.AsSpan().SequenceEqual(prefix) && !candidates.Any(other => other.AsSpan().SequenceEqual(candidate))) candidates.Add(candidate);
+            if (
+                Admissible(candidate)
+                && !candidate.AsSpan().SequenceEqual(prefix)
+                && !candidates.Any(other => other.AsSpan().SequenceEqual(candidate))
+            )
+                candidates.Add(candidate);
         }
 
         return candidates;
@@ -93,8 +115,15 @@ internal sealed class BufferedPrefixSearch
 
     private Operation Draw(int length, SeededRandom random)
     {
-        var drawn = random.NextDouble() switch { < 0.7 => Operation.GradientSwap, < 0.8 => Operation.Delete, < 0.9 => Operation.Insert, _ => Operation.ProposedSwap };
-        if (length < MinLength) return Operation.Insert;
+        var drawn = random.NextDouble() switch
+        {
+            < 0.7 => Operation.GradientSwap,
+            < 0.8 => Operation.Delete,
+            < 0.9 => Operation.Insert,
+            _ => Operation.ProposedSwap,
+        };
+        if (length < MinLength)
+            return Operation.Insert;
         var impossible = (drawn == Operation.Delete && length <= MinLength) || (drawn == Operation.Insert && length >= MaxLength);
         return impossible ? Operation.GradientSwap : drawn;
     }

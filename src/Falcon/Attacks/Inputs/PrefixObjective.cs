@@ -8,10 +8,11 @@ namespace Falcon.Attacks.Inputs;
 /// <summary>
 /// What a universal prefix is worth, as the mean over items, each with the prefix after its begin-of-text token:
 /// L = force + w_r representation + w_f fluency + w_n repetition.
-/// Force: mean cross-entropy of the wanted answer's tokens. Representation: mean distance |h - h_o| between the residual streams of the attacked model and of the original, both fed the same tokens,
-/// before one layer. Fluency: mean cross-entropy of the prefix's own tokens. Repetition: sum over tokens of max(count - 1, 0)^1.5 / length, which has no gradient.
-/// With force alone this is GCG (Zou et al. 2023, arXiv 2307.15043); with all terms the enhanced form (Thompson and Sklar 2024, arXiv 2407.17447; Lucki et al. 2024, arXiv 2409.18025), whose fluency term
-/// also counts the fixed question, which no prefix changes much.
+/// Force: mean cross-entropy of the wanted answer's tokens. Representation: mean distance |h - h_o| between the residual streams of the
+/// attacked model and of the original, both fed the same tokens, before one layer. Fluency: mean cross-entropy of the prefix's own tokens.
+/// Repetition: sum over tokens of max(count - 1, 0)^1.5 / length, which has no gradient. With force alone this is GCG (Zou et al. 2023,
+/// arXiv 2307.15043); with all terms the enhanced form (Thompson and Sklar 2024, arXiv 2407.17447; Lucki et al. 2024, arXiv 2409.18025),
+/// whose fluency term also counts the fixed question, which no prefix changes much.
 /// </summary>
 /// <param name="model">The attacked model.</param>
 /// <param name="items">Question and wanted answer, without prefix.</param>
@@ -74,7 +75,13 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
     {
         using var scope = NewDisposeScope();
         var ids = tensor(allowed.Select(id => (long)id).ToArray(), int64, model.Device);
-        var best = ids.index_select(0, Gradient(prefix).index_select(1, ids).topk(Math.Min(count, allowed.Count), 1, largest: false).indexes.reshape(-1)).cpu().data<long>().ToArray();
+        var best = ids.index_select(
+                0,
+                Gradient(prefix).index_select(1, ids).topk(Math.Min(count, allowed.Count), 1, largest: false).indexes.reshape(-1)
+            )
+            .cpu()
+            .data<long>()
+            .ToArray();
         return [.. best.Chunk(best.Length / prefix.Length).Select(row => row.Select(id => (int)id).ToArray())];
     }
 
@@ -86,9 +93,21 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
         int[] tokens = [.. items[0].Tokens[..At], .. beginning];
         if (tokens.Length == 0) tokens = [padId];
         using var context = model.Causal(tokens.Length);
-        var logits = model.Logits(tensor(tokens.Select(id => (long)id).ToArray(), [1, tokens.Length], int64, model.Device), context)[0, -1].to(float32);
-        var chances = nn.functional.softmax(logits.index_select(0, tensor(allowed.Select(id => (long)id).ToArray(), int64, model.Device)), -1);
-        return [.. multinomial(chances + 1e-9, Math.Min(count, allowed.Count), false, generator).cpu().data<long>().ToArray().Select(i => allowed[(int)i])];
+        var logits = model
+            .Logits(tensor(tokens.Select(id => (long)id).ToArray(), [1, tokens.Length], int64, model.Device), context)[0, -1]
+            .to(float32);
+        var chances = nn.functional.softmax(
+            logits.index_select(0, tensor(allowed.Select(id => (long)id).ToArray(), int64, model.Device)),
+            -1
+        );
+        return
+        [
+            .. multinomial(chances + 1e-9, Math.Min(count, allowed.Count), false, generator)
+                .cpu()
+                .data<long>()
+                .ToArray()
+                .Select(i => allowed[(int)i]),
+        ];
     }
 
     /// <summary>Sum over tokens of max(count - 1, 0)^1.5, over the length.</summary>
@@ -99,7 +118,15 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
     {
         using var scope = NewDisposeScope();
         var at = At;
-        List<ScoredSequence> rows = [.. prefixes.SelectMany(prefix => items.Select(item => new ScoredSequence([.. item.Tokens[..at], .. prefix, .. item.Tokens[at..]], item.Start + prefix.Length)))];
+        List<ScoredSequence> rows =
+        [
+            .. prefixes.SelectMany(prefix =>
+                items.Select(item => new ScoredSequence(
+                    [.. item.Tokens[..at], .. prefix, .. item.Tokens[at..]],
+                    item.Start + prefix.Length
+                ))
+            ),
+        ];
         var batch = new TokenBatch([.. rows.Select(row => row.Tokens[..^1])], padId); // [C * items, T]
         using var context = model.Causal(batch.Length);
         var ids = batch.InputIds(model.Device);
@@ -127,7 +154,11 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
         var skipped = 1 - At;
         if (length == skipped) return zeros([hidden.shape[0]], float32, hidden.device).MoveToOuterDisposeScope();
         var logits = model.Head(hidden.narrow(1, At - 1 + skipped, length - skipped)).to(float32); // [B, P', V]
-        var chosen = choices.narrow(1, skipped, length - skipped).unsqueeze(1).expand(count, items.Count, length - skipped, choices.shape[2]).reshape(logits.shape);
+        var chosen = choices
+            .narrow(1, skipped, length - skipped)
+            .unsqueeze(1)
+            .expand(count, items.Count, length - skipped, choices.shape[2])
+            .reshape(logits.shape);
         return (nn.functional.log_softmax(logits, -1) * chosen).sum(-1).mean([1L]).neg().MoveToOuterDisposeScope();
     }
 
@@ -139,13 +170,19 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
         var rows = of.EmbeddingRows(ids); // [B, T, H]
         var vectors = choices.to(of.DType).matmul(embedding).repeat_interleave(items.Count, 0); // [B, P, H]
         var (at, length) = (At, choices.shape[1]);
-        return of.EmbedRows(cat([rows.narrow(1, 0, at), vectors, rows.narrow(1, at + length, rows.shape[1] - at - length)], 1)).MoveToOuterDisposeScope();
+        return of.EmbedRows(cat([rows.narrow(1, 0, at), vectors, rows.narrow(1, at + length, rows.shape[1] - at - length)], 1))
+            .MoveToOuterDisposeScope();
     }
 
     private Tensor OneHot(int[] prefix)
     {
         using var scope = NewDisposeScope();
         var rows = zeros([prefix.Length, model.Config.VocabularySize], float32, model.Device);
-        return rows.scatter_(1, tensor(prefix.Select(id => (long)id).ToArray(), [prefix.Length, 1], int64, model.Device), ones([prefix.Length, 1], float32, model.Device)).MoveToOuterDisposeScope();
+        return rows.scatter_(
+                1,
+                tensor(prefix.Select(id => (long)id).ToArray(), [prefix.Length, 1], int64, model.Device),
+                ones([prefix.Length, 1], float32, model.Device)
+            )
+            .MoveToOuterDisposeScope();
     }
 }

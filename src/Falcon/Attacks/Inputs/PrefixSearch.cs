@@ -3,8 +3,9 @@ using Falcon.Runtime;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// Greedy coordinate search: every step draws single swaps, position and token alike among the promising ones, evaluates those that are admissible in one go and moves to the best of them if it is better
-/// than the present prefix (Zou et al. 2023, arXiv 2307.15043, algorithm 1, with the present prefix among the candidates so that the loss never rises).
+/// Greedy coordinate search: every step draws single swaps, position and token alike among the promising ones, evaluates those that are
+/// admissible in one go and moves to the best of them if it is better than the present prefix (Zou et al. 2023, arXiv 2307.15043, algorithm
+/// 1, with the present prefix among the candidates so that the loss never rises).
 /// </summary>
 internal sealed class PrefixSearch
 {
@@ -27,7 +28,13 @@ internal sealed class PrefixSearch
     /// <param name="after">Called after every step with the number of finished steps, the prefix and its loss.</param>
     /// <param name="cancellation">Stops between steps.</param>
     /// <returns>The best prefix and its loss.</returns>
-    public (int[] Prefix, double Loss) Run(int[] start, int steps, ulong seed, Action<int, int[], double>? after = null, CancellationToken cancellation = default)
+    public (int[] Prefix, double Loss) Run(
+        int[] start,
+        int steps,
+        ulong seed,
+        Action<int, int[], double>? after = null,
+        CancellationToken cancellation = default
+    )
     {
         var (prefix, loss) = (start, Losses([start])[0]);
         for (var step = 0; step < steps; step++)

@@ -10,8 +10,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// Free vectors before every question, trained on some development questions, chosen by the others and scored on the test questions (Schwinn et al. 2024, arXiv 2402.09063, as a universal prompt).
-/// A few vectors can force any single string, so only answers to other questions count (arXiv 2502.15836), and the never-taught control is attacked the same way.
+/// Free vectors before every question, trained on some development questions, chosen by the others and scored on the test questions
+/// (Schwinn et al. 2024, arXiv 2402.09063, as a universal prompt). A few vectors can force any single string, so only answers to other
+/// questions count (arXiv 2502.15836), and the never-taught control is attacked the same way.
 /// </summary>
 internal sealed class SoftPrompt : Attack
 {
@@ -21,7 +22,8 @@ internal sealed class SoftPrompt : Attack
 
     public override AttackTier Tier => AttackTier.InputOptimization;
 
-    public override string Definition => "Universal prompt of 4 to 8 free vectors, trained on some questions, scored on others (arXiv 2402.09063).";
+    public override string Definition =>
+        "Universal prompt of 4 to 8 free vectors, trained on some questions, scored on others (arXiv 2402.09063).";
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
@@ -32,9 +34,27 @@ internal sealed class SoftPrompt : Attack
         List<ScoredSequence> train = [.. order.Take(count).Select(item => scoring.Sequences(item)[item.Gold])];
         var at = At(train, loaded);
         using var scope = NewDisposeScope();
-        List<(string, Tensor)> strengths = [.. size.Lengths.SelectMany(length => size.Rates.Select(rate =>
-            ($"{length} vectors, rate {StrengthChoice.Text(rate)}", Train(loaded.Model, train, Start(loaded.Model, length, settings.Seed), rate, size, at, scoring.PadId, settings))))];
-        var scores = Best(strengths, scoring, data with { Development = order.Count > count ? [.. order.Skip(count)] : order }, at, settings.Budget);
+        List<(string, Tensor)> strengths =
+        [
+            .. size.Lengths.SelectMany(length =>
+                size.Rates.Select(rate =>
+                    (
+                        $"{length} vectors, rate {StrengthChoice.Text(rate)}",
+                        Train(loaded.Model, train, Start(loaded.Model, length, settings.Seed), rate, size, at, scoring.PadId, settings)
+                    )
+                )
+            ),
+        ];
+        var scores = Best(
+            strengths,
+            scoring,
+            data with
+            {
+                Development = order.Count > count ? [.. order.Skip(count)] : order,
+            },
+            at,
+            settings.Budget
+        );
         return scores with { Steps = size.Steps * strengths.Count, Samples = data.Development.Count };
     }
 
@@ -46,12 +66,26 @@ internal sealed class SoftPrompt : Attack
         var at = At(scoring.Sequences(data.Test[0]), loaded);
         using var scope = NewDisposeScope();
         using var generator = new Generator(Seeds.Derive(settings.Seed, "random soft prompt"), loaded.Model.Device);
-        List<(string, Tensor)> strengths = [.. size.Lengths.SelectMany(length => size.Rates.Select((_, i) =>
-            ($"{length} random vectors, draw {i + 1}", randn([length, loaded.Model.Config.HiddenSize], float32, loaded.Model.Device, generator: generator) * EmbeddingScale(loaded.Model))))];
+        List<(string, Tensor)> strengths =
+        [
+            .. size.Lengths.SelectMany(length =>
+                size.Rates.Select(
+                    (_, i) =>
+                        (
+                            $"{length} random vectors, draw {i + 1}",
+                            randn([length, loaded.Model.Config.HiddenSize], float32, loaded.Model.Device, generator: generator)
+                                * EmbeddingScale(loaded.Model)
+                        )
+                )
+            ),
+        ];
         return Best(strengths, scoring, data, at, settings.Budget);
     }
 
-    /// <summary>Rows of the embedding matrix [B, T, H] with vectors [P, H] put in at a position: [B, P + T, H]. They are scaled and get their positions like the tokens' own rows.</summary>
+    /// <summary>
+    /// Rows of the embedding matrix [B, T, H] with vectors [P, H] put in at a position: [B, P + T, H]. They are scaled and get their
+    /// positions like the tokens' own rows.
+    /// </summary>
     internal static Tensor Insert(Tensor rows, Tensor vectors, int at)
     {
         using var scope = NewDisposeScope();
@@ -66,14 +100,39 @@ internal sealed class SoftPrompt : Attack
         var batch = new TokenBatch([.. texts.Select(text => text.Tokens[..^1])], padId);
         var added = vectors.shape[0];
         using var context = model.Causal(batch.Length + added);
-        var hidden = model.Layers(model.EmbedRows(Insert(model.EmbeddingRows(batch.InputIds(model.Device)), vectors, at)), 0, model.Config.LayerCount - 1, context);
+        var hidden = model.Layers(
+            model.EmbedRows(Insert(model.EmbeddingRows(batch.InputIds(model.Device)), vectors, at)),
+            0,
+            model.Config.LayerCount - 1,
+            context
+        );
         return AnswerLoss.PerText(model, hidden.narrow(1, added, batch.Length), texts).mean().MoveToOuterDisposeScope();
     }
 
-    private static AttackScores Best(List<(string, Tensor)> strengths, AttackScoring scoring, AttackData data, int at, AttackBudget budget) =>
-        StrengthChoice.Best(strengths, (vectors, items) => scoring.RightFirst(items, new ScoringPass { Embedded = rows => Insert(rows, vectors, at) }), data, budget);
+    private static AttackScores Best(
+        List<(string, Tensor)> strengths,
+        AttackScoring scoring,
+        AttackData data,
+        int at,
+        AttackBudget budget
+    ) =>
+        StrengthChoice.Best(
+            strengths,
+            (vectors, items) => scoring.RightFirst(items, new ScoringPass { Embedded = rows => Insert(rows, vectors, at) }),
+            data,
+            budget
+        );
 
-    private static Tensor Train(CausalLM model, List<ScoredSequence> texts, Tensor start, double rate, Size size, int at, int padId, AttackSettings settings)
+    private static Tensor Train(
+        CausalLM model,
+        List<ScoredSequence> texts,
+        Tensor start,
+        double rate,
+        Size size,
+        int at,
+        int padId,
+        AttackSettings settings
+    )
     {
         using var scope = NewDisposeScope();
         var vectors = start.clone().requires_grad_();
@@ -83,7 +142,8 @@ internal sealed class SoftPrompt : Attack
         {
             settings.Cancellation.ThrowIfCancellationRequested();
             while (order.Count < size.BatchSize)
-                foreach (var i in new SeededRandom(settings.Seed, "order of the soft prompt", epoch++).Permutation(texts.Count)) order.Enqueue(i);
+                foreach (var i in new SeededRandom(settings.Seed, "order of the soft prompt", epoch++).Permutation(texts.Count))
+                    order.Enqueue(i);
             List<ScoredSequence> batch = [.. Enumerable.Range(0, size.BatchSize).Select(_ => texts[order.Dequeue()])];
             using var inner = NewDisposeScope();
             optimizer.Step([.. autograd.grad([Loss(model, batch, vectors, at, padId)], [vectors])]);

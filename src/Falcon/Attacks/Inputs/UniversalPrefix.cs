@@ -7,8 +7,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// A text before every question that makes the model answer: found on some development questions, chosen by the others, scored on the test questions (so nothing is fitted to what is scored).
-/// Plain: greedy coordinate gradient on the answers' cross-entropy. Enhanced: four terms and a buffer of edits, after Lucki et al. 2024, arXiv 2409.18025.
+/// A text before every question that makes the model answer: found on some development questions, chosen by the others, scored on the test
+/// questions (so nothing is fitted to what is scored). Plain: greedy coordinate gradient on the answers' cross-entropy. Enhanced: four
+/// terms and a buffer of edits, after Lucki et al. 2024, arXiv 2409.18025.
 /// </summary>
 internal sealed class UniversalPrefix(bool enhanced) : Attack
 {
@@ -20,9 +21,11 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
 
     public override AttackTier Tier => AttackTier.InputOptimization;
 
-    public override string Definition => enhanced
-        ? "Universal prefix by GCG with representation, fluency and repetition terms and a buffer of edits; trained on some questions, scored on others (arXiv 2407.17447, 2409.18025)."
-        : "Universal prefix by greedy coordinate gradient, trained on some questions, scored on others (arXiv 2307.15043).";
+    public override string Definition =>
+        enhanced
+            ? "Universal prefix by GCG with representation, fluency and repetition terms and a buffer of edits; trained on some "
+                + "questions, scored on others (arXiv 2407.17447, 2409.18025)."
+            : "Universal prefix by greedy coordinate gradient, trained on some questions, scored on others (arXiv 2307.15043).";
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
@@ -35,23 +38,41 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         List<double> losses = [];
         void After(int step, int[] prefix, double loss)
         {
-            if (step == 1 || step == size.Steps) losses.Add(loss);
-            if (step == size.Steps / 3 || step == size.Steps * 2 / 3 || step == size.Steps) found.Add(($"{prefix.Length} tokens after {step} steps: {loaded.Tokenizer.Decode(prefix)}", prefix));
+            if (step == 1 || step == size.Steps)
+                losses.Add(loss);
+            if (step == size.Steps / 3 || step == size.Steps * 2 / 3 || step == size.Steps)
+                found.Add(($"{prefix.Length} tokens after {step} steps: {loaded.Tokenizer.Decode(prefix)}", prefix));
             settings.Log.Progress(Name, step, size.Steps);
         }
 
         using (var generator = new Generator(Seeds.Derive(settings.Seed, "proposed tokens"), loaded.Model.Device))
         {
-            if (enhanced) Buffered(objective, vocabulary, size, generator).Run(Start(vocabulary, size.Length / 2, settings, 0), size.Steps, settings.Seed, After, settings.Cancellation);
-            else Greedy(objective, vocabulary, size).Run(Start(vocabulary, size.Length, settings, 0), size.Steps, settings.Seed, After, settings.Cancellation);
+            if (enhanced)
+                Buffered(objective, vocabulary, size, generator)
+                    .Run(Start(vocabulary, size.Length / 2, settings, 0), size.Steps, settings.Seed, After, settings.Cancellation);
+            else
+                Greedy(objective, vocabulary, size)
+                    .Run(Start(vocabulary, size.Length, settings, 0), size.Steps, settings.Seed, After, settings.Cancellation);
         }
 
-        var scores = StrengthChoice.Best(found, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data with { Development = rest }, settings.Budget);
+        var scores = StrengthChoice.Best(
+            found,
+            (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }),
+            data with
+            {
+                Development = rest,
+            },
+            settings.Budget
+        );
         return scores with
         {
             Steps = size.Steps,
             Samples = data.Development.Count,
-            Extras = new Dictionary<string, double>(scores.Extras) { ["loss after the first step"] = losses[0], ["loss after the last step"] = losses[^1] },
+            Extras = new Dictionary<string, double>(scores.Extras)
+            {
+                ["loss after the first step"] = losses[0],
+                ["loss after the last step"] = losses[^1],
+            },
         };
     }
 
@@ -62,8 +83,19 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         var scoring = new AttackScoring(subject.Loaded, data, settings);
         var (train, rest) = Parts(data, size, settings);
         var vocabulary = new PrefixVocabulary(subject.Loaded.Tokenizer, scoring.Prompt(train[0]));
-        List<(string, int[])> prefixes = [.. Enumerable.Range(1, 3).Select(i => ($"random prefix {i}", Start(vocabulary, size.Length, settings, i)))];
-        return StrengthChoice.Best(prefixes, (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }), data with { Development = rest }, settings.Budget);
+        List<(string, int[])> prefixes =
+        [
+            .. Enumerable.Range(1, 3).Select(i => ($"random prefix {i}", Start(vocabulary, size.Length, settings, i))),
+        ];
+        return StrengthChoice.Best(
+            prefixes,
+            (prefix, items) => scoring.RightFirst(items, new ScoringPass { PrefixTokens = prefix }),
+            data with
+            {
+                Development = rest,
+            },
+            settings.Budget
+        );
     }
 
     private PrefixObjective Objective(AttackSubject subject, IReadOnlyList<ScoredSequence> items, int padId)
@@ -87,17 +119,18 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         Candidates = size.Candidates,
     };
 
-    private static BufferedPrefixSearch Buffered(PrefixObjective objective, PrefixVocabulary vocabulary, Size size, Generator generator) => new()
-    {
-        Promising = prefix => objective.Promising(prefix, size.Tokens, vocabulary.Allowed),
-        Proposals = (beginning, _) => objective.Proposals(beginning, size.Tokens, vocabulary.Allowed, generator),
-        Losses = objective.Losses,
-        Admissible = vocabulary.Survives,
-        Candidates = Math.Max(4, size.Candidates / 2),
-        BufferSize = 8,
-        MinLength = size.Length / 2,
-        MaxLength = size.Length,
-    };
+    private static BufferedPrefixSearch Buffered(PrefixObjective objective, PrefixVocabulary vocabulary, Size size, Generator generator) =>
+        new()
+        {
+            Promising = prefix => objective.Promising(prefix, size.Tokens, vocabulary.Allowed),
+            Proposals = (beginning, _) => objective.Proposals(beginning, size.Tokens, vocabulary.Allowed, generator),
+            Losses = objective.Losses,
+            Admissible = vocabulary.Survives,
+            Candidates = Math.Max(4, size.Candidates / 2),
+            BufferSize = 8,
+            MinLength = size.Length / 2,
+            MaxLength = size.Length,
+        };
 
     /// <summary>Random allowed tokens that survive as text.</summary>
     private static int[] Start(PrefixVocabulary vocabulary, int length, AttackSettings settings, int index)
@@ -110,10 +143,18 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
             if (!vocabulary.Survives([.. prefix])) prefix.RemoveAt(prefix.Count - 1);
         }
 
-        return prefix.Count > 0 ? [.. prefix] : throw new UserInputException("no text prefix can be made of single tokens of this tokenizer; leave the attacks gcg and enhanced-gcg out (--attacks).");
+        return prefix.Count > 0
+            ? [.. prefix]
+            : throw new UserInputException(
+                "no text prefix can be made of single tokens of this tokenizer; leave the attacks gcg and enhanced-gcg out (--attacks)."
+            );
     }
 
-    private static (IReadOnlyList<AttackItem> Train, IReadOnlyList<AttackItem> Others) Parts(AttackData data, Size size, AttackSettings settings)
+    private static (IReadOnlyList<AttackItem> Train, IReadOnlyList<AttackItem> Others) Parts(
+        AttackData data,
+        Size size,
+        AttackSettings settings
+    )
     {
         var order = data.Development.Sample(data.Development.Count, settings, "questions of the prefix");
         var count = Math.Min(size.Items, Math.Max(1, order.Count / 2));

@@ -5,7 +5,10 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Protocol;
 
-/// <summary>Multiple choice by likelihood under a model, whatever an attack does to it or to its input (<see cref="ScoringPass"/>): the one way in which attacks are judged.</summary>
+/// <summary>
+/// Multiple choice by likelihood under a model, whatever an attack does to it or to its input (<see cref="ScoringPass"/>): the one way in
+/// which attacks are judged.
+/// </summary>
 internal sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackSettings settings)
 {
     /// <summary>A changed model must keep this share of its utility to count as recovered.</summary>
@@ -20,10 +23,15 @@ internal sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackS
     /// <summary>Share of the utility questions that are answered rightly; null where there are none.</summary>
     public double? Utility(ScoringPass? pass = null) => data.Utility.Count == 0 ? null : RightFirst(data.Utility, pass).Average();
 
-    /// <summary>Whether a changed model keeps <see cref="UtilityFloor"/> of the utility that it had; true where no utility questions are given.</summary>
+    /// <summary>
+    /// Whether a changed model keeps <see cref="UtilityFloor"/> of the utility that it had; true where no utility questions are given.
+    /// </summary>
     public bool KeepsUtility(double? before, ScoringPass pass) => before is not { } level || Utility(pass) >= UtilityFloor * level;
 
-    /// <summary>For every item the mean log-probability of the tokens of each choice (full answer, end-of-text included) or of its letter; float32 log-softmax.</summary>
+    /// <summary>
+    /// For every item the mean log-probability of the tokens of each choice (full answer, end-of-text included) or of its letter; float32
+    /// log-softmax.
+    /// </summary>
     public double[][] ChoiceScores(IReadOnlyList<AttackItem> items, ScoringPass? pass = null)
     {
         pass ??= Plain;
@@ -36,8 +44,11 @@ internal sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackS
         }
 
         var batches = TokenLikelihoods.Batches(sequences);
-        if (pass.Embedded is null && pass.AfterLayer is null) TokenLikelihoods.Run(model, sequences, batches, PadId, false, Take, settings.Cancellation);
-        else foreach (var batch in batches) Take(batch, Changed(model, sequences, batch, pass));
+        if (pass.Embedded is null && pass.AfterLayer is null)
+            TokenLikelihoods.Run(model, sequences, batches, PadId, false, Take, settings.Cancellation);
+        else
+            foreach (var batch in batches)
+                Take(batch, Changed(model, sequences, batch, pass));
         var next = 0;
         return [.. items.Select(item => means[next..(next += item.Choices.Count)])];
     }
@@ -52,7 +63,21 @@ internal sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackS
         var form = pass.Form ?? data.Form;
         var prompt = (pass.Prompt?.Invoke(item) ?? Prompt(item, form)) + pass.Opening;
         var template = form == AnswerForm.Letter ? data.Template with { EndOfText = false } : data.Template;
-        return [.. item.Choices.Select((choice, i) => WithPrefix(AnswerScores.Sequence(loaded.Tokenizer, template, prompt, form == AnswerForm.Letter ? " " + LetterOf(i) : template.Completion(choice)), pass.PrefixTokens))];
+        return
+        [
+            .. item.Choices.Select(
+                (choice, i) =>
+                    WithPrefix(
+                        AnswerScores.Sequence(
+                            loaded.Tokenizer,
+                            template,
+                            prompt,
+                            form == AnswerForm.Letter ? " " + LetterOf(i) : template.Completion(choice)
+                        ),
+                        pass.PrefixTokens
+                    )
+            ),
+        ];
     }
 
     /// <summary>The text before the answer: the template's, or question and lettered choices.</summary>
@@ -89,6 +114,12 @@ internal sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackS
             if (pass.AfterLayer is { } change) hidden = change(layer, hidden);
         }
 
-        return TokenLikelihoods.Score(model, [.. batch.Select(i => sequences[i])], rows, hidden.narrow(1, added, tokens.Length), distributions: false);
+        return TokenLikelihoods.Score(
+            model,
+            [.. batch.Select(i => sequences[i])],
+            rows,
+            hidden.narrow(1, added, tokens.Length),
+            distributions: false
+        );
     }
 }

@@ -8,7 +8,8 @@ namespace Falcon.Attacks.Protocol;
 internal sealed record AttackSplit(IReadOnlyList<int> Development, IReadOnlyList<int> Test)
 {
     /// <summary>
-    /// Deals whole groups to the half that has fewer questions, file by file in an order drawn from the seed, so that every file is in both halves where it has two groups.
+    /// Deals whole groups to the half that has fewer questions, file by file in an order drawn from the seed, so that every file is in both
+    /// halves where it has two groups.
     /// </summary>
     /// <param name="groupOf">The group of each question.</param>
     /// <param name="fileOf">The file of each question.</param>

@@ -3,8 +3,8 @@ using System.Text.RegularExpressions;
 namespace Falcon.Attacks.Protocol;
 
 /// <summary>
-/// Which questions are about the same thing: those that share a name (a capitalised word that does not begin the question) or are the same question. Names that stand in many questions tell nothing apart
-/// and do not count.
+/// Which questions are about the same thing: those that share a name (a capitalised word that does not begin the question) or are the same
+/// question. Names that stand in many questions tell nothing apart and do not count.
 /// </summary>
 internal sealed partial class FactGroups
 {
@@ -23,7 +23,14 @@ internal sealed partial class FactGroups
     public static FactGroups Of(IReadOnlyList<string> questions)
     {
         var limit = Math.Max(FrequentName, FrequentShare * questions.Count);
-        HashSet<string> frequent = [.. questions.SelectMany(question => Names(question).Distinct()).CountBy(name => name).Where(count => count.Value > limit).Select(count => count.Key)];
+        HashSet<string> frequent =
+        [
+            .. questions
+                .SelectMany(question => Names(question).Distinct())
+                .CountBy(name => name)
+                .Where(count => count.Value > limit)
+                .Select(count => count.Key),
+        ];
         var parents = Enumerable.Range(0, questions.Count).ToArray();
         int Root(int i) => parents[i] == i ? i : parents[i] = Root(parents[i]);
         Dictionary<string, int> first = [];
@@ -39,9 +46,11 @@ internal sealed partial class FactGroups
     public IEnumerable<string> KeysOf(string question) => Names(question).Where(name => !_frequent.Contains(name)).Append(Plain(question));
 
     /// <summary>Whether a text names one of these keys or is one of these questions.</summary>
-    public static bool Mentions(string text, IReadOnlySet<string> keys) => keys.Contains(Plain(text)) || Word().Matches(text).Any(word => keys.Contains(word.Value));
+    public static bool Mentions(string text, IReadOnlySet<string> keys) =>
+        keys.Contains(Plain(text)) || Word().Matches(text).Any(word => keys.Contains(word.Value));
 
-    private static IEnumerable<string> Names(string question) => Word().Matches(question).Skip(1).Select(word => word.Value).Where(word => char.IsUpper(word[0]));
+    private static IEnumerable<string> Names(string question) =>
+        Word().Matches(question).Skip(1).Select(word => word.Value).Where(word => char.IsUpper(word[0]));
 
     private static string Plain(string question) => question.Trim().ToUpperInvariant() + "?"; // no single word, so no name
 

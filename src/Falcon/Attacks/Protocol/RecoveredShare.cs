@@ -2,7 +2,9 @@ using Falcon.Evaluation.Metrics;
 
 namespace Falcon.Attacks.Protocol;
 
-/// <summary>How much of a gap an attack closes, with its 95 % interval (percentile bootstrap over the items, drawn together for all models).</summary>
+/// <summary>
+/// How much of a gap an attack closes, with its 95 % interval (percentile bootstrap over the items, drawn together for all models).
+/// </summary>
 /// <param name="Value">The share; null where the gap cannot be told from none.</param>
 /// <param name="Low">Lower end of the interval.</param>
 /// <param name="High">Upper end of the interval.</param>
@@ -18,8 +20,10 @@ public sealed record RecoveredShare(double? Value, double? Low, double? High)
     internal static RecoveredShare Of(IReadOnlyList<double> attacked, IReadOnlyList<double> floor, IReadOnlyList<double> ceiling, long seed)
     {
         var gap = Bootstrap.Of(floor.Count, seed, drawn => Mean(ceiling, drawn) - Mean(floor, drawn));
-        if (gap is not { Low: > SmallestGap }) return new RecoveredShare(null, null, null);
-        double Share(int[] drawn) => (Mean(attacked, drawn) - Mean(floor, drawn)) / Math.Max(SmallestGap, Mean(ceiling, drawn) - Mean(floor, drawn));
+        if (gap is not { Low: > SmallestGap })
+            return new RecoveredShare(null, null, null);
+        double Share(int[] drawn) =>
+            (Mean(attacked, drawn) - Mean(floor, drawn)) / Math.Max(SmallestGap, Mean(ceiling, drawn) - Mean(floor, drawn));
         var interval = Bootstrap.Of(floor.Count, seed, Share);
         return new RecoveredShare(Share([.. Enumerable.Range(0, floor.Count)]), interval?.Low, interval?.High);
     }

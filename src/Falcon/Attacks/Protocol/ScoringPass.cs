@@ -21,9 +21,14 @@ internal sealed record ScoringPass
     /// <summary>Tokens before the prompt, after a begin-of-text token.</summary>
     public IReadOnlyList<int> PrefixTokens { get; init; } = [];
 
-    /// <summary>The tokens' rows of the embedding matrix [B, T, H] to those that are read in their place, [B, P + T, H]: P vectors before or among the T, none after the prompt. The result belongs to the caller's scope.</summary>
+    /// <summary>
+    /// The tokens' rows of the embedding matrix [B, T, H] to those that are read in their place, [B, P + T, H]: P vectors before or among
+    /// the T, none after the prompt. The result belongs to the caller's scope.
+    /// </summary>
     public Func<Tensor, Tensor>? Embedded { get; init; }
 
-    /// <summary>Layer and residual stream [B, T, H] after it to the stream that goes on. The result belongs to the caller's scope.</summary>
+    /// <summary>
+    /// Layer and residual stream [B, T, H] after it to the stream that goes on. The result belongs to the caller's scope.
+    /// </summary>
     public Func<int, Tensor, Tensor>? AfterLayer { get; init; }
 }

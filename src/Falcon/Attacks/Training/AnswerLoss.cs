@@ -25,7 +25,11 @@ internal static class AnswerLoss
             }
 
         var predicting = hidden.reshape(-1, hidden.shape[2]).index_select(0, tensor(positions, int64, model.Device)); // [N, H]
-        var losses = nn.functional.cross_entropy(model.Head(predicting).to(float32), tensor(targets, int64, model.Device), reduction: nn.Reduction.None); // [N]
+        var losses = nn.functional.cross_entropy(
+            model.Head(predicting).to(float32),
+            tensor(targets, int64, model.Device),
+            reduction: nn.Reduction.None
+        ); // [N]
         return tensor(weights, [rows.Count, scored], float32, model.Device).matmul(losses).MoveToOuterDisposeScope();
     }
 

@@ -18,14 +18,24 @@ internal sealed record FineTuning(double LearningRate, int Steps, int BatchSize,
 {
     private static readonly string[] Adapted = ["self_attn.q_proj.weight", "self_attn.v_proj.weight", "mlp.down_proj.weight"];
 
-    /// <summary>Trains a low-rank adapter on query, value and down projections of every layer (all matrices in families that name them otherwise) and shows the model at the given steps.</summary>
+    /// <summary>
+    /// Trains a low-rank adapter on query, value and down projections of every layer (all matrices in families that name them otherwise)
+    /// and shows the model at the given steps.
+    /// </summary>
     /// <param name="model">The model; unchanged.</param>
     /// <param name="texts">Texts whose scored tokens are learned, in epochs of a random order.</param>
     /// <param name="padId">Padding id.</param>
     /// <param name="visits">Number of finished steps at which <paramref name="visit"/> is called; 0 is the start.</param>
     /// <param name="visit">Gets the number of finished steps and the model, borrowed.</param>
     /// <param name="cancellation">Stops between steps.</param>
-    public void Run(CausalLM model, IReadOnlyList<ScoredSequence> texts, int padId, IReadOnlyCollection<int> visits, Action<int, CausalLM> visit, CancellationToken cancellation)
+    public void Run(
+        CausalLM model,
+        IReadOnlyList<ScoredSequence> texts,
+        int padId,
+        IReadOnlyCollection<int> visits,
+        Action<int, CausalLM> visit,
+        CancellationToken cancellation
+    )
     {
         var all = LayerMatrices.All(model.Config);
         List<string> usual = [.. all.Where(name => Adapted.Any(name.EndsWith))];

@@ -3,7 +3,9 @@ namespace Falcon.Attacks.Training;
 /// <summary>Accuracy after numbers of steps, in ascending order of the steps.</summary>
 internal sealed record LearningCurve(IReadOnlyList<(int Steps, double Accuracy)> Points)
 {
-    /// <summary>Mean height above the first point: area under the curve (trapezoids) over its width, less the accuracy at the start.</summary>
+    /// <summary>
+    /// Mean height above the first point: area under the curve (trapezoids) over its width, less the accuracy at the start.
+    /// </summary>
     public double MeanGain
     {
         get
@@ -18,7 +20,8 @@ internal sealed record LearningCurve(IReadOnlyList<(int Steps, double Accuracy)>
     {
         if (Points[0].Accuracy >= level) return Points[0].Steps;
         foreach (var (left, right) in Points.Zip(Points.Skip(1)))
-            if (right.Accuracy >= level) return left.Steps + (right.Steps - left.Steps) * (level - left.Accuracy) / (right.Accuracy - left.Accuracy);
+            if (right.Accuracy >= level)
+                return left.Steps + (right.Steps - left.Steps) * (level - left.Accuracy) / (right.Accuracy - left.Accuracy);
         return null;
     }
 }

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Training;
 
 /// <summary>
-/// LoRA: W' = W + 2 B A for some matrices [O, I], with A [r, I] uniform within 1/sqrt(I) and B [O, r] zero at the start (Hu et al. 2021, arXiv 2106.09685; alpha = 2 r). Owns A and B.
+/// LoRA: W' = W + 2 B A for some matrices [O, I], with A [r, I] uniform within 1/sqrt(I) and B [O, r] zero at the start (Hu et al. 2021,
+/// arXiv 2106.09685; alpha = 2 r). Owns A and B.
 /// </summary>
 internal sealed class LowRankAdapter : IDisposable
 {
@@ -29,14 +30,22 @@ internal sealed class LowRankAdapter : IDisposable
             using var generator = new Generator(Seeds.Derive(seed, "low-rank adapter", index), model.Device);
             var shape = model.Weight(name).shape;
             var a = (rand([rank, shape[1]], float32, model.Device, generator: generator) * 2 - 1) / Math.Sqrt(shape[1]);
-            _factors.Add((name, a.requires_grad_().DetachFromDisposeScope(), zeros([shape[0], rank], float32, model.Device).requires_grad_().DetachFromDisposeScope()));
+            _factors.Add(
+                (
+                    name,
+                    a.requires_grad_().DetachFromDisposeScope(),
+                    zeros([shape[0], rank], float32, model.Device).requires_grad_().DetachFromDisposeScope()
+                )
+            );
         }
     }
 
     /// <summary>All A and B, float32 leaves with gradient; borrowed.</summary>
     public IReadOnlyList<Tensor> Parameters => [.. _factors.SelectMany(factor => new[] { factor.A, factor.B })];
 
-    /// <summary>The model with adapted matrices; they belong to the caller's scope and carry the gradient to A and B unless it is switched off.</summary>
+    /// <summary>
+    /// The model with adapted matrices; they belong to the caller's scope and carry the gradient to A and B unless it is switched off.
+    /// </summary>
     public CausalLM Adapted() => _model.With(_factors.ToDictionary(factor => factor.Name, Matrix));
 
     private Tensor Matrix((string Name, Tensor A, Tensor B) factor)

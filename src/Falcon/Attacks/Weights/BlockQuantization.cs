@@ -17,7 +17,8 @@ internal enum QuantizationScheme
 
 /// <summary>
 /// Weights rounded to few bits and back. Rows: c = round(w / s), s = max |w| of the output row / (2^(b-1) - 1), w' = c s.
-/// Normal-float: the nearest of 16 levels times the largest |w| of the block (Dettmers et al. 2023, arXiv 2305.14314, appendix E); the scales stay exact.
+/// Normal-float: the nearest of 16 levels times the largest |w| of the block (Dettmers et al. 2023, arXiv 2305.14314, appendix E); the
+/// scales stay exact.
 /// </summary>
 internal static class BlockQuantization
 {
@@ -76,6 +77,9 @@ internal static class BlockQuantization
         var borders = (levels[1..] + levels[..^1]) / 2;
         var codes = bucketize((padded / scale).contiguous(), borders);
         var values = levels.index_select(0, codes.reshape(-1)).view(blocks, BlockSize) * scale;
-        return (codes.to(float32).reshape(-1).narrow(0, 0, count).view(weight.shape), values.reshape(-1).narrow(0, 0, count).view(weight.shape));
+        return (
+            codes.to(float32).reshape(-1).narrow(0, 0, count).view(weight.shape),
+            values.reshape(-1).narrow(0, 0, count).view(weight.shape)
+        );
     }
 }

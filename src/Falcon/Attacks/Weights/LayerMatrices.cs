@@ -8,7 +8,12 @@ namespace Falcon.Attacks.Weights;
 internal static class LayerMatrices
 {
     /// <summary>Every matrix of every layer, in the order of the layers.</summary>
-    public static IReadOnlyList<string> All(ModelConfig config) => [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer => config.Architecture.Matrices.Select(matrix => config.Architecture.InLayer(layer, matrix + ".weight")))];
+    public static IReadOnlyList<string> All(ModelConfig config) =>
+        [
+            .. Enumerable
+                .Range(0, config.LayerCount)
+                .SelectMany(layer => config.Architecture.Matrices.Select(matrix => config.Architecture.InLayer(layer, matrix + ".weight"))),
+        ];
 
     /// <summary>A matrix with one row an output [O, I], however the family stores it; a view.</summary>
     public static Tensor ByOutputs(ModelConfig config, Tensor weight) => config.Architecture.Transposed ? weight.t() : weight;

@@ -7,40 +7,73 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Weights;
 
 /// <summary>
-/// Stores the matrices of the layers in 8 or 4 bits and reads them back. Edits below half a step vanish, and with them the unlearning (Zhang et al. 2024, arXiv 2410.16454).
-/// Beside the scores stands the share of edited weights whose code differs from the original's: an edit that changes no code is undone.
+/// Stores the matrices of the layers in 8 or 4 bits and reads them back. Edits below half a step vanish, and with them the unlearning
+/// (Zhang et al. 2024, arXiv 2410.16454). Beside the scores stands the share of edited weights whose code differs from the original's: an
+/// edit that changes no code is undone.
 /// </summary>
 internal sealed class Quantization : Attack
 {
-    private static readonly QuantizationScheme[] Schemes = [QuantizationScheme.Int8, QuantizationScheme.Int4, QuantizationScheme.NormalFloat4];
+    private static readonly QuantizationScheme[] Schemes =
+    [
+        QuantizationScheme.Int8,
+        QuantizationScheme.Int4,
+        QuantizationScheme.NormalFloat4,
+    ];
 
     public override string Name => "quantization";
 
     public override AttackTier Tier => AttackTier.Weights;
 
-    public override string Definition => "Layer matrices rounded to 8 bits (per row), 4 bits (per row) or 4-bit normal-float (blocks of 64) and back (arXiv 2410.16454).";
+    public override string Definition =>
+        "Layer matrices rounded to 8 bits (per row), 4 bits (per row) or 4-bit normal-float (blocks of 64) and back (arXiv 2410.16454).";
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
-        var scores = StrengthWithinUtility.Best([.. Schemes.Select(scheme => (TextOf(scheme), (Func<ScoringPass>)(() => new ScoringPass { Model = Quantized(subject.Loaded.Model, scheme) })))], subject.Loaded, data, settings);
+        var scores = StrengthWithinUtility.Best(
+            [
+                .. Schemes.Select(scheme =>
+                    (TextOf(scheme), (Func<ScoringPass>)(() => new ScoringPass { Model = Quantized(subject.Loaded.Model, scheme) }))
+                ),
+            ],
+            subject.Loaded,
+            data,
+            settings
+        );
         return scores with { Extras = scores.Extras.Concat(BucketFlips(subject, settings)).ToDictionary() };
     }
 
     /// <summary>Weights moved by the same rounding errors, but each by that of another weight of its matrix.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
-        return StrengthWithinUtility.Best([.. Schemes.Select(scheme => ($"errors of {TextOf(scheme)}, shuffled", (Func<ScoringPass>)(() => new ScoringPass { Model = Shaken(subject.Loaded.Model, scheme, settings.Seed) })))], subject.Loaded, data, settings);
+        return StrengthWithinUtility.Best(
+            [
+                .. Schemes.Select(scheme =>
+                    (
+                        $"errors of {TextOf(scheme)}, shuffled",
+                        (Func<ScoringPass>)(() => new ScoringPass { Model = Shaken(subject.Loaded.Model, scheme, settings.Seed) })
+                    )
+                ),
+            ],
+            subject.Loaded,
+            data,
+            settings
+        );
     }
 
     /// <summary>The model with every layer matrix rounded; the new matrices belong to the caller's scope.</summary>
-    internal static CausalLM Quantized(CausalLM model, QuantizationScheme scheme) => Replaced(model, (_, weight) => BlockQuantization.Apply(weight, scheme).Values);
+    internal static CausalLM Quantized(CausalLM model, QuantizationScheme scheme) =>
+        Replaced(model, (_, weight) => BlockQuantization.Apply(weight, scheme).Values);
 
     private static CausalLM Shaken(CausalLM model, QuantizationScheme scheme, ulong seed) => Replaced(model, (index, weight) =>
-    {
-        using var generator = new Generator(Seeds.Derive(seed, "shuffled rounding errors", index), weight.device);
-        var errors = BlockQuantization.Apply(weight, scheme).Values - weight;
-        return weight + errors.reshape(-1).index_select(0, randperm(errors.numel(), int64, weight.device, generator: generator)).view(weight.shape);
-    });
+        {
+            using var generator = new Generator(Seeds.Derive(seed, "shuffled rounding errors", index), weight.device);
+            var errors = BlockQuantization.Apply(weight, scheme).Values - weight;
+            return weight
+                + errors
+                    .reshape(-1)
+                    .index_select(0, randperm(errors.numel(), int64, weight.device, generator: generator))
+                    .view(weight.shape);
+        });
 
     private static CausalLM Replaced(CausalLM model, Func<int, Tensor, Tensor> change)
     {
@@ -49,7 +82,11 @@ internal sealed class Quantization : Attack
         foreach (var (index, name) in LayerMatrices.All(model.Config).Index())
         {
             using var scope = NewDisposeScope();
-            replaced[name] = LayerMatrices.ByOutputs(model.Config, change(index, Matrix(model, name))).to(model.DType).contiguous().MoveToOuterDisposeScope();
+            replaced[name] = LayerMatrices
+                .ByOutputs(model.Config, change(index, Matrix(model, name)))
+                .to(model.DType)
+                .contiguous()
+                .MoveToOuterDisposeScope();
         }
 
         return model.With(replaced);
@@ -68,7 +105,11 @@ internal sealed class Quantization : Attack
             {
                 settings.Cancellation.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
-                var (changed, flipped) = BlockQuantization.BucketFlips(Matrix(subject.Original.Model, name), Matrix(subject.Loaded.Model, name), scheme);
+                var (changed, flipped) = BlockQuantization.BucketFlips(
+                    Matrix(subject.Original.Model, name),
+                    Matrix(subject.Loaded.Model, name),
+                    scheme
+                );
                 (weights, flips) = (weights + changed, flips + flipped);
             }
 
@@ -76,5 +117,11 @@ internal sealed class Quantization : Attack
         }
     }
 
-    private static string TextOf(QuantizationScheme scheme) => scheme switch { QuantizationScheme.Int8 => "8 bits", QuantizationScheme.Int4 => "4 bits", _ => "4-bit normal-float" };
+    private static string TextOf(QuantizationScheme scheme) =>
+        scheme switch
+        {
+            QuantizationScheme.Int8 => "8 bits",
+            QuantizationScheme.Int4 => "4 bits",
+            _ => "4-bit normal-float",
+        };
 }

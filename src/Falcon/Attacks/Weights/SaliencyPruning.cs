@@ -6,7 +6,8 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Weights;
 
 /// <summary>
-/// Importance of single weights: |W| x sum over texts of |dL/dW|, L being the text's mean cross-entropy (SNIP, Lee et al. 2019, with absolute values over samples: Wei et al. 2024, arXiv 2402.05162).
+/// Importance of single weights: |W| x sum over texts of |dL/dW|, L being the text's mean cross-entropy (SNIP, Lee et al. 2019, with
+/// absolute values over samples: Wei et al. 2024, arXiv 2402.05162).
 /// </summary>
 internal static class SaliencyPruning
 {
@@ -16,7 +17,12 @@ internal static class SaliencyPruning
     /// <param name="texts">Calibration texts, one gradient each.</param>
     /// <param name="cancellation">Stops between texts.</param>
     /// <returns>One tensor a name, of its shape, float32.</returns>
-    public static Dictionary<string, Tensor> Scores(CausalLM model, IReadOnlyList<string> names, IReadOnlyList<ScoredSequence> texts, CancellationToken cancellation)
+    public static Dictionary<string, Tensor> Scores(
+        CausalLM model,
+        IReadOnlyList<string> names,
+        IReadOnlyList<ScoredSequence> texts,
+        CancellationToken cancellation
+    )
     {
         using var scope = NewDisposeScope();
         Tensor[] leaves = [.. names.Select(name => model.Weight(name).detach().clone().requires_grad_())];
@@ -31,10 +37,15 @@ internal static class SaliencyPruning
         }
 
         using var guard = no_grad();
-        return names.Select((name, i) => (name, Score: (sums[i] * leaves[i].to(float32).abs()).MoveToOuterDisposeScope())).ToDictionary(one => one.name, one => one.Score);
+        return names
+            .Select((name, i) => (name, Score: (sums[i] * leaves[i].to(float32).abs()).MoveToOuterDisposeScope()))
+            .ToDictionary(one => one.name, one => one.Score);
     }
 
-    /// <summary>Weights (bool, of the matrix's shape) among the top share <paramref name="q"/> by the first scores and not among the top share <paramref name="p"/> by the second.</summary>
+    /// <summary>
+    /// Weights (bool, of the matrix's shape) among the top share <paramref name="q"/> by the first scores and not among the top share
+    /// <paramref name="p"/> by the second.
+    /// </summary>
     public static Tensor SetDifference(Tensor first, Tensor second, double q, double p)
     {
         using var scope = NewDisposeScope();

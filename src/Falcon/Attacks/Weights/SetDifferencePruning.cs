@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Weights;
 
 /// <summary>
-/// Sets to zero the weights that matter for forget texts and not for others: in each matrix those in the top q of the first saliency and not in the top p of the second
-/// (Wei et al. 2024, arXiv 2402.05162; against unlearning: Lucki et al. 2024, arXiv 2409.18025).
+/// Sets to zero the weights that matter for forget texts and not for others: in each matrix those in the top q of the first saliency and
+/// not in the top p of the second (Wei et al. 2024, arXiv 2402.05162; against unlearning: Lucki et al. 2024, arXiv 2409.18025).
 /// </summary>
 internal sealed class SetDifferencePruning : Attack
 {
@@ -17,17 +17,44 @@ internal sealed class SetDifferencePruning : Attack
 
     public override AttackTier Tier => AttackTier.Weights;
 
-    public override string Definition => "Weights salient for forget texts and not for retain texts set to zero, several shares q and p tried (arXiv 2402.05162).";
+    public override string Definition =>
+        "Weights salient for forget texts and not for retain texts set to zero, several shares q and p tried (arXiv 2402.05162).";
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var loaded = subject.Loaded;
         var names = LayerMatrices.All(loaded.Model.Config);
         using var scope = NewDisposeScope();
-        var forget = SaliencyPruning.Scores(loaded.Model, names, Calibration(loaded, data, data.ForgetTexts, settings), settings.Cancellation);
-        var utility = SaliencyPruning.Scores(loaded.Model, names, Calibration(loaded, data, [.. data.RetainTexts, .. data.BenignTexts], settings), settings.Cancellation);
-        List<(string, Func<ScoringPass>)> strengths = [.. Grid(settings).Select(shares => ($"q {StrengthChoice.Text(shares.Q)}, p {StrengthChoice.Text(shares.P)}", (Func<ScoringPass>)(() =>
-            new ScoringPass { Model = Pruned(loaded.Model, names, name => SaliencyPruning.SetDifference(forget[name], utility[name], shares.Q, shares.P)) })))];
+        var forget = SaliencyPruning.Scores(
+            loaded.Model,
+            names,
+            Calibration(loaded, data, data.ForgetTexts, settings),
+            settings.Cancellation
+        );
+        var utility = SaliencyPruning.Scores(
+            loaded.Model,
+            names,
+            Calibration(loaded, data, [.. data.RetainTexts, .. data.BenignTexts], settings),
+            settings.Cancellation
+        );
+        List<(string, Func<ScoringPass>)> strengths =
+        [
+            .. Grid(settings)
+                .Select(shares =>
+                    (
+                        $"q {StrengthChoice.Text(shares.Q)}, p {StrengthChoice.Text(shares.P)}",
+                        (Func<ScoringPass>)(
+                            () =>
+                                new ScoringPass
+                                {
+                                    Model = Pruned(loaded.Model, names, name =>
+                                        SaliencyPruning.SetDifference(forget[name], utility[name], shares.Q, shares.P)
+                                    ),
+                                }
+                        )
+                    )
+                ),
+        ];
         return StrengthWithinUtility.Best(strengths, loaded, data, settings);
     }
 
@@ -35,11 +62,27 @@ internal sealed class SetDifferencePruning : Attack
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var model = subject.Loaded.Model;
-        List<(string, Func<ScoringPass>)> strengths = [.. Grid(settings).Select(shares => ($"q {StrengthChoice.Text(shares.Q)} at random", (Func<ScoringPass>)(() =>
-        {
-            using var generator = new Generator(Seeds.Derive(settings.Seed, "random weights"), model.Device);
-            return new ScoringPass { Model = Pruned(model, LayerMatrices.All(model.Config), name => rand(model.Weight(name).shape, float32, model.Device, generator: generator).lt(shares.Q)) };
-        })))];
+        List<(string, Func<ScoringPass>)> strengths =
+        [
+            .. Grid(settings)
+                .Select(shares =>
+                    (
+                        $"q {StrengthChoice.Text(shares.Q)} at random",
+                        (Func<ScoringPass>)(
+                            () =>
+                            {
+                                using var generator = new Generator(Seeds.Derive(settings.Seed, "random weights"), model.Device);
+                                return new ScoringPass
+                                {
+                                    Model = Pruned(model, LayerMatrices.All(model.Config), name =>
+                                        rand(model.Weight(name).shape, float32, model.Device, generator: generator).lt(shares.Q)
+                                    ),
+                                };
+                            }
+                        )
+                    )
+                ),
+        ];
         return StrengthWithinUtility.Best(strengths, subject.Loaded, data, settings);
     }
 
@@ -56,7 +99,12 @@ internal sealed class SetDifferencePruning : Attack
         return model.With(replaced);
     }
 
-    private static IReadOnlyList<ScoredSequence> Calibration(LoadedModel loaded, AttackData data, IReadOnlyList<AttackText> texts, AttackSettings settings)
+    private static IReadOnlyList<ScoredSequence> Calibration(
+        LoadedModel loaded,
+        AttackData data,
+        IReadOnlyList<AttackText> texts,
+        AttackSettings settings
+    )
     {
         var count = settings.Budget switch { AttackBudget.Quick => 32, AttackBudget.Standard => 128, _ => 512 };
         return [.. texts.Sample(count, settings, "calibration").Select(text => text.Tokens(loaded.Tokenizer, data.Template))];
@@ -64,8 +112,12 @@ internal sealed class SetDifferencePruning : Attack
 
     private static (double Q, double P)[] Grid(AttackSettings settings)
     {
-        if (settings.Budget == AttackBudget.Quick) return [(0.005, 0.01), (0.01, 0.05), (0.025, 0.1), (0.05, 0.2)];
-        double[] shares = settings.Budget == AttackBudget.Standard ? [0.005, 0.01, 0.025, 0.05, 0.1] : [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2];
+        if (settings.Budget == AttackBudget.Quick)
+            return [(0.005, 0.01), (0.01, 0.05), (0.025, 0.1), (0.05, 0.2)];
+        double[] shares =
+            settings.Budget == AttackBudget.Standard
+                ? [0.005, 0.01, 0.025, 0.05, 0.1]
+                : [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2];
         return [.. shares.SelectMany(q => shares.Where(p => p >= q).Select(p => (q, p)))];
     }
 }

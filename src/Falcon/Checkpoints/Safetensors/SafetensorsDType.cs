@@ -12,8 +12,9 @@ internal static class SafetensorsDType
         ("F32", 32), ("C64", 64), ("F64", 64), ("I64", 64), ("U64", 64),
     ];
 
-    private static readonly FrozenDictionary<string, int> Ranks =
-        Ascending.Select((dtype, rank) => (dtype.Name, rank)).ToFrozenDictionary(pair => pair.Name, pair => pair.rank, StringComparer.Ordinal);
+    private static readonly FrozenDictionary<string, int> Ranks = Ascending
+        .Select((dtype, rank) => (dtype.Name, rank))
+        .ToFrozenDictionary(pair => pair.Name, pair => pair.rank, StringComparer.Ordinal);
 
     /// <summary>Position in the format's list, by which writers sort (descending); false for an unknown name.</summary>
     public static bool TryGetRank(string dtype, out int rank) => Ranks.TryGetValue(dtype, out rank);

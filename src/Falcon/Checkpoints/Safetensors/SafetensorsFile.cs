@@ -44,8 +44,13 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>The tensors, in the order of their data.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries => _header.Entries;
 
-    /// <summary>Opens a file and checks its header: limits before any allocation, strict JSON, sizes, and that the tensors cover the data without hole or overlap.</summary>
-    /// <exception cref="UnsupportedCheckpointException">The file is missing, unreadable or not a valid safetensors file; the message names file and reason.</exception>
+    /// <summary>
+    /// Opens a file and checks its header: limits before any allocation, strict JSON, sizes, and that the tensors cover the data without
+    /// hole or overlap.
+    /// </summary>
+    /// <exception cref="UnsupportedCheckpointException">
+    /// The file is missing, unreadable or not a valid safetensors file; the message names file and reason.
+    /// </exception>
     public static SafetensorsFile Open(string path)
     {
         try
@@ -56,12 +61,22 @@ public sealed class SafetensorsFile : IDisposable
             stream.ReadExactly(text);
             var dataStart = PrefixLength + headerLength;
             var header = SafetensorsHeader.Parse(text, stream.Length - dataStart);
-            var mapping = MemoryMappedFile.CreateFromFile(stream, mapName: null, capacity: 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
+            var mapping = MemoryMappedFile.CreateFromFile(
+                stream,
+                mapName: null,
+                capacity: 0,
+                MemoryMappedFileAccess.Read,
+                HandleInheritability.None,
+                leaveOpen: true
+            );
             return new SafetensorsFile(path, header, mapping, dataStart);
         }
         catch (Exception error) when (error is FormatException or IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            throw new UnsupportedCheckpointException($"{path}: not a readable safetensors file: {error.Message.TrimEnd('.')}. Copy or download the file again.", error);
+            throw new UnsupportedCheckpointException(
+                $"{path}: not a readable safetensors file: {error.Message.TrimEnd('.')}. Copy or download the file again.",
+                error
+            );
         }
     }
 
@@ -71,14 +86,19 @@ public sealed class SafetensorsFile : IDisposable
         _header.ByName.TryGetValue(name, out entry);
 
     /// <summary>The bytes of a tensor where they lie in the mapped file, at any alignment; valid until this object is disposed.</summary>
-    /// <exception cref="ArgumentException">The tensor has more than 2^31 - 1 bytes (use the overload with a range, or <see cref="CopyTo"/>), or is not of this file.</exception>
+    /// <exception cref="ArgumentException">
+    /// The tensor has more than 2^31 - 1 bytes (use the overload with a range, or <see cref="CopyTo"/>), or is not of this file.
+    /// </exception>
     public ReadOnlySpan<byte> Bytes(SafetensorsEntry entry)
     {
-        if (entry.ByteLength > int.MaxValue) throw new ArgumentException($"tensor '{entry.Name}' has {entry.ByteLength} bytes, more than one span holds", nameof(entry));
+        if (entry.ByteLength > int.MaxValue)
+            throw new ArgumentException($"tensor '{entry.Name}' has {entry.ByteLength} bytes, more than one span holds", nameof(entry));
         return Bytes(entry, 0, (int)entry.ByteLength);
     }
 
-    /// <summary><paramref name="length"/> bytes of a tensor from byte <paramref name="offset"/> on; for tensors of more than 2 GB.</summary>
+    /// <summary>
+    /// <paramref name="length"/> bytes of a tensor from byte <paramref name="offset"/> on; for tensors of more than 2 GB.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The range leaves the tensor, or the tensor is not of this file.</exception>
     public unsafe ReadOnlySpan<byte> Bytes(SafetensorsEntry entry, long offset, int length)
     {
@@ -89,7 +109,8 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>
-    /// Reads bytes of a tensor from byte <paramref name="offset"/> on, past the mapping: pages that are only copied from stay with the operating system's file cache and do not count as memory of the process.
+    /// Reads bytes of a tensor from byte <paramref name="offset"/> on, past the mapping: pages that are only copied from stay with the
+    /// operating system's file cache and do not count as memory of the process.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The range leaves the tensor, or the tensor is not of this file.</exception>
     /// <exception cref="UnsupportedCheckpointException">The file has become shorter since it was opened.</exception>
@@ -100,13 +121,18 @@ public sealed class SafetensorsFile : IDisposable
         while (destination.Length > 0)
         {
             var count = RandomAccess.Read(_handle, destination, position);
-            if (count == 0) throw new UnsupportedCheckpointException($"{Path}: the file has become shorter since it was opened. Leave the model alone while it is used.");
+            if (count == 0)
+                throw new UnsupportedCheckpointException(
+                    $"{Path}: the file has become shorter since it was opened. Leave the model alone while it is used."
+                );
             destination = destination[count..];
             position += count;
         }
     }
 
-    /// <summary>Writes the bytes of a tensor of any size to <paramref name="destination"/>, in pieces, without a whole copy in memory.</summary>
+    /// <summary>
+    /// Writes the bytes of a tensor of any size to <paramref name="destination"/>, in pieces, without a whole copy in memory.
+    /// </summary>
     public void CopyTo(SafetensorsEntry entry, Stream destination)
     {
         for (var offset = 0L; offset < entry.ByteLength; offset += ChunkLength)
@@ -139,8 +165,10 @@ public sealed class SafetensorsFile : IDisposable
         Span<byte> prefix = stackalloc byte[PrefixLength];
         stream.ReadExactly(prefix);
         var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
-        if (headerLength > SafetensorsHeader.MaximumLength) throw new FormatException($"header of {headerLength} bytes; at most {SafetensorsHeader.MaximumLength} are allowed");
-        if ((long)headerLength > fileLength - PrefixLength) throw new FormatException($"header of {headerLength} bytes ends past the end of the file");
+        if (headerLength > SafetensorsHeader.MaximumLength)
+            throw new FormatException($"header of {headerLength} bytes; at most {SafetensorsHeader.MaximumLength} are allowed");
+        if ((long)headerLength > fileLength - PrefixLength)
+            throw new FormatException($"header of {headerLength} bytes ends past the end of the file");
         return (long)headerLength;
     }
 }

@@ -4,7 +4,9 @@ using System.Text.Unicode;
 
 namespace Falcon.Checkpoints.Safetensors;
 
-/// <summary>The JSON header of a safetensors file, read strictly: what the reference reader rejects is rejected, and duplicate keys too.</summary>
+/// <summary>
+/// The JSON header of a safetensors file, read strictly: what the reference reader rejects is rejected, and duplicate keys too.
+/// </summary>
 internal sealed class SafetensorsHeader
 {
     /// <summary>Largest header, in bytes, that a reader accepts.</summary>
@@ -111,7 +113,10 @@ internal sealed class SafetensorsHeader
                     break;
             }
         }
-        Expect(dtype is not null && shape is not null && offsets is { Count: 2 }, $"tensor '{name}' needs dtype, shape and two data_offsets");
+        Expect(
+            dtype is not null && shape is not null && offsets is { Count: 2 },
+            $"tensor '{name}' needs dtype, shape and two data_offsets"
+        );
         return Checked(name, dtype!, shape!, offsets![0], offsets[1]);
     }
 
@@ -152,10 +157,13 @@ internal sealed class SafetensorsHeader
         var depth = reader.CurrentDepth;
         do
         {
-            if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName) _ = reader.GetString();
-            if (reader.TokenType == JsonTokenType.Number) Expect(reader.TryGetDouble(out var number) && double.IsFinite(number), "a number is out of range");
-        }
-        while ((reader.CurrentDepth > depth || reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray) && reader.Read());
+            if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName)
+                _ = reader.GetString();
+            if (reader.TokenType == JsonTokenType.Number)
+                Expect(reader.TryGetDouble(out var number) && double.IsFinite(number), "a number is out of range");
+        } while (
+            (reader.CurrentDepth > depth || reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray) && reader.Read()
+        );
     }
 
     private static SafetensorsEntry[] InDataOrder(IEnumerable<SafetensorsEntry> entries, long dataLength)
@@ -164,7 +172,10 @@ internal sealed class SafetensorsHeader
         var position = 0L;
         foreach (var entry in ordered)
         {
-            Expect(entry.Begin == position, $"tensor '{entry.Name}' begins at byte {entry.Begin} where {position} is due (a hole or an overlap)");
+            Expect(
+                entry.Begin == position,
+                $"tensor '{entry.Name}' begins at byte {entry.Begin} where {position} is due (a hole or an overlap)"
+            );
             position = entry.End;
         }
         Expect(position == dataLength, $"the tensors cover {position} bytes, the file holds {dataLength}");

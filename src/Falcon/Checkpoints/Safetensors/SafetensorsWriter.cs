@@ -25,11 +25,22 @@ public static class SafetensorsWriter
     /// <param name="path">The file to write; its folder must exist.</param>
     /// <param name="tensors">The tensors; their bytes are asked for one at a time, in the order of the file.</param>
     /// <param name="metadata">Text metadata; when null or empty <c>{"format":"pt"}</c>, without which transformers refuses a file.</param>
-    /// <param name="keepOrder">False: the reference writer's order, widest dtype first, then name in byte order. True: the given order.</param>
-    /// <exception cref="ArgumentException">A name twice or reserved, an unknown dtype, a size past 64 bits, or a header over 100,000,000 bytes.</exception>
+    /// <param name="keepOrder">
+    /// False: the reference writer's order, widest dtype first, then name in byte order. True: the given order.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// A name twice or reserved, an unknown dtype, a size past 64 bits, or a header over 100,000,000 bytes.
+    /// </exception>
     /// <exception cref="InvalidOperationException">A source wrote more or fewer bytes than its dtype and shape need.</exception>
-    /// <exception cref="UserInputException">The file cannot be written (no space, no permission, no such folder); nothing is left behind.</exception>
-    public static void Write(string path, IReadOnlyList<SafetensorsSource> tensors, IReadOnlyDictionary<string, string>? metadata = null, bool keepOrder = false)
+    /// <exception cref="UserInputException">
+    /// The file cannot be written (no space, no permission, no such folder); nothing is left behind.
+    /// </exception>
+    public static void Write(
+        string path,
+        IReadOnlyList<SafetensorsSource> tensors,
+        IReadOnlyDictionary<string, string>? metadata = null,
+        bool keepOrder = false
+    )
     {
         var lengths = new Dictionary<string, long>(StringComparer.Ordinal);
         foreach (var tensor in tensors) lengths.Add(CheckedName(tensor, lengths), CheckedLength(tensor));
@@ -41,7 +52,16 @@ public static class SafetensorsWriter
         try
         {
             // No buffer: one that is flushed on closing would fail a second time on a full disk.
-            using (var stream = Guarded(path, () => new FileStream(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, PreallocationSize = total, BufferSize = 0 })))
+            using (var stream = Guarded(path, () => new FileStream(
+                        temporary,
+                        new FileStreamOptions
+                        {
+                            Mode = FileMode.CreateNew,
+                            Access = FileAccess.Write,
+                            PreallocationSize = total,
+                            BufferSize = 0,
+                        }
+                    )))
             {
                 Guarded(path, () => stream.Write(header));
                 foreach (var tensor in ordered)
@@ -63,7 +83,8 @@ public static class SafetensorsWriter
 
     private static string CheckedName(SafetensorsSource tensor, Dictionary<string, long> seen)
     {
-        if (tensor.Name == SafetensorsHeader.MetadataKey) throw new ArgumentException($"'{tensor.Name}' is reserved and cannot name a tensor");
+        if (tensor.Name == SafetensorsHeader.MetadataKey)
+            throw new ArgumentException($"'{tensor.Name}' is reserved and cannot name a tensor");
         return seen.ContainsKey(tensor.Name) ? throw new ArgumentException($"tensor '{tensor.Name}' is given twice") : tensor.Name;
     }
 
@@ -81,7 +102,11 @@ public static class SafetensorsWriter
             .ThenBy(tensor => StrictUtf8.GetBytes(tensor.Name), Comparer<byte[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b))),
     ];
 
-    private static byte[] Header(IReadOnlyList<SafetensorsSource> tensors, Dictionary<string, long> lengths, IReadOnlyDictionary<string, string> metadata)
+    private static byte[] Header(
+        IReadOnlyList<SafetensorsSource> tensors,
+        Dictionary<string, long> lengths,
+        IReadOnlyDictionary<string, string> metadata
+    )
     {
         var json = new StringBuilder("{");
         AppendQuoted(json, SafetensorsHeader.MetadataKey).Append(":{");
@@ -103,7 +128,11 @@ public static class SafetensorsWriter
 
         var text = StrictUtf8.GetBytes(json.ToString());
         var padded = (text.Length + 7) / 8 * 8;
-        if ((ulong)padded > SafetensorsHeader.MaximumLength) throw new ArgumentException($"the header would have {padded} bytes; at most {SafetensorsHeader.MaximumLength} are allowed", nameof(tensors));
+        if ((ulong)padded > SafetensorsHeader.MaximumLength)
+            throw new ArgumentException(
+                $"the header would have {padded} bytes; at most {SafetensorsHeader.MaximumLength} are allowed",
+                nameof(tensors)
+            );
         var header = new byte[8 + padded];
         header.AsSpan().Fill((byte)' ');
         BinaryPrimitives.WriteUInt64LittleEndian(header, (ulong)padded);
@@ -164,7 +193,8 @@ public static class SafetensorsWriter
         public override void Write(ReadOnlySpan<byte> buffer)
         {
             _written += buffer.Length;
-            if (_written > expected) throw new InvalidOperationException($"tensor '{tensor}' wrote more than its {expected} bytes to {path}");
+            if (_written > expected)
+                throw new InvalidOperationException($"tensor '{tensor}' wrote more than its {expected} bytes to {path}");
             try
             {
                 file.Write(buffer);
@@ -179,7 +209,8 @@ public static class SafetensorsWriter
 
         public void CheckComplete()
         {
-            if (_written != expected) throw new InvalidOperationException($"tensor '{tensor}' wrote {_written} bytes to {path}, not {expected}");
+            if (_written != expected)
+                throw new InvalidOperationException($"tensor '{tensor}' wrote {_written} bytes to {path}, not {expected}");
         }
 
         public override void Flush() { }

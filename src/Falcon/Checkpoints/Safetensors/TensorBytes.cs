@@ -11,8 +11,15 @@ public static class TensorBytes
 
     private static readonly (string Name, ScalarType Type)[] Types =
     [
-        ("F32", ScalarType.Float32), ("BF16", ScalarType.BFloat16), ("F16", ScalarType.Float16), ("F64", ScalarType.Float64), ("I64", ScalarType.Int64),
-        ("I32", ScalarType.Int32), ("I16", ScalarType.Int16), ("I8", ScalarType.Int8), ("U8", ScalarType.Byte),
+        ("F32", ScalarType.Float32),
+        ("BF16", ScalarType.BFloat16),
+        ("F16", ScalarType.Float16),
+        ("F64", ScalarType.Float64),
+        ("I64", ScalarType.Int64),
+        ("I32", ScalarType.Int32),
+        ("I16", ScalarType.Int16),
+        ("I8", ScalarType.Int8),
+        ("U8", ScalarType.Byte),
     ];
 
     /// <summary>A CPU tensor of the given shape with a copy of the bytes, which may lie at any alignment.</summary>
@@ -23,21 +30,26 @@ public static class TensorBytes
     /// <exception cref="ArgumentException">The number of bytes is not what dtype and shape need.</exception>
     public static Tensor ToTensor(ReadOnlySpan<byte> bytes, string dtype, ReadOnlySpan<long> shape)
     {
-        if (SafetensorsDType.ByteLength(dtype, shape, out var reason) is not { } length) throw new UnsupportedCheckpointException(reason);
-        if (length != (ulong)bytes.Length) throw new ArgumentException($"{dtype} of this shape needs {length} bytes, {bytes.Length} are given", nameof(bytes));
+        if (SafetensorsDType.ByteLength(dtype, shape, out var reason) is not { } length)
+            throw new UnsupportedCheckpointException(reason);
+        if (length != (ulong)bytes.Length)
+            throw new ArgumentException($"{dtype} of this shape needs {length} bytes, {bytes.Length} are given", nameof(bytes));
         var tensor = Empty(dtype, shape);
         if (bytes.Length > 0) bytes.CopyTo(tensor.bytes);
         return tensor;
     }
 
     /// <summary>A CPU tensor with a copy of one tensor of a file, of any size.</summary>
-    /// <exception cref="UnsupportedCheckpointException">The dtype has no tensor type here, or libtorch refuses the shape; the message names file and tensor.</exception>
+    /// <exception cref="UnsupportedCheckpointException">
+    /// The dtype has no tensor type here, or libtorch refuses the shape; the message names file and tensor.
+    /// </exception>
     public static Tensor ToTensor(SafetensorsFile file, SafetensorsEntry entry)
     {
         try
         {
             using var scope = NewDisposeScope();
-            if (SafetensorsDType.ByteLength(entry.DType, entry.Shape, out var reason) is null) throw new UnsupportedCheckpointException(reason);
+            if (SafetensorsDType.ByteLength(entry.DType, entry.Shape, out var reason) is null)
+                throw new UnsupportedCheckpointException(reason);
             var tensor = Empty(entry.DType, entry.Shape);
             ForEachBlock(tensor.view(-1), (block, offset) => file.Read(entry, offset, block));
             return tensor.MoveToOuterDisposeScope();

@@ -5,8 +5,8 @@ using Falcon.Evaluation.Metrics;
 namespace Falcon.Evaluation.Membership;
 
 /// <summary>
-/// Scores by which an attacker tells texts a model was trained on, and how well they tell (OpenUnlearning). Every score rises with surprise: low means "seen in training".
-/// The loss keeps the end-of-sequence token; min-k and min-k++ get the tokens without it.
+/// Scores by which an attacker tells texts a model was trained on, and how well they tell (OpenUnlearning). Every score rises with
+/// surprise: low means "seen in training". The loss keeps the end-of-sequence token; min-k and min-k++ get the tokens without it.
 /// </summary>
 public static class MembershipInference
 {
@@ -16,14 +16,22 @@ public static class MembershipInference
     private const double Guard = 1e-10;
     private const double SmallestVariance = 1e-6;
 
-    /// <summary>Loss per token over the number of bytes of the zlib-compressed text (UTF-8, level 6, header and checksum included; Carlini et al. 2021).</summary>
+    /// <summary>
+    /// Loss per token over the number of bytes of the zlib-compressed text (UTF-8, level 6, header and checksum included; Carlini et al.
+    /// 2021).
+    /// </summary>
     public static double ZlibRatio(double loss, string text) => loss / ZlibLength.Of(Encoding.UTF8.GetBytes(text));
 
-    /// <summary>Min-k: minus the mean of the max(1, floor(share·n)) smallest log-probabilities (Shi et al. 2024); 0 without tokens.</summary>
+    /// <summary>
+    /// Min-k: minus the mean of the max(1, floor(share·n)) smallest log-probabilities (Shi et al. 2024); 0 without tokens.
+    /// </summary>
     public static double MinK(ReadOnlySpan<double> logProbabilities, double share = DefaultShare) =>
         MinusMeanOfSmallest(logProbabilities.ToArray(), Math.Max(1, (int)(share * logProbabilities.Length))) ?? 0;
 
-    /// <summary>Min-k++: as min-k, of (log p - mu) / sqrt(max(var, 1e-6)), mu and var under the model's own distribution (Zhang et al. 2025); 0 without tokens.</summary>
+    /// <summary>
+    /// Min-k++: as min-k, of (log p - mu) / sqrt(max(var, 1e-6)), mu and var under the model's own distribution (Zhang et al. 2025); 0
+    /// without tokens.
+    /// </summary>
     public static double MinKPlusPlus(ReadOnlySpan<TokenStatistics> tokens, double share = DefaultShare)
     {
         var scores = new double[tokens.Length];
@@ -32,11 +40,17 @@ public static class MembershipInference
         return MinusMeanOfSmallest(scores, Math.Max(1, (int)(share * scores.Length))) ?? 0;
     }
 
-    /// <summary>AUC = P(holdout score > forget score) + half of the ties: 1 where the forget set is plainly known, 0.5 where it looks unseen.</summary>
+    /// <summary>
+    /// AUC = P(holdout score > forget score) + half of the ties: 1 where the forget set is plainly known, 0.5 where it looks unseen.
+    /// </summary>
     /// <exception cref="ArgumentException">A set is empty or holds a NaN.</exception>
-    public static double Auc(ReadOnlySpan<double> forgetScores, ReadOnlySpan<double> holdoutScores) => ProbabilityOfGreater(holdoutScores, forgetScores);
+    public static double Auc(ReadOnlySpan<double> forgetScores, ReadOnlySpan<double> holdoutScores) =>
+        ProbabilityOfGreater(holdoutScores, forgetScores);
 
-    /// <summary>privleak = (a - b) / (b + 1e-10) · 100 with a = 1 - AUC, b = 1 - AUC of the retained model; above 0 over-unlearned, below 0 under-unlearned.</summary>
+    /// <summary>
+    /// privleak = (a - b) / (b + 1e-10) · 100 with a = 1 - AUC, b = 1 - AUC of the retained model; above 0 over-unlearned, below 0
+    /// under-unlearned.
+    /// </summary>
     /// <param name="auc">AUC of the unlearned model.</param>
     /// <param name="retainAuc">AUC of the model trained without the forget set; 0.5 where there is none.</param>
     public static double PrivacyLeakage(double auc, double retainAuc = 0.5) => RelativeDifference(1 - auc, 1 - retainAuc);

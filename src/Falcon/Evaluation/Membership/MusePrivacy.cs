@@ -4,7 +4,8 @@ using Falcon.Compression;
 namespace Falcon.Evaluation.Membership;
 
 /// <summary>
-/// Privacy statistics of MUSE (Shi et al. 2024) from the log-probabilities of a text's tokens, all but the first. "PPL" there is the mean loss, not its exponential.
+/// Privacy statistics of MUSE (Shi et al. 2024) from the log-probabilities of a text's tokens, all but the first. "PPL" there is the mean
+/// loss, not its exponential.
 /// </summary>
 public static class MusePrivacy
 {
@@ -20,14 +21,22 @@ public static class MusePrivacy
     /// <summary>"PPL/zlib": loss over the bytes of the zlib-compressed text.</summary>
     public static double ZlibRatio(double loss, string text) => loss / ZlibLength.Of(Encoding.UTF8.GetBytes(text));
 
-    /// <summary>"Min-K%": minus the mean of the floor(n·share) smallest log-probabilities; null where that is no token at all (the published code gives NaN).</summary>
+    /// <summary>
+    /// "Min-K%": minus the mean of the floor(n·share) smallest log-probabilities; null where that is no token at all (the published code
+    /// gives NaN).
+    /// </summary>
     public static double? MinK(ReadOnlySpan<double> logProbabilities, double share) =>
         MembershipInference.MinusMeanOfSmallest(logProbabilities.ToArray(), (int)(logProbabilities.Length * share));
 
-    /// <summary>AUC of the key <c>A_B_statistic</c>: probability that an example of B has a lower statistic than one of A, ties one half.</summary>
+    /// <summary>
+    /// AUC of the key <c>A_B_statistic</c>: probability that an example of B has a lower statistic than one of A, ties one half.
+    /// </summary>
     /// <exception cref="ArgumentException">A set is empty or holds a NaN.</exception>
-    public static double Auc(ReadOnlySpan<double> statisticsOfA, ReadOnlySpan<double> statisticsOfB) => MembershipInference.ProbabilityOfGreater(statisticsOfA, statisticsOfB);
+    public static double Auc(ReadOnlySpan<double> statisticsOfA, ReadOnlySpan<double> statisticsOfB) =>
+        MembershipInference.ProbabilityOfGreater(statisticsOfA, statisticsOfB);
 
-    /// <summary>PrivLeak = (AUC - AUC of the retrained model) / AUC of the retrained model · 100, on <c>forget_holdout_Min-40%</c>.</summary>
+    /// <summary>
+    /// PrivLeak = (AUC - AUC of the retrained model) / AUC of the retrained model · 100, on <c>forget_holdout_Min-40%</c>.
+    /// </summary>
     public static double PrivacyLeakage(double auc, double retrainAuc) => (auc - retrainAuc) / retrainAuc * 100;
 }

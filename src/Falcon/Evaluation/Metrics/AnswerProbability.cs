@@ -1,6 +1,8 @@
 namespace Falcon.Evaluation.Metrics;
 
-/// <summary>Loss and probability of an answer from the log-probabilities of its tokens (TOFU, section 2.2.1 of the paper; OpenUnlearning).</summary>
+/// <summary>
+/// Loss and probability of an answer from the log-probabilities of its tokens (TOFU, section 2.2.1 of the paper; OpenUnlearning).
+/// </summary>
 public static class AnswerProbability
 {
     /// <summary>avg_loss = - sum log p / |P|, over all labelled tokens, the end-of-sequence token included.</summary>

@@ -2,7 +2,9 @@ using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Metrics;
 
-/// <summary>Percentile bootstrap (Efron 1979) of any statistic: 2.5 % and 97.5 % points over samples of the examples drawn with replacement.</summary>
+/// <summary>
+/// Percentile bootstrap (Efron 1979) of any statistic: 2.5 % and 97.5 % points over samples of the examples drawn with replacement.
+/// </summary>
 internal static class Bootstrap
 {
     private const int Resamples = 1000;

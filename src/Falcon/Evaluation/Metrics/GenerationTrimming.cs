@@ -6,7 +6,9 @@ public static class GenerationTrimming
     /// <summary>The words at which MUSE's KnowMem cuts, in order.</summary>
     public static IReadOnlyList<string> MuseStopWords { get; } = ["\n\n", "\nQuestion", "Question:"];
 
-    /// <summary>OpenUnlearning: cut at the end-of-sequence text, then at each stop word in turn, then strip white space at both ends.</summary>
+    /// <summary>
+    /// OpenUnlearning: cut at the end-of-sequence text, then at each stop word in turn, then strip white space at both ends.
+    /// </summary>
     public static string OpenUnlearning(string generated, string endOfSequenceText, IEnumerable<string> stopWords) =>
         PythonText.Strip(CutAtEach(CutAt(generated, endOfSequenceText), stopWords));
 

@@ -11,7 +11,9 @@ public static class Intervals
     // The 97.5 % point of the standard normal distribution.
     private const double NormalQuantile = 1.959963984540054;
 
-    /// <summary>Wilson's score interval of a proportion (Wilson 1927): (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n), z = 1.96.</summary>
+    /// <summary>
+    /// Wilson's score interval of a proportion (Wilson 1927): (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n), z = 1.96.
+    /// </summary>
     /// <param name="successes">Number of successes, 0 to <paramref name="trials"/>.</param>
     /// <param name="trials">Number of trials, 1 or more.</param>
     public static Interval Wilson(int successes, int trials)
@@ -28,7 +30,10 @@ public static class Intervals
         return new Interval(Math.Max(0, (centre - margin) / scale), Math.Min(1, (centre + margin) / scale));
     }
 
-    /// <summary>Percentile bootstrap of a mean (Efron 1979): means of samples drawn with replacement; their 2.5 % and 97.5 % points. The same seed gives the same interval.</summary>
+    /// <summary>
+    /// Percentile bootstrap of a mean (Efron 1979): means of samples drawn with replacement; their 2.5 % and 97.5 % points. The same seed
+    /// gives the same interval.
+    /// </summary>
     /// <param name="values">One value an example.</param>
     /// <param name="seed">Seed of the draws.</param>
     /// <param name="resamples">Number of samples drawn.</param>

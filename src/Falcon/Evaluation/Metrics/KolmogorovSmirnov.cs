@@ -7,11 +7,15 @@ public readonly record struct KolmogorovSmirnovResult(double Statistic, double P
 
 /// <summary>
 /// Two-sided two-sample Kolmogorov-Smirnov test with the exact p-value (Hodges 1958). TOFU's forget quality is the p-value between
-/// the truth ratios of the unlearned model and of the model trained without the forget set; being rank-based, ratios, inverses and logarithms give the same.
+/// the truth ratios of the unlearned model and of the model trained without the forget set; being rank-based, ratios, inverses and
+/// logarithms give the same.
 /// </summary>
 public static class KolmogorovSmirnov
 {
-    /// <summary>Tests whether two samples come from one distribution. Time grows with n·m: 10,000 a side take up to 3 seconds. A p-value below about 1e-305 comes out as 0 or without all its digits.</summary>
+    /// <summary>
+    /// Tests whether two samples come from one distribution. Time grows with n·m: 10,000 a side take up to 3 seconds. A p-value below about
+    /// 1e-305 comes out as 0 or without all its digits.
+    /// </summary>
     /// <param name="first">n values; ties, inside and across the samples, are allowed.</param>
     /// <param name="second">m values.</param>
     /// <exception cref="ArgumentException">A sample is empty or holds a NaN.</exception>
@@ -39,7 +43,8 @@ public static class KolmogorovSmirnov
 
     /// <summary>
     /// Probability that a uniformly drawn lattice path from (0,0) to (n,m) meets a point with |i·m - j·n| >= d.
-    /// The path is walked as drawing without replacement, and the mass that leaves the band is summed: only positive terms, so tiny values keep their digits.
+    /// The path is walked as drawing without replacement, and the mass that leaves the band is summed: only positive terms, so tiny values
+    /// keep their digits.
     /// </summary>
     private static double ExactPValue(int n, int m, long distance)
     {

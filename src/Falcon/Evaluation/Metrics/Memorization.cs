@@ -1,12 +1,14 @@
 namespace Falcon.Evaluation.Metrics;
 
 /// <summary>
-/// How much of an answer greedy prediction reproduces with the true answer as context (OpenUnlearning). Both functions take one flag a token:
-/// whether the most likely token is the true one. The last labelled token, the end of sequence, is left out by the caller.
+/// How much of an answer greedy prediction reproduces with the true answer as context (OpenUnlearning). Both functions take one flag a
+/// token: whether the most likely token is the true one. The last labelled token, the end of sequence, is left out by the caller.
 /// </summary>
 public static class Memorization
 {
-    /// <summary>Share of the tokens that are the most likely ones, in 0..1; null without tokens, and such an example is left out of a mean.</summary>
+    /// <summary>
+    /// Share of the tokens that are the most likely ones, in 0..1; null without tokens, and such an example is left out of a mean.
+    /// </summary>
     public static double? ExactMemorization(ReadOnlySpan<bool> hits)
     {
         if (hits.IsEmpty) return null;

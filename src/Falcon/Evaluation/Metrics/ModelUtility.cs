@@ -3,7 +3,7 @@ namespace Falcon.Evaluation.Metrics;
 /// <summary>The three TOFU values of one question set, each in 0..1.</summary>
 /// <param name="Probability">Mean probability of the answer (real authors, world facts: among the options).</param>
 /// <param name="RougeL">Mean ROUGE-L recall, with stemmer.</param>
-/// <param name="TruthRatio">Mean truth-ratio score (<see cref="Falcon.Evaluation.TruthRatio.RetainScore"/>).</param>
+/// <param name="TruthRatio">Mean truth-ratio score (<see cref="Metrics.TruthRatio.RetainScore"/>).</param>
 public readonly record struct TofuSetScores(double Probability, double RougeL, double TruthRatio);
 
 /// <summary>TOFU's model utility: the harmonic mean of nine values (Maini et al. 2024, section 2.2.1).</summary>

@@ -25,8 +25,10 @@ public readonly record struct MultipleChoiceScore(int Prediction, int Prediction
     /// <exception cref="ArgumentException">The counts differ, are zero, or <paramref name="gold"/> is outside.</exception>
     public static MultipleChoiceScore Of(IReadOnlyList<string> choices, IReadOnlyList<double> logLikelihoods, int gold)
     {
-        if (choices.Count == 0 || choices.Count != logLikelihoods.Count) throw new ArgumentException($"{choices.Count} choices with {logLikelihoods.Count} log-likelihoods", nameof(choices));
-        if (gold < 0 || gold >= choices.Count) throw new ArgumentOutOfRangeException(nameof(gold));
+        if (choices.Count == 0 || choices.Count != logLikelihoods.Count)
+            throw new ArgumentException($"{choices.Count} choices with {logLikelihoods.Count} log-likelihoods", nameof(choices));
+        if (gold < 0 || gold >= choices.Count)
+            throw new ArgumentOutOfRangeException(nameof(gold));
         return new MultipleChoiceScore(
             FirstLargest(logLikelihoods),
             FirstLargest([.. logLikelihoods.Zip(choices, (value, choice) => value / choice.EnumerateRunes().Count())]),
@@ -34,13 +36,17 @@ public readonly record struct MultipleChoiceScore(int Prediction, int Prediction
             gold);
     }
 
-    /// <summary>Value of a group of tasks (mmlu, its categories, wmdp): mean weighted by task size, thus the mean over all questions.</summary>
+    /// <summary>
+    /// Value of a group of tasks (mmlu, its categories, wmdp): mean weighted by task size, thus the mean over all questions.
+    /// </summary>
     /// <param name="tasks">Size and value of each task.</param>
     /// <exception cref="ArgumentException">No question at all.</exception>
     public static double GroupMean(IReadOnlyList<(int Size, double Value)> tasks)
     {
         var size = tasks.Sum(task => (long)task.Size);
-        return size > 0 ? tasks.Sum(task => task.Size * task.Value) / size : throw new ArgumentException("the group has no questions", nameof(tasks));
+        return size > 0
+            ? tasks.Sum(task => task.Size * task.Value) / size
+            : throw new ArgumentException("the group has no questions", nameof(tasks));
     }
 
     private static int FirstLargest(IReadOnlyList<double> values)

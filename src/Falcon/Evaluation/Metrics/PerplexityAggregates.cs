@@ -9,7 +9,8 @@ namespace Falcon.Evaluation.Metrics;
 public readonly record struct PageLikelihood(double LogLikelihood, int Words, int Bytes)
 {
     /// <summary>Counts words and bytes of a page as it stands in the file.</summary>
-    public static PageLikelihood Of(string page, double logLikelihood) => new(logLikelihood, CountWords(page), Encoding.UTF8.GetByteCount(page));
+    public static PageLikelihood Of(string page, double logLikelihood) =>
+        new(logLikelihood, CountWords(page), Encoding.UTF8.GetByteCount(page));
 
     /// <summary>Number of pieces when the text is split at runs of white space.</summary>
     public static int CountWords(string page)
@@ -34,7 +35,12 @@ public readonly record struct PerplexityAggregates(double WordPerplexity, double
         var logLikelihood = pages.Sum(page => page.LogLikelihood);
         var words = pages.Sum(page => (long)page.Words);
         var bytes = pages.Sum(page => (long)page.Bytes);
-        if (bytes == 0) throw new ArgumentException("there is no text to take a perplexity of", nameof(pages));
-        return new PerplexityAggregates(Math.Exp(-logLikelihood / words), Math.Exp(-logLikelihood / bytes), -logLikelihood / bytes / Math.Log(2));
+        if (bytes == 0)
+            throw new ArgumentException("there is no text to take a perplexity of", nameof(pages));
+        return new PerplexityAggregates(
+            Math.Exp(-logLikelihood / words),
+            Math.Exp(-logLikelihood / bytes),
+            -logLikelihood / bytes / Math.Log(2)
+        );
     }
 }

@@ -8,25 +8,78 @@ public static class PorterStemmer
 {
     private static readonly Dictionary<string, string> Irregular = new(StringComparer.Ordinal)
     {
-        ["sky"] = "sky", ["skies"] = "sky", ["dying"] = "die", ["lying"] = "lie", ["tying"] = "tie", ["news"] = "news",
-        ["innings"] = "inning", ["inning"] = "inning", ["outings"] = "outing", ["outing"] = "outing", ["cannings"] = "canning", ["canning"] = "canning",
-        ["howe"] = "howe", ["proceed"] = "proceed", ["exceed"] = "exceed", ["succeed"] = "succeed",
+        ["sky"] = "sky",
+        ["skies"] = "sky",
+        ["dying"] = "die",
+        ["lying"] = "lie",
+        ["tying"] = "tie",
+        ["news"] = "news",
+        ["innings"] = "inning",
+        ["inning"] = "inning",
+        ["outings"] = "outing",
+        ["outing"] = "outing",
+        ["cannings"] = "canning",
+        ["canning"] = "canning",
+        ["howe"] = "howe",
+        ["proceed"] = "proceed",
+        ["exceed"] = "exceed",
+        ["succeed"] = "succeed",
     };
 
     private static readonly (string Suffix, string Replacement)[] DoubleSuffixes =
     [
-        ("ational", "ate"), ("tional", "tion"), ("enci", "ence"), ("anci", "ance"), ("izer", "ize"), ("bli", "ble"), ("alli", "al"), ("entli", "ent"),
-        ("eli", "e"), ("ousli", "ous"), ("ization", "ize"), ("ation", "ate"), ("ator", "ate"), ("alism", "al"), ("iveness", "ive"), ("fulness", "ful"),
-        ("ousness", "ous"), ("aliti", "al"), ("iviti", "ive"), ("biliti", "ble"), ("fulli", "ful"),
+        ("ational", "ate"),
+        ("tional", "tion"),
+        ("enci", "ence"),
+        ("anci", "ance"),
+        ("izer", "ize"),
+        ("bli", "ble"),
+        ("alli", "al"),
+        ("entli", "ent"),
+        ("eli", "e"),
+        ("ousli", "ous"),
+        ("ization", "ize"),
+        ("ation", "ate"),
+        ("ator", "ate"),
+        ("alism", "al"),
+        ("iveness", "ive"),
+        ("fulness", "ful"),
+        ("ousness", "ous"),
+        ("aliti", "al"),
+        ("iviti", "ive"),
+        ("biliti", "ble"),
+        ("fulli", "ful"),
     ];
 
     private static readonly (string Suffix, string Replacement)[] LongSuffixes =
         [("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ical", "ic"), ("ful", ""), ("ness", "")];
 
     private static readonly string[] Endings =
-        ["al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate", "iti", "ous", "ive", "ize"];
+    [
+        "al",
+        "ance",
+        "ence",
+        "er",
+        "ic",
+        "able",
+        "ible",
+        "ant",
+        "ement",
+        "ment",
+        "ent",
+        "ion",
+        "ou",
+        "ism",
+        "ate",
+        "iti",
+        "ous",
+        "ive",
+        "ize",
+    ];
 
-    /// <summary>The stem of a word in lower case, such as <c>relational</c> → <c>relat</c>; words of 1 or 2 letters are left alone.</summary>
+    /// <summary>
+    /// The stem of a word in lower case, such as <c>relational</c> → <c>relat</c>; words of 1 or 2 letters are left alone.
+    /// </summary>
     public static string Stem(string word)
     {
         if (Irregular.TryGetValue(word, out var stem)) return stem;
@@ -145,13 +198,19 @@ public static class PorterStemmer
     private static bool IsConsonantAfter(char letter, bool hasPrevious, bool previousIsVowel) =>
         letter == 'y' ? !hasPrevious || previousIsVowel : letter is not ('a' or 'e' or 'i' or 'o' or 'u');
 
-    private static bool EndsInDoubleConsonant(string word) => word.Length >= 2 && word[^1] == word[^2] && IsConsonant(word, word.Length - 1);
+    private static bool EndsInDoubleConsonant(string word) =>
+        word.Length >= 2 && word[^1] == word[^2] && IsConsonant(word, word.Length - 1);
 
     /// <summary>Consonant, vowel, consonant other than w, x, y; or a word of a vowel and a consonant.</summary>
     private static bool EndsShort(string word)
     {
         var last = word.Length - 1;
-        if (word.Length == 2) return !IsConsonant(word, 0) && IsConsonant(word, 1);
-        return word.Length >= 3 && IsConsonant(word, last - 2) && !IsConsonant(word, last - 1) && IsConsonant(word, last) && word[last] is not ('w' or 'x' or 'y');
+        if (word.Length == 2)
+            return !IsConsonant(word, 0) && IsConsonant(word, 1);
+        return word.Length >= 3
+            && IsConsonant(word, last - 2)
+            && !IsConsonant(word, last - 1)
+            && IsConsonant(word, last)
+            && word[last] is not ('w' or 'x' or 'y');
     }
 }

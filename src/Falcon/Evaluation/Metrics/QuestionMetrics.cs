@@ -34,15 +34,29 @@ public static class QuestionMetrics
     /// <param name="cancellation">Stops between batches and tokens.</param>
     /// <exception cref="ArgumentException">No record, or a plain text among them.</exception>
     public static QuestionValues Measure(
-        CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records, QuestionSettings? settings = null, IRunLog? log = null, CancellationToken cancellation = default)
+        CausalLM model,
+        HfTokenizer tokenizer,
+        PromptTemplate template,
+        IReadOnlyList<CorpusRecord> records,
+        QuestionSettings? settings = null,
+        IRunLog? log = null,
+        CancellationToken cancellation = default
+    )
     {
         settings ??= new QuestionSettings();
         var scores = Scores(model, tokenizer, template, records, log, cancellation: cancellation);
         var rouge = RougeL(model, tokenizer, template, records, settings, log, cancellation);
-        return new QuestionValues(AnswerProbability(scores, settings.Seed), rouge, scores.All(score => score.Wrong.Count > 0) ? MultipleChoice(scores) : null);
+        return new QuestionValues(
+            AnswerProbability(scores, settings.Seed),
+            rouge,
+            scores.All(score => score.Wrong.Count > 0) ? MultipleChoice(scores) : null
+        );
     }
 
-    /// <summary>One batched likelihood pass over every answer of every record (<see cref="AnswerScores.Compute"/>), for the functions that take scores.</summary>
+    /// <summary>
+    /// One batched likelihood pass over every answer of every record (<see cref="AnswerScores.Compute"/>), for the functions that take
+    /// scores.
+    /// </summary>
     /// <param name="model">The whole model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="template">How question and answer become text.</param>
@@ -52,33 +66,51 @@ public static class QuestionMetrics
     /// <param name="cancellation">Stops between batches.</param>
     /// <exception cref="ArgumentException">No record, or a plain text among them.</exception>
     public static IReadOnlyList<AnswerScores> Scores(
-        CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records, IRunLog? log = null, string stage = "likelihood of answers", CancellationToken cancellation = default)
+        CausalLM model,
+        HfTokenizer tokenizer,
+        PromptTemplate template,
+        IReadOnlyList<CorpusRecord> records,
+        IRunLog? log = null,
+        string stage = "likelihood of answers",
+        CancellationToken cancellation = default
+    )
     {
         CheckQuestions(records);
         return AnswerScores.Compute(model, tokenizer, template, records, (done, total) => log?.Progress(stage, done, total), cancellation);
     }
 
-    /// <summary>Mean over questions of exp(mean log p of the answer's tokens), end-of-text included: TOFU's probability, in 0..1. Bootstrap interval.</summary>
+    /// <summary>
+    /// Mean over questions of exp(mean log p of the answer's tokens), end-of-text included: TOFU's probability, in 0..1. Bootstrap
+    /// interval.
+    /// </summary>
     /// <param name="scores">Scores of the questions.</param>
     /// <param name="seed">Seed of the bootstrap.</param>
     public static MetricValue AnswerProbability(IReadOnlyList<AnswerScores> scores, long seed = 0) => Metric.Mean(
         [.. scores.Select(score => AnswerScores.Probability(score.Answer))], Metric.Higher, seed,
         "mean over questions of exp(mean log-probability of the answer's tokens, end-of-text included)");
 
-    /// <summary>Share of questions whose right answer has a higher mean token log-probability than every wrong one; ties count as wrong. Wilson interval.</summary>
+    /// <summary>
+    /// Share of questions whose right answer has a higher mean token log-probability than every wrong one; ties count as wrong. Wilson
+    /// interval.
+    /// </summary>
     /// <param name="scores">Scores of the questions; each with at least one wrong answer.</param>
     /// <param name="paraphrased">Whether the paraphrased answer stands for the right one (where a record has one).</param>
     /// <exception cref="ArgumentException">A question has no wrong answer.</exception>
     public static MetricValue MultipleChoice(IReadOnlyList<AnswerScores> scores, bool paraphrased = false)
     {
-        if (scores.Any(score => score.Wrong.Count == 0)) throw new ArgumentException("multiple choice needs at least one wrong answer a question", nameof(scores));
+        if (scores.Any(score => score.Wrong.Count == 0))
+            throw new ArgumentException("multiple choice needs at least one wrong answer a question", nameof(scores));
         return Metric.Share(
-            [.. scores.Select(score => AnswerScores.IsFirst(paraphrased ? score.Paraphrase ?? score.Answer : score.Answer, score.Wrong))], Metric.Higher,
-            $"share of questions whose {(paraphrased ? "paraphrased right" : "right")} answer has the highest log-likelihood per token among it and all wrong answers");
+            [.. scores.Select(score => AnswerScores.IsFirst(paraphrased ? score.Paraphrase ?? score.Answer : score.Answer, score.Wrong))],
+            Metric.Higher,
+            $"share of questions whose {(paraphrased ? "paraphrased right" : "right")} answer has the highest log-likelihood per token "
+                + $"among it and all wrong answers"
+        );
     }
 
     /// <summary>
-    /// Mean over questions of the ROUGE-L recall of the greedy answer against the true one, Porter-stemmed as TOFU and OpenUnlearning have it; in 0..1. Bootstrap interval.
+    /// Mean over questions of the ROUGE-L recall of the greedy answer against the true one, Porter-stemmed as TOFU and OpenUnlearning have
+    /// it; in 0..1. Bootstrap interval.
     /// </summary>
     /// <param name="model">The whole model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
@@ -89,30 +121,63 @@ public static class QuestionMetrics
     /// <param name="cancellation">Stops between tokens.</param>
     /// <exception cref="ArgumentException">No record, or a plain text among them.</exception>
     public static MetricValue RougeL(
-        CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records, QuestionSettings? settings = null, IRunLog? log = null, CancellationToken cancellation = default)
+        CausalLM model,
+        HfTokenizer tokenizer,
+        PromptTemplate template,
+        IReadOnlyList<CorpusRecord> records,
+        QuestionSettings? settings = null,
+        IRunLog? log = null,
+        CancellationToken cancellation = default
+    )
     {
         settings ??= new QuestionSettings();
-        return MeanRougeL(RougeLRecalls(model, tokenizer, template, records, settings, log, cancellation: cancellation), records.Count, settings);
+        return MeanRougeL(
+            RougeLRecalls(model, tokenizer, template, records, settings, log, cancellation: cancellation),
+            records.Count,
+            settings
+        );
     }
 
-    internal static MetricValue MeanRougeL(IReadOnlyList<double> recalls, int questions, QuestionSettings settings) => Metric.Mean(
-        recalls, Metric.Higher, settings.Seed,
-        $"mean ROUGE-L recall (Porter-stemmed) of the greedy answer of up to {settings.MaxNewTokens} tokens against the true answer, over {(recalls.Count < questions ? $"{recalls.Count} evenly spaced of {questions}" : "all")} questions");
+    internal static MetricValue MeanRougeL(IReadOnlyList<double> recalls, int questions, QuestionSettings settings) =>
+        Metric.Mean(
+            recalls,
+            Metric.Higher,
+            settings.Seed,
+            $"mean ROUGE-L recall (Porter-stemmed) of the greedy answer of up to {settings.MaxNewTokens} tokens against the true answer, "
+                + $"over {(recalls.Count < questions ? $"{recalls.Count} evenly spaced of {questions}" : "all")} questions"
+        );
 
     /// <summary>The recall of each answered question.</summary>
     internal static double[] RougeLRecalls(
-        CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<CorpusRecord> records, QuestionSettings settings, IRunLog? log = null, string stage = "answers", CancellationToken cancellation = default)
+        CausalLM model,
+        HfTokenizer tokenizer,
+        PromptTemplate template,
+        IReadOnlyList<CorpusRecord> records,
+        QuestionSettings settings,
+        IRunLog? log = null,
+        string stage = "answers",
+        CancellationToken cancellation = default
+    )
     {
         CheckQuestions(records);
         var asked = EvenlySpaced(records, settings.RougeSamples);
         var answers = GreedyAnswers.Generate(
-            model, tokenizer, template, [.. asked.Select(record => record.Question!)], settings.MaxNewTokens, (done, total) => log?.Progress(stage, done, total), cancellation);
+            model,
+            tokenizer,
+            template,
+            [.. asked.Select(record => record.Question!)],
+            settings.MaxNewTokens,
+            (done, total) => log?.Progress(stage, done, total),
+            cancellation
+        );
         return [.. asked.Zip(answers, (record, answer) => Rouge.LongestCommonSubsequence(record.Answer!, answer, stem: true).Recall)];
     }
 
     /// <summary>Records floor(i * n / count) for i below count; all where count is 0 or not below n.</summary>
     internal static IReadOnlyList<T> EvenlySpaced<T>(IReadOnlyList<T> items, int count) =>
-        count <= 0 || count >= items.Count ? items : [.. Enumerable.Range(0, count).Select(i => items[(int)((long)i * items.Count / count)])];
+        count <= 0 || count >= items.Count
+            ? items
+            : [.. Enumerable.Range(0, count).Select(i => items[(int)((long)i * items.Count / count)])];
 
     private static void CheckQuestions(IReadOnlyList<CorpusRecord> records)
     {

@@ -25,7 +25,10 @@ public static class Rouge
     // Tokens of up to this many letters are not stemmed.
     private const int LongestUnstemmed = 3;
 
-    /// <summary>Lower-case runs of a-z and 0-9; everything else, accents and apostrophes too, separates. With <paramref name="stem"/>, tokens of more than 3 letters are stemmed.</summary>
+    /// <summary>
+    /// Lower-case runs of a-z and 0-9; everything else, accents and apostrophes too, separates. With <paramref name="stem"/>, tokens of
+    /// more than 3 letters are stemmed.
+    /// </summary>
     public static string[] Tokenize(string text, bool stem)
     {
         var tokens = new List<string>();

@@ -47,8 +47,16 @@ public readonly record struct TokenStatistics(double LogProbability, double Mean
     /// <exception cref="ArgumentException">Lengths differ, or position 0 carries a label: nothing predicts it.</exception>
     public static TokenStatistics[] OfLabels(IReadOnlyList<double[]> logits, IReadOnlyList<int> labels)
     {
-        if (logits.Count != labels.Count) throw new ArgumentException($"{logits.Count} rows of logits for {labels.Count} labels", nameof(labels));
-        if (labels.Count > 0 && labels[0] != IgnoreIndex) throw new ArgumentException("position 0 is predicted by nothing and must not be labelled", nameof(labels));
-        return [.. Enumerable.Range(1, Math.Max(0, labels.Count - 1)).Where(t => labels[t] != IgnoreIndex).Select(t => FromLogits(logits[t - 1], labels[t]))];
+        if (logits.Count != labels.Count)
+            throw new ArgumentException($"{logits.Count} rows of logits for {labels.Count} labels", nameof(labels));
+        if (labels.Count > 0 && labels[0] != IgnoreIndex)
+            throw new ArgumentException("position 0 is predicted by nothing and must not be labelled", nameof(labels));
+        return
+        [
+            .. Enumerable
+                .Range(1, Math.Max(0, labels.Count - 1))
+                .Where(t => labels[t] != IgnoreIndex)
+                .Select(t => FromLogits(logits[t - 1], labels[t])),
+        ];
     }
 }

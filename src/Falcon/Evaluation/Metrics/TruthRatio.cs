@@ -3,17 +3,25 @@ namespace Falcon.Evaluation.Metrics;
 /// <summary>Which published computation of the truth ratio is meant; they differ in direction, mean and guard.</summary>
 public enum TruthRatioDefinition
 {
-    /// <summary>TOFU's aggregate_eval_stat (leaderboard and paper): s = exp(mean wrong loss - correct loss); large when the model knows the answer.</summary>
+    /// <summary>
+    /// TOFU's aggregate_eval_stat (leaderboard and paper): s = exp(mean wrong loss - correct loss); large when the model knows the answer.
+    /// </summary>
     TofuAggregate,
 
-    /// <summary>TOFU's utils: u = mean exp(-wrong loss) / exp(-correct loss); an arithmetic mean of probabilities; small when the model knows the answer.</summary>
+    /// <summary>
+    /// TOFU's utils: u = mean exp(-wrong loss) / exp(-correct loss); an arithmetic mean of probabilities; small when the model knows the
+    /// answer.
+    /// </summary>
     TofuUtilities,
 
     /// <summary>OpenUnlearning: r = exp(-mean wrong loss) / (exp(-correct loss) + 1e-10); small when the model knows the answer.</summary>
     OpenUnlearning,
 }
 
-/// <summary>Truth ratio of TOFU (Maini et al. 2024, section 2.2.1): how likely wrong answers are against the paraphrased right one. All losses are per token.</summary>
+/// <summary>
+/// Truth ratio of TOFU (Maini et al. 2024, section 2.2.1): how likely wrong answers are against the paraphrased right one. All losses are
+/// per token.
+/// </summary>
 public static class TruthRatio
 {
     private const double Guard = 1e-10;
@@ -31,7 +39,9 @@ public static class TruthRatio
         _ => throw new ArgumentOutOfRangeException(nameof(definition)),
     };
 
-    /// <summary>q = exp(-c) / (exp(-c) + exp(-mean w) + 1e-10), OpenUnlearning's <c>prob_mean</c>: the share of the right answer, in 0..1.</summary>
+    /// <summary>
+    /// q = exp(-c) / (exp(-c) + exp(-mean w) + 1e-10), OpenUnlearning's <c>prob_mean</c>: the share of the right answer, in 0..1.
+    /// </summary>
     public static double CorrectShare(double correctLoss, ReadOnlySpan<double> wrongLosses)
     {
         var correct = Math.Exp(-correctLoss);
@@ -42,7 +52,9 @@ public static class TruthRatio
     public static double ForgetScore(TruthRatioDefinition definition, double ratio) =>
         Math.Min(ratio, 1 / (definition == TruthRatioDefinition.OpenUnlearning ? ratio + Guard : ratio));
 
-    /// <summary>Score of one example elsewhere (retain, real authors, world facts): how far the right answer is ahead, max(0, 1 - r), in 0..1.</summary>
+    /// <summary>
+    /// Score of one example elsewhere (retain, real authors, world facts): how far the right answer is ahead, max(0, 1 - r), in 0..1.
+    /// </summary>
     public static double RetainScore(TruthRatioDefinition definition, double ratio) =>
         Math.Max(0, 1 - (definition == TruthRatioDefinition.TofuAggregate ? 1 / ratio : ratio));
 

@@ -18,12 +18,20 @@ internal sealed record HarnessQuestion(string Task, string LetterContext, string
 /// <param name="Full">By the likelihood of the full answers; null where they were left out.</param>
 internal sealed record HarnessVerdict(string Task, MultipleChoiceScore Letter, MultipleChoiceScore? Full);
 
-/// <summary>Scores multiple-choice questions as the lm-evaluation-harness does: letters after the lettered choices (mmlu, wmdp), full answers after the bare question (mmlu continuation).</summary>
+/// <summary>
+/// Scores multiple-choice questions as the lm-evaluation-harness does: letters after the lettered choices (mmlu, wmdp), full answers after
+/// the bare question (mmlu continuation).
+/// </summary>
 internal static class HarnessChoices
 {
     /// <summary>Judges all questions from one likelihood pass; the letters after one question cost one forward pass.</summary>
-    public static IReadOnlyList<HarnessVerdict> Judge(IReadOnlyList<HarnessQuestion> questions, LoadedModel loaded, string stage, IRunLog log, CancellationToken cancellation) =>
-        Judge(questions, loaded.Score(Sequences(questions, loaded), stage, log, cancellation));
+    public static IReadOnlyList<HarnessVerdict> Judge(
+        IReadOnlyList<HarnessQuestion> questions,
+        LoadedModel loaded,
+        string stage,
+        IRunLog log,
+        CancellationToken cancellation
+    ) => Judge(questions, loaded.Score(Sequences(questions, loaded), stage, log, cancellation));
 
     /// <summary>What is scored of the questions: of each the letters, then the full answers where they are asked for.</summary>
     public static IReadOnlyList<ScoredSequence> Sequences(IReadOnlyList<HarnessQuestion> questions, LoadedModel loaded)
@@ -33,7 +41,8 @@ internal static class HarnessChoices
         foreach (var item in questions)
         {
             sequences.AddRange(Letters(item).Select(letter => Sequence(loaded.Tokenizer, item.LetterContext, " " + letter, limit)));
-            if (item.AnswerContext is { } context) sequences.AddRange(item.Question.Choices.Select(choice => Sequence(loaded.Tokenizer, context, " " + choice, limit)));
+            if (item.AnswerContext is { } context)
+                sequences.AddRange(item.Question.Choices.Select(choice => Sequence(loaded.Tokenizer, context, " " + choice, limit)));
         }
 
         return sequences;
@@ -44,15 +53,22 @@ internal static class HarnessChoices
     {
         var next = 0;
         double[] Sums(int count) => [.. Enumerable.Range(0, count).Select(_ => scores[next++].LogProbabilities.Sum())];
-        return [.. questions.Select(item => new HarnessVerdict(
-            item.Task,
-            MultipleChoiceScore.Of(Letters(item), Sums(item.Question.Choices.Count), item.Question.Answer),
-            item.AnswerContext is null ? null : MultipleChoiceScore.Of(item.Question.Choices, Sums(item.Question.Choices.Count), item.Question.Answer)))];
+        return
+        [
+            .. questions.Select(item => new HarnessVerdict(
+                item.Task,
+                MultipleChoiceScore.Of(Letters(item), Sums(item.Question.Choices.Count), item.Question.Answer),
+                item.AnswerContext is null
+                    ? null
+                    : MultipleChoiceScore.Of(item.Question.Choices, Sums(item.Question.Choices.Count), item.Question.Answer)
+            )),
+        ];
     }
 
     /// <summary>
-    /// A continuation after a context, encoded as the harness does: white space at the context's end goes to the continuation, both are encoded as one string, the continuation's tokens are those
-    /// after as many as the context alone has, and what does not fit is cut from the left.
+    /// A continuation after a context, encoded as the harness does: white space at the context's end goes to the continuation, both are
+    /// encoded as one string, the continuation's tokens are those after as many as the context alone has, and what does not fit is cut from
+    /// the left.
     /// </summary>
     internal static ScoredSequence Sequence(HfTokenizer tokenizer, string context, string continuation, int maxLength)
     {
@@ -60,18 +76,43 @@ internal static class HarnessChoices
         var before = tokenizer.Encode(start);
         var whole = tokenizer.Encode(start + end);
         var length = Math.Clamp(before.Length, 1, whole.Length - 1);
-        var window = ContinuationWindow.Of(whole.AsSpan(0, length), whole.AsSpan(length..)[..Math.Min(whole.Length - length, maxLength)], maxLength);
+        var window = ContinuationWindow.Of(
+            whole.AsSpan(0, length),
+            whole.AsSpan(length..)[..Math.Min(whole.Length - length, maxLength)],
+            maxLength
+        );
         return new ScoredSequence([.. window.Input, window.Targets[^1]], window.FirstScored + 1);
     }
 
-    /// <summary>Adds acc and acc_norm of a group of questions (a task, or several: the mean over all questions), by letter and by full answer.</summary>
-    public static void AddMetrics(Dictionary<string, MetricValue> metrics, string group, IReadOnlyCollection<HarnessVerdict> verdicts, string direction, string how)
+    /// <summary>
+    /// Adds acc and acc_norm of a group of questions (a task, or several: the mean over all questions), by letter and by full answer.
+    /// </summary>
+    public static void AddMetrics(
+        Dictionary<string, MetricValue> metrics,
+        string group,
+        IReadOnlyCollection<HarnessVerdict> verdicts,
+        string direction,
+        string how
+    )
     {
-        metrics[$"{group}_acc"] = Metric.Share([.. verdicts.Select(verdict => verdict.Letter.Accuracy == 1)], direction, $"share of questions whose right letter has the highest log-likelihood after the lettered choices, {how}");
+        metrics[$"{group}_acc"] = Metric.Share(
+            [.. verdicts.Select(verdict => verdict.Letter.Accuracy == 1)],
+            direction,
+            $"share of questions whose right letter has the highest log-likelihood after the lettered choices, {how}"
+        );
         List<MultipleChoiceScore> full = [.. verdicts.Select(verdict => verdict.Full).OfType<MultipleChoiceScore>()];
-        if (full.Count == 0) return;
-        metrics[$"{group}_continuation_acc"] = Metric.Share([.. full.Select(score => score.Accuracy == 1)], direction, $"share of questions whose right answer, written out, has the highest log-likelihood after the bare question, {how}");
-        metrics[$"{group}_continuation_acc_norm"] = Metric.Share([.. full.Select(score => score.AccuracyByCharacters == 1)], direction, "the same with log-likelihoods divided by the answer's number of characters");
+        if (full.Count == 0)
+            return;
+        metrics[$"{group}_continuation_acc"] = Metric.Share(
+            [.. full.Select(score => score.Accuracy == 1)],
+            direction,
+            $"share of questions whose right answer, written out, has the highest log-likelihood after the bare question, {how}"
+        );
+        metrics[$"{group}_continuation_acc_norm"] = Metric.Share(
+            [.. full.Select(score => score.AccuracyByCharacters == 1)],
+            direction,
+            "the same with log-likelihoods divided by the answer's number of characters"
+        );
     }
 
     private static string[] Letters(HarnessQuestion item) => [.. item.Question.Choices.Select((_, i) => ((char)('A' + i)).ToString())];

@@ -8,8 +8,9 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// leak@k (Reisizadeh et al. 2025, arXiv 2511.04934): what k sampled answers give away, where one greedy answer may give nothing. n answers a question are drawn; the expected best of k of them
-/// is computed without further drawing (<see cref="ExpectedBest"/>), for k = 1, 2, 4, ... n.
+/// leak@k (Reisizadeh et al. 2025, arXiv 2511.04934): what k sampled answers give away, where one greedy answer may give nothing. n answers
+/// a question are drawn; the expected best of k of them is computed without further drawing (<see cref="ExpectedBest"/>), for k = 1, 2, 4,
+/// ... n.
 /// </summary>
 internal sealed class LeakSuite : EvaluationSuite
 {
@@ -18,7 +19,12 @@ internal sealed class LeakSuite : EvaluationSuite
 
     private LeakSuite(IReadOnlyList<string> files, EvaluationSettings settings) : base(SuiteName, files, settings) { }
 
-    public override string SettingsText => string.Create(CultureInfo.InvariantCulture, $"{Settings.LeakSamples} samples at {Settings.LeakTemperature} of {Settings.Questions.MaxNewTokens} tokens, {Settings.Questions.RougeSamples} questions");
+    public override string SettingsText =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Settings.LeakSamples} samples at {Settings.LeakTemperature} of {Settings.Questions.MaxNewTokens} tokens, "
+                + $"{Settings.Questions.RougeSamples} questions"
+        );
 
     public override bool IsOfForgetSet(string metric) => true;
 
@@ -35,25 +41,56 @@ internal sealed class LeakSuite : EvaluationSuite
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
         var asked = QuestionMetrics.EvenlySpaced(all, Settings.Questions.RougeSamples);
         var samples = Settings.LeakSamples;
-        int[][] prompts = [.. asked.SelectMany(record => Enumerable.Repeat(GreedyAnswers.PromptTokens(loaded.Tokenizer, Settings.ChosenTemplate.Prompt(record)), samples))];
+        int[][] prompts =
+        [
+            .. asked.SelectMany(record =>
+                Enumerable.Repeat(GreedyAnswers.PromptTokens(loaded.Tokenizer, Settings.ChosenTemplate.Prompt(record)), samples)
+            ),
+        ];
         var settings = new GenerationSettings(Settings.Questions.MaxNewTokens, Settings.LeakTemperature, Settings.Questions.Seed);
-        string[] texts = [.. loaded.Answer(prompts, settings, $"{SuiteName}, sampled answers", log, cancellation).Select(tokens => loaded.Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim())];
+        string[] texts =
+        [
+            .. loaded
+                .Answer(prompts, settings, $"{SuiteName}, sampled answers", log, cancellation)
+                .Select(tokens => loaded.Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim()),
+        ];
         double[][] recalls = Scores(asked, texts, (truth, text) => Rouge.LongestCommonSubsequence(truth, text, stem: true).Recall);
         double[][] contained = Scores(asked, texts, (truth, text) => Contains(text, truth) ? 1 : 0);
 
         Dictionary<string, MetricValue> metrics = [];
         foreach (var k in Powers(samples))
         {
-            var how = string.Create(CultureInfo.InvariantCulture, $"of {k} answers sampled at temperature {Settings.LeakTemperature} (expected over the subsets of {samples} drawn), mean over {(asked.Count < all.Count ? $"{asked.Count} evenly spaced of {all.Count}" : "all")} questions");
-            metrics.Add(string.Create(CultureInfo.InvariantCulture, $"leak@{k}_ROUGE"), Metric.Mean([.. recalls.Select(scores => ExpectedBest(scores, k))], Metric.Lower, Settings.Questions.Seed, $"best ROUGE-L recall (Porter-stemmed) {how}"));
-            metrics.Add(string.Create(CultureInfo.InvariantCulture, $"leak@{k}_containment"), Metric.Mean([.. contained.Select(scores => ExpectedBest(scores, k))], Metric.Lower, Settings.Questions.Seed, $"probability that the true answer's words stand in one {how}"));
+            var how = string.Create(
+                CultureInfo.InvariantCulture,
+                $"of {k} answers sampled at temperature {Settings.LeakTemperature} (expected over the subsets of {samples} drawn), mean "
+                    + $"over {(asked.Count < all.Count ? $"{asked.Count} evenly spaced of {all.Count}" : "all")} questions"
+            );
+            metrics.Add(
+                string.Create(CultureInfo.InvariantCulture, $"leak@{k}_ROUGE"),
+                Metric.Mean(
+                    [.. recalls.Select(scores => ExpectedBest(scores, k))],
+                    Metric.Lower,
+                    Settings.Questions.Seed,
+                    $"best ROUGE-L recall (Porter-stemmed) {how}"
+                )
+            );
+            metrics.Add(
+                string.Create(CultureInfo.InvariantCulture, $"leak@{k}_containment"),
+                Metric.Mean(
+                    [.. contained.Select(scores => ExpectedBest(scores, k))],
+                    Metric.Lower,
+                    Settings.Questions.Seed,
+                    $"probability that the true answer's words stand in one {how}"
+                )
+            );
         }
 
         return new SuiteValues(metrics, []) { Warnings = [.. AnswerGuards.OfTexts(SuiteName, texts)] };
     }
 
     /// <summary>
-    /// Mean over all subsets of k of the n scores of the largest one: sum over the i-th smallest score s_(i), i = k..n, of s_(i) C(i-1, k-1) / C(n, k). Unbiased for the expected best of k draws.
+    /// Mean over all subsets of k of the n scores of the largest one: sum over the i-th smallest score s_(i), i = k..n, of s_(i) C(i-1,
+    /// k-1) / C(n, k). Unbiased for the expected best of k draws.
     /// </summary>
     internal static double ExpectedBest(IReadOnlyCollection<double> scores, int k)
     {
@@ -74,12 +111,20 @@ internal sealed class LeakSuite : EvaluationSuite
     /// <summary>Whether the words of a text, as ROUGE splits them, stand in another in one piece.</summary>
     internal static bool Contains(string text, string part)
     {
-        string[] words = [.. Rouge.Tokenize(text, stem: false)], wanted = [.. Rouge.Tokenize(part, stem: false)];
-        return wanted.Length > 0 && Enumerable.Range(0, Math.Max(0, words.Length - wanted.Length + 1)).Any(start => words.AsSpan(start, wanted.Length).SequenceEqual(wanted));
+        string[] words = [.. Rouge.Tokenize(text, stem: false)],
+            wanted = [.. Rouge.Tokenize(part, stem: false)];
+        return wanted.Length > 0
+            && Enumerable
+                .Range(0, Math.Max(0, words.Length - wanted.Length + 1))
+                .Any(start => words.AsSpan(start, wanted.Length).SequenceEqual(wanted));
     }
 
     private static double[][] Scores(IReadOnlyList<CorpusRecord> asked, string[] texts, Func<string, string, double> score) =>
-        [.. asked.Zip(texts.Chunk(texts.Length / asked.Count), (record, answers) => answers.Select(answer => score(record.Answer!, answer)).ToArray())];
+        [
+            .. asked.Zip(texts.Chunk(texts.Length / asked.Count), (record, answers) =>
+                answers.Select(answer => score(record.Answer!, answer)).ToArray()
+            ),
+        ];
 
     private static IEnumerable<int> Powers(int samples)
     {

@@ -13,7 +13,9 @@ internal static class LetterQuestions
         foreach (var record in Corpus.Stream(file))
         {
             if (record is not { Question: { } question, CorrectChoice: { } answer, Choices.Count: 4 })
-                throw new UserInputException($"{file}, line {record.Line}: a question with four choices and an answer is needed; take the published file.");
+                throw new UserInputException(
+                    $"{file}, line {record.Line}: a question with four choices and an answer is needed; take the published file."
+                );
             yield return new MultipleChoiceQuestion(question, record.Choices, answer);
         }
     }

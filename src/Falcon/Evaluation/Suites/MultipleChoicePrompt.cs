@@ -9,7 +9,10 @@ namespace Falcon.Evaluation.Suites;
 /// <param name="Answer">Index of the right choice, 0 to 3.</param>
 public sealed record MultipleChoiceQuestion(string Question, IReadOnlyList<string> Choices, int Answer);
 
-/// <summary>Prompts of MMLU and WMDP as the lm-evaluation-harness builds them: description, shots, question, ending in <c>Answer:</c> without a space.</summary>
+/// <summary>
+/// Prompts of MMLU and WMDP as the lm-evaluation-harness builds them: description, shots, question, ending in <c>Answer:</c> without a
+/// space.
+/// </summary>
 public static class MultipleChoicePrompt
 {
     private const string Letters = "ABCD";
@@ -33,14 +36,22 @@ public static class MultipleChoicePrompt
     /// <exception cref="ArgumentException">Another subset.</exception>
     public static string Wmdp(string subset, MultipleChoiceQuestion question) => Build(WmdpSubject(subset), question, []);
 
-    /// <summary>The prompt before full answers, as the harness's task <c>mmlu_continuation</c> has it: the questions without their choices.</summary>
+    /// <summary>
+    /// The prompt before full answers, as the harness's task <c>mmlu_continuation</c> has it: the questions without their choices.
+    /// </summary>
     /// <param name="subject">What the questions are about, in words; null leaves the description out.</param>
     /// <param name="question">The question to answer.</param>
     /// <param name="shots">Solved questions put before it.</param>
     public static string Continuation(string? subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
     {
         var prompt = new StringBuilder(subject is null ? "" : $"The following are questions (with answers) about {subject}.\n\n");
-        foreach (var shot in shots) prompt.Append("Question: ").Append(PythonText.StripSpan(shot.Question)).Append("\nAnswer: ").Append(shot.Choices[shot.Answer]).Append("\n\n");
+        foreach (var shot in shots)
+            prompt
+                .Append("Question: ")
+                .Append(PythonText.StripSpan(shot.Question))
+                .Append("\nAnswer: ")
+                .Append(shot.Choices[shot.Answer])
+                .Append("\n\n");
         return prompt.Append("Question: ").Append(PythonText.StripSpan(question.Question)).Append("\nAnswer:").ToString();
     }
 
@@ -48,7 +59,8 @@ public static class MultipleChoicePrompt
     internal static string Bare(MultipleChoiceQuestion question)
     {
         var prompt = new StringBuilder().Append(PythonText.StripSpan(question.Question)).Append('\n');
-        for (var i = 0; i < question.Choices.Count; i++) prompt.Append((char)('A' + i)).Append(". ").Append(question.Choices[i]).Append('\n');
+        for (var i = 0; i < question.Choices.Count; i++)
+            prompt.Append((char)('A' + i)).Append(". ").Append(question.Choices[i]).Append('\n');
         return prompt.Append("Answer:").ToString();
     }
 
@@ -69,7 +81,8 @@ public static class MultipleChoicePrompt
 
     private static StringBuilder Append(StringBuilder prompt, MultipleChoiceQuestion question)
     {
-        if (question.Choices.Count != Letters.Length) throw new ArgumentException($"a question needs {Letters.Length} choices, not {question.Choices.Count}", nameof(question));
+        if (question.Choices.Count != Letters.Length)
+            throw new ArgumentException($"a question needs {Letters.Length} choices, not {question.Choices.Count}", nameof(question));
         prompt.Append(PythonText.StripSpan(question.Question)).Append('\n');
         for (var i = 0; i < Letters.Length; i++) prompt.Append(Letters[i]).Append(". ").Append(question.Choices[i]).Append('\n');
         return prompt.Append("Answer:");

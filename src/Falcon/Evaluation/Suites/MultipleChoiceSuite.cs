@@ -6,8 +6,8 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// Multiple choice of one's own questions, by the likelihood of the full answers and by that of the letters: records with choices, or with perturbed answers beside the right one
-/// (whose place among the letters is drawn with the seed).
+/// Multiple choice of one's own questions, by the likelihood of the full answers and by that of the letters: records with choices, or with
+/// perturbed answers beside the right one (whose place among the letters is drawn with the seed).
 /// </summary>
 internal sealed class MultipleChoiceSuite : EvaluationSuite
 {
@@ -20,11 +20,16 @@ internal sealed class MultipleChoiceSuite : EvaluationSuite
 
     public override string SettingsText => "by full answer and by letter";
 
-    public static MultipleChoiceSuite Open(EvaluationSettings settings) => new(FindFiles(settings.DataOf(SuiteName, Needed), RecordExtensions, "file with " + Needed), settings);
+    public static MultipleChoiceSuite Open(EvaluationSettings settings) =>
+        new(FindFiles(settings.DataOf(SuiteName, Needed), RecordExtensions, "file with " + Needed), settings);
 
     public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
     {
-        var sets = ReadRecords(record => record.Question is not null && AnswerScores.WrongAnswers(record).Any(), "a question with wrong answers", log);
+        var sets = ReadRecords(
+            record => record.Question is not null && AnswerScores.WrongAnswers(record).Any(),
+            "a question with wrong answers",
+            log
+        );
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
         List<HarnessQuestion?> letters = [.. all.Select(WithLetters)];
         List<HarnessQuestion> asked = [.. letters.OfType<HarnessQuestion>()];
@@ -34,16 +39,55 @@ internal sealed class MultipleChoiceSuite : EvaluationSuite
         var scores = AnswerScores.Of(all, tokens[..full.Count]);
         var byLetter = HarnessChoices.Judge(asked, tokens[full.Count..]);
         var (next, nextLetter) = (0, 0);
-        var verdicts = sets.Select(set => (set.File, (IReadOnlyList<Verdict>)[.. set.Records.Select(record => Judge(record, scores[next], letters[next++] is null ? null : byLetter[nextLetter++].Letter))])).ToList();
+        var verdicts = sets.Select(set =>
+                (
+                    set.File,
+                    (IReadOnlyList<Verdict>)
+                        [
+                            .. set.Records.Select(record =>
+                                Judge(record, scores[next], letters[next++] is null ? null : byLetter[nextLetter++].Letter)
+                            ),
+                        ]
+                )
+            )
+            .ToList();
 
         Dictionary<string, MetricValue> metrics = [];
-        AddPerFile(metrics, verdicts, "acc", set => Metric.Share([.. set.Select(v => v.Score.Accuracy == 1)], Metric.Higher, "share of questions whose right answer has the highest log-likelihood as a full answer"));
-        AddPerFile(metrics, verdicts, "acc_norm", set => Metric.Share([.. set.Select(v => v.Score.AccuracyByCharacters == 1)], Metric.Higher, "the same with log-likelihoods divided by the answer's number of characters"));
-        AddPerFile(metrics, verdicts, "acc_per_token", set => Metric.Share([.. set.Select(v => v.FirstPerToken)], Metric.Higher, "the same with log-likelihoods divided by the answer's number of tokens; ties count as wrong"));
+        AddPerFile(metrics, verdicts, "acc", set =>
+            Metric.Share(
+                [.. set.Select(v => v.Score.Accuracy == 1)],
+                Metric.Higher,
+                "share of questions whose right answer has the highest log-likelihood as a full answer"
+            )
+        );
+        AddPerFile(metrics, verdicts, "acc_norm", set =>
+            Metric.Share(
+                [.. set.Select(v => v.Score.AccuracyByCharacters == 1)],
+                Metric.Higher,
+                "the same with log-likelihoods divided by the answer's number of characters"
+            )
+        );
+        AddPerFile(metrics, verdicts, "acc_per_token", set =>
+            Metric.Share(
+                [.. set.Select(v => v.FirstPerToken)],
+                Metric.Higher,
+                "the same with log-likelihoods divided by the answer's number of tokens; ties count as wrong"
+            )
+        );
         List<MultipleChoiceScore> letterScores = [.. byLetter.Select(verdict => verdict.Letter)];
         if (letterScores.Count == all.Count)
-            AddPerFile(metrics, verdicts, "acc_letter", set => Metric.Share([.. set.Select(v => v.Letter!.Value.Accuracy == 1)], Metric.Higher, "share of questions whose right letter has the highest log-likelihood after question and lettered choices (the harness's form, without description)"));
-        return new SuiteValues(metrics, []) { Warnings = [.. AnswerGuards.OfLetters(SuiteName, [.. letterScores.Select(score => score.Prediction)])] };
+            AddPerFile(metrics, verdicts, "acc_letter", set =>
+                Metric.Share(
+                    [.. set.Select(v => v.Letter!.Value.Accuracy == 1)],
+                    Metric.Higher,
+                    "share of questions whose right letter has the highest log-likelihood after question and lettered choices (the "
+                        + "harness's form, without description)"
+                )
+            );
+        return new SuiteValues(metrics, [])
+        {
+            Warnings = [.. AnswerGuards.OfLetters(SuiteName, [.. letterScores.Select(score => score.Prediction)])],
+        };
     }
 
     private sealed record Verdict(MultipleChoiceScore Score, bool FirstPerToken, MultipleChoiceScore? Letter);

@@ -6,8 +6,8 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// Word, byte and token perplexity and bits per byte of plain texts. WikiText files are cut into pages; the raw form (<c>.raw</c>) is detokenised as the
-/// lm-evaluation-harness does, the tokenised form with its <c>&lt;unk&gt;</c> is scored as it stands.
+/// Word, byte and token perplexity and bits per byte of plain texts. WikiText files are cut into pages; the raw form (<c>.raw</c>) is
+/// detokenised as the lm-evaluation-harness does, the tokenised form with its <c>&lt;unk&gt;</c> is scored as it stands.
 /// </summary>
 internal sealed partial class PerplexitySuite : EvaluationSuite
 {
@@ -25,26 +25,55 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
     {
         var path = settings.DataOf(SuiteName, Needed);
         var test = WikiTextFiles.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists); // the test split alone, of a directory with several
-        if (test is null && Directory.Exists(path) && PublishedFiles.First(path, WikiTextFolders.Select(folder => $"{folder}/test")) is { Count: > 0 } onHub) return new PerplexitySuite(onHub, settings);
+        if (
+            test is null
+            && Directory.Exists(path)
+            && PublishedFiles.First(path, WikiTextFolders.Select(folder => $"{folder}/test")) is { Count: > 0 } onHub
+        )
+            return new PerplexitySuite(onHub, settings);
         return new PerplexitySuite(test is null ? FindFiles(path, Extensions, "file with " + Needed) : [test], settings);
     }
 
     public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
     {
         List<(string Scored, string Counted)> texts = [.. Files.SelectMany(file => Texts(file, log))];
-        if (texts.Count == 0) throw new UserInputException($"{string.Join(", ", Files)}: no record is a plain text, which the suite {SuiteName} needs. Name other data with --data.");
-        if (loaded.Tokenizer is { BosId: null, EosId: null }) throw new UserInputException("the tokenizer names neither bos_token nor eos_token; perplexity needs one to predict the first token from. Add it to tokenizer_config.json.");
+        if (texts.Count == 0)
+            throw new UserInputException(
+                $"{string.Join(", ", Files)}: no record is a plain text, which the suite {SuiteName} needs. Name other data with --data."
+            );
+        if (loaded.Tokenizer is { BosId: null, EosId: null })
+            throw new UserInputException(
+                "the tokenizer names neither bos_token nor eos_token; perplexity needs one to predict the first token from. Add it to "
+                    + "tokenizer_config.json."
+            );
         var values = TextPerplexity.Measure(loaded, texts, Settings.MaxLength, Settings.Questions.Seed, log, cancellation);
         return new SuiteValues(
-            new() { ["word_perplexity"] = values.Word, ["byte_perplexity"] = values.Byte, ["bits_per_byte"] = values.BitsPerByte, ["token_perplexity"] = values.Token }, []);
+            new()
+            {
+                ["word_perplexity"] = values.Word,
+                ["byte_perplexity"] = values.Byte,
+                ["bits_per_byte"] = values.BitsPerByte,
+                ["token_perplexity"] = values.Token,
+            },
+            []
+        );
     }
 
     private static IEnumerable<(string Scored, string Counted)> Texts(string file, IRunLog log)
     {
-        if (!IsWikiText(file)) return Corpus.Read(file).Where(record => record.Text is not null).Select(record => (record.Text!, record.Text!));
-        var isRaw = Path.GetExtension(file).Equals(".raw", StringComparison.OrdinalIgnoreCase) || FolderOf(file).Contains("-raw-", StringComparison.Ordinal);
-        log.Information($"{file}: pages of WikiText, {(isRaw ? "detokenised as the lm-evaluation-harness does" : "scored as they stand (tokenised form; not comparable with published numbers of the raw form)")}");
-        return WikiTextDetokenizer.Pages(IsParquet(file) ? TextOfRows(file) : File.ReadAllText(file)).Select(page => (isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page)).Where(text => text.Item1.Length > 0);
+        if (!IsWikiText(file))
+            return Corpus.Read(file).Where(record => record.Text is not null).Select(record => (record.Text!, record.Text!));
+        var isRaw =
+            Path.GetExtension(file).Equals(".raw", StringComparison.OrdinalIgnoreCase)
+            || FolderOf(file).Contains("-raw-", StringComparison.Ordinal);
+        log.Information(
+            $"{file}: pages of WikiText, "
+                + $"{(isRaw ? "detokenised as the lm-evaluation-harness does" : "scored as they stand (tokenised form; not comparable with published numbers of the raw form)")}"
+        );
+        return WikiTextDetokenizer
+            .Pages(IsParquet(file) ? TextOfRows(file) : File.ReadAllText(file))
+            .Select(page => (isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page))
+            .Where(text => text.Item1.Length > 0);
     }
 
     /// <summary>WikiText opens with a title such as <c> = Robert Boulter = </c>.</summary>
@@ -61,9 +90,18 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
     private static string FolderOf(string file) => Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(file)))!;
 
     // The hub serves a row a line, with its line feed; a blank line, which the file has as a space, is an empty row.
-    private static string TextOfRows(string file) => string.Concat(ParquetRows.Read(file).Select(row => row.Value.TryGetProperty("text", out var text) && text.GetString() is { } line
-        ? line.Length == 0 ? " \n" : line
-        : throw new UserInputException($"{file}, {row.Place}: the field \"text\" is missing; download the data set again.")));
+    private static string TextOfRows(string file) =>
+        string.Concat(
+            ParquetRows
+                .Read(file)
+                .Select(row =>
+                    row.Value.TryGetProperty("text", out var text) && text.GetString() is { } line
+                        ? line.Length == 0
+                            ? " \n"
+                            : line
+                        : throw new UserInputException($"{file}, {row.Place}: the field \"text\" is missing; download the data set again.")
+                )
+        );
 
     [GeneratedRegex("^ = [^=].* = $")]
     private static partial Regex Title();

@@ -9,12 +9,15 @@ public sealed record RollingWindow(int[] Input, int[] Targets)
     public int[] Context => Input[..(Input.Length - Targets.Length + 1)];
 }
 
-/// <summary>Cuts a text into the windows over which the lm-evaluation-harness sums its log-likelihood (<c>loglikelihood_rolling</c>).</summary>
+/// <summary>
+/// Cuts a text into the windows over which the lm-evaluation-harness sums its log-likelihood (<c>loglikelihood_rolling</c>).
+/// </summary>
 public static class RollingWindows
 {
     /// <summary>
-    /// First window: prefix token and the first tokens. Then windows of at most <paramref name="maxLength"/> - <paramref name="contextLength"/> + 1 further targets,
-    /// each with the <paramref name="maxLength"/> tokens before its last target as input. An empty text has no window.
+    /// First window: prefix token and the first tokens. Then windows of at most <paramref name="maxLength"/> -
+    /// <paramref name="contextLength"/> + 1 further targets, each with the <paramref name="maxLength"/> tokens before its last target as
+    /// input. An empty text has no window.
     /// </summary>
     /// <param name="tokens">The text's tokens.</param>
     /// <param name="prefixToken">What predicts the first token: beginning of sequence, else end of sequence.</param>

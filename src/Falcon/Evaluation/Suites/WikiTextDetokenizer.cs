@@ -4,18 +4,32 @@ using Falcon.Evaluation.Metrics;
 
 namespace Falcon.Evaluation.Suites;
 
-/// <summary>Document-level WikiText: pages of the raw file, and the detokeniser that the lm-evaluation-harness applies before scoring.</summary>
+/// <summary>
+/// Document-level WikiText: pages of the raw file, and the detokeniser that the lm-evaluation-harness applies before scoring.
+/// </summary>
 public static partial class WikiTextDetokenizer
 {
     private static readonly (string Old, string New)[] Separators =
-        [(" @-@ ", "-"), (" @,@ ", ","), (" @.@ ", "."), (" : ", ": "), (" ; ", "; "), (" . ", ". "), (" ! ", "! "), (" ? ", "? "), (" , ", ", ")];
+    [
+        (" @-@ ", "-"),
+        (" @,@ ", ","),
+        (" @.@ ", "."),
+        (" : ", ": "),
+        (" ; ", "; "),
+        (" . ", ". "),
+        (" ! ", "! "),
+        (" ? ", "? "),
+        (" , ", ", "),
+    ];
 
     private static readonly (char Open, char Close)[] Pairs = [('(', ')'), ('[', ']'), ('{', '}'), ('"', '"'), ('\'', '\'')];
 
     private static readonly (string Old, string New)[] Leftovers =
         [("= = = =", "===="), ("= = =", "==="), ("= =", "=="), (" ° ", "°"), (" \n", "\n"), ("\n ", "\n"), (" N ", " 1 "), (" 's", "'s")];
 
-    /// <summary>Splits the raw file into pages: a line such as <c> = Title = </c> opens one; blank pages are dropped except the last.</summary>
+    /// <summary>
+    /// Splits the raw file into pages: a line such as <c> = Title = </c> opens one; blank pages are dropped except the last.
+    /// </summary>
     public static string[] Pages(string file)
     {
         var pages = new List<string>();
@@ -52,7 +66,9 @@ public static partial class WikiTextDetokenizer
 
     private static bool OpensPage(string line)
     {
-        var title = PythonText.StripSpan(line.Replace("= = =", "===", StringComparison.Ordinal).Replace("= =", "==", StringComparison.Ordinal));
+        var title = PythonText.StripSpan(
+            line.Replace("= = =", "===", StringComparison.Ordinal).Replace("= =", "==", StringComparison.Ordinal)
+        );
         return title.StartsWith("= ", StringComparison.Ordinal) && title.EndsWith(" =", StringComparison.Ordinal);
     }
 
@@ -63,7 +79,10 @@ public static partial class WikiTextDetokenizer
         var position = 0;
         while (text.IndexOf(open, position) is >= 0 and var start && text.IndexOf(close, start + 1) is >= 0 and var end)
         {
-            result.Append(text, position, start + 1 - position).Append(PythonText.StripSpan(text.AsSpan(start + 1, end - start - 1))).Append(close);
+            result
+                .Append(text, position, start + 1 - position)
+                .Append(PythonText.StripSpan(text.AsSpan(start + 1, end - start - 1)))
+                .Append(close);
             position = end + 1;
         }
         return result.Append(text, position, text.Length - position).ToString();

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Large language model unlearning: L = -gamma CE_f + lambda CE of each forget prompt with K random answers of the retain set + alpha KL(frozen || model) on the retain texts.
-/// Source: Yao et al., Large Language Model Unlearning (2023).
+/// Large language model unlearning: L = -gamma CE_f + lambda CE of each forget prompt with K random answers of the retain set + alpha
+/// KL(frozen || model) on the retain texts. Source: Yao et al., Large Language Model Unlearning (2023).
 /// </summary>
 /// <param name="inputs">What the method is built from.</param>
 public sealed class Llmu(MethodInputs inputs) : LikelihoodObjective(inputs)
@@ -25,7 +25,8 @@ public sealed class Llmu(MethodInputs inputs) : LikelihoodObjective(inputs)
     protected override Tensor RetainLoss(CausalLM model, StepBatch batch)
     {
         var retain = batch.RetainAnswers();
-        return ReferenceLosses.KullbackLeibler(retain.Logits(model), FrozenLogits(retain), retain.AttentionMask(model.Device)) * (double)Settings.Alpha!;
+        return ReferenceLosses.KullbackLeibler(retain.Logits(model), FrozenLogits(retain), retain.AttentionMask(model.Device))
+            * (double)Settings.Alpha!;
     }
 
     /// <summary>Every forget prompt with K random answers, B K texts.</summary>

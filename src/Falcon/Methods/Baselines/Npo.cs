@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Negative preference optimisation: L = gamma * -(2/beta) mean log sigmoid(beta (NLL_f - NLL_f,frozen)) + alpha CE_r, NLL summed over the answer's tokens.
-/// Source: Zhang et al., Negative Preference Optimization (2024).
+/// Negative preference optimisation: L = gamma * -(2/beta) mean log sigmoid(beta (NLL_f - NLL_f,frozen)) + alpha CE_r, NLL summed over the
+/// answer's tokens. Source: Zhang et al., Negative Preference Optimization (2024).
 /// </summary>
 /// <param name="inputs">What the method is built from.</param>
 public sealed class Npo(MethodInputs inputs) : LikelihoodObjective(inputs)

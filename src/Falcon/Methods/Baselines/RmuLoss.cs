@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Representation misdirection: forget activations of a layer are pulled to coefficient * u, a random direction; retain activations to those of the frozen model.
-/// Source: Li et al., The WMDP Benchmark (2024).
+/// Representation misdirection: forget activations of a layer are pulled to coefficient * u, a random direction; retain activations to
+/// those of the frozen model. Source: Li et al., The WMDP Benchmark (2024).
 /// </summary>
 public static class RmuLoss
 {
@@ -22,11 +22,14 @@ public static class RmuLoss
     }
 
     /// <summary>
-    /// Mean over counted tokens and over D of (updated - target)^2, in float32. Forget loss: target = coefficient * u; retain loss: target = frozen activations.
+    /// Mean over counted tokens and over D of (updated - target)^2, in float32. Forget loss: target = coefficient * u; retain loss: target
+    /// = frozen activations.
     /// </summary>
     /// <param name="updated">Hidden states of the model in training [B, T, D].</param>
     /// <param name="target">[B, T, D], or anything that broadcasts to it.</param>
-    /// <param name="mask">True at positions that count, [B, T]; null counts every position, padding included, as the WMDP code does.</param>
+    /// <param name="mask">
+    /// True at positions that count, [B, T]; null counts every position, padding included, as the WMDP code does.
+    /// </param>
     /// <exception cref="NumericalFailureException">The mask counts no position.</exception>
     public static Tensor Compute(Tensor updated, Tensor target, Tensor? mask = null)
     {
@@ -37,8 +40,9 @@ public static class RmuLoss
     }
 
     /// <summary>
-    /// The same as OpenUnlearning computes it, for reproduction: the sums of the sequences [B] are divided by the counts [B, 1], which broadcasts to [B, B],
-    /// so the result is mean(sums) * mean(1 / counts). Equal to <see cref="Compute"/> where all sequences count equally many tokens.
+    /// The same as OpenUnlearning computes it, for reproduction: the sums of the sequences [B] are divided by the counts [B, 1], which
+    /// broadcasts to [B, B], so the result is mean(sums) * mean(1 / counts). Equal to <see cref="Compute"/> where all sequences count
+    /// equally many tokens.
     /// </summary>
     /// <param name="updated">Hidden states of the model in training [B, T, D].</param>
     /// <param name="target">[B, T, D], or anything that broadcasts to it.</param>

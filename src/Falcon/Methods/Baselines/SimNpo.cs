@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// NPO without a reference model: L = gamma * -(2/beta) mean log sigmoid(beta (NLL_f / tokens - delta)) + alpha CE_r. Source: Fan et al., Simplicity Prevails (2024).
+/// NPO without a reference model: L = gamma * -(2/beta) mean log sigmoid(beta (NLL_f / tokens - delta)) + alpha CE_r. Source: Fan et al.,
+/// Simplicity Prevails (2024).
 /// </summary>
 /// <param name="inputs">What the method is built from.</param>
 public sealed class SimNpo(MethodInputs inputs) : LikelihoodObjective(inputs)

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Selective synaptic dampening, without training: with I the mean over texts of the squared gradient of CE (the diagonal of the Fisher matrix),
-/// theta_i becomes theta_i min(1, lambda I_r / I_f) wherever I_f > alpha I_r. Source: Foster et al., Fast Machine Unlearning without Retraining (AAAI 2024);
-/// there I_r is of the whole training set, for which the retain set stands here.
+/// Selective synaptic dampening, without training: with I the mean over texts of the squared gradient of CE (the diagonal of the Fisher
+/// matrix), theta_i becomes theta_i min(1, lambda I_r / I_f) wherever I_f > alpha I_r. Source: Foster et al., Fast Machine Unlearning
+/// without Retraining (AAAI 2024); there I_r is of the whole training set, for which the retain set stands here.
 /// </summary>
 /// <param name="inputs">What the method is built from.</param>
 public sealed class Ssd(MethodInputs inputs) : Objective
@@ -28,11 +28,16 @@ public sealed class Ssd(MethodInputs inputs) : Objective
         for (var i = 0; i < forget.Count; i++)
         {
             using var parameterScope = NewDisposeScope();
-            inputs.Trained.Load(i, Dampen(inputs.Trained.Masters[i].Whole(), forget[i], retain[i], (double)settings.Alpha!, (double)settings.Lambda!));
+            inputs.Trained.Load(
+                i,
+                Dampen(inputs.Trained.Masters[i].Whole(), forget[i], retain[i], (double)settings.Alpha!, (double)settings.Lambda!)
+            );
         }
     }
 
-    /// <summary>The weights, each with forget importance above alpha times its retain importance multiplied by min(1, lambda retain / forget).</summary>
+    /// <summary>
+    /// The weights, each with forget importance above alpha times its retain importance multiplied by min(1, lambda retain / forget).
+    /// </summary>
     internal static Tensor Dampen(Tensor weight, Tensor forget, Tensor retain, double alpha, double lambda)
     {
         using var scope = NewDisposeScope();

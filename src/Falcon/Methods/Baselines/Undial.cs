@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Self-distillation with lowered logits: L = mean over the forget answers' tokens of CE(model, softmax(frozen logits - beta onehot(y))) + alpha CE_r.
-/// Source: Dong et al., UNDIAL (NAACL 2025). (OpenUnlearning averages over prompt and padding too.)
+/// Self-distillation with lowered logits: L = mean over the forget answers' tokens of CE(model, softmax(frozen logits - beta onehot(y))) +
+/// alpha CE_r. Source: Dong et al., UNDIAL (NAACL 2025). (OpenUnlearning averages over prompt and padding too.)
 /// </summary>
 /// <param name="inputs">What the method is built from.</param>
 public sealed class Undial(MethodInputs inputs) : LikelihoodObjective(inputs)
@@ -15,7 +15,9 @@ public sealed class Undial(MethodInputs inputs) : LikelihoodObjective(inputs)
     /// <summary>The distillation loss, a float32 scalar.</summary>
     /// <param name="logits">Of the model in training [B, T, V].</param>
     /// <param name="frozenLogits">Of the unchanged model [B, T, V].</param>
-    /// <param name="labels">[B, T] int64, <see cref="ReferenceLosses.IgnoredLabel"/> where not scored; position t is scored against the label of t + 1.</param>
+    /// <param name="labels">
+    /// [B, T] int64, <see cref="ReferenceLosses.IgnoredLabel"/> where not scored; position t is scored against the label of t + 1.
+    /// </param>
     /// <param name="beta">How far the true token's logit is lowered.</param>
     public static Tensor Distillation(Tensor logits, Tensor frozenLogits, Tensor labels, double beta)
     {

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Weighted gradient ascent: L = -gamma mean over answer tokens of p^beta CE, p the token's own probability without gradient, so that tokens already forgotten stop counting; + alpha CE_r.
-/// Source: Wang et al., Rethinking LLM Unlearning Objectives (ICLR 2025).
+/// Weighted gradient ascent: L = -gamma mean over answer tokens of p^beta CE, p the token's own probability without gradient, so that
+/// tokens already forgotten stop counting; + alpha CE_r. Source: Wang et al., Rethinking LLM Unlearning Objectives (ICLR 2025).
 /// </summary>
 /// <param name="inputs">What the method is built from.</param>
 public sealed class Wga(MethodInputs inputs) : LikelihoodObjective(inputs)

@@ -6,19 +6,33 @@ using static TorchSharp.torch;
 
 namespace Falcon.Methods.Falcon;
 
-/// <summary>The gradients of the two losses for the trained parameters, each in the order of the parameters, in the dtype of the leaves.</summary>
+/// <summary>
+/// The gradients of the two losses for the trained parameters, each in the order of the parameters, in the dtype of the leaves.
+/// </summary>
 /// <param name="ForgetLoss">The weighted forget loss with its penalties.</param>
 /// <param name="RetainLoss">The weighted retain loss.</param>
 /// <param name="Forget">Gradients of the forget loss.</param>
 /// <param name="Retain">Gradients of the retain loss.</param>
-/// <param name="NormRatio">Mean norm of the updated forget activations over that of the frozen ones; null where the method looks at no activations.</param>
+/// <param name="NormRatio">
+/// Mean norm of the updated forget activations over that of the frozen ones; null where the method looks at no activations.
+/// </param>
 /// <param name="Drift">How far the retain activations have turned away, mean 1 - cos; null where the method does not measure it.</param>
-/// <param name="Pushed">Mean weight of the forget tokens under the bound, 1 at the start and 0 when all is forgotten; null without a bound.</param>
-public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IReadOnlyList<Tensor> Forget, IReadOnlyList<Tensor> Retain, double? NormRatio = null, double? Drift = null, double? Pushed = null);
+/// <param name="Pushed">
+/// Mean weight of the forget tokens under the bound, 1 at the start and 0 when all is forgotten; null without a bound.
+/// </param>
+public sealed record ObjectiveGradients(
+    double ForgetLoss,
+    double RetainLoss,
+    IReadOnlyList<Tensor> Forget,
+    IReadOnlyList<Tensor> Retain,
+    double? NormRatio = null,
+    double? Drift = null,
+    double? Pushed = null
+);
 
 /// <summary>
-/// The two losses of FALCON at the target layer (paper, section 4.2): the contrastive loss moves the forget activations onto the principal offset vector,
-/// the retention loss keeps the retain activations where they were.
+/// The two losses of FALCON at the target layer (paper, section 4.2): the contrastive loss moves the forget activations onto the principal
+/// offset vector, the retention loss keeps the retain activations where they were.
 /// </summary>
 /// <param name="passes">The forward passes.</param>
 /// <param name="trained">The matrices in training.</param>
@@ -27,18 +41,36 @@ public sealed record ObjectiveGradients(double ForgetLoss, double RetainLoss, IR
 /// <param name="plainPasses">Run two whole passes instead of sharing the prefix; for comparison.</param>
 /// <param name="microBatchTokens">Padded tokens of a part of a batch, whose gradients are added up; 0 for whole batches.</param>
 /// <param name="bound">Where forgetting ends; null for nowhere.</param>
-public sealed class FalconObjective(LayerPasses passes, TrainedParameters trained, LossConfig settings, PaddingRows paddingRows = PaddingRows.Uniform, bool plainPasses = false, int microBatchTokens = 0, ForgetBound? bound = null)
+public sealed class FalconObjective(
+    LayerPasses passes,
+    TrainedParameters trained,
+    LossConfig settings,
+    PaddingRows paddingRows = PaddingRows.Uniform,
+    bool plainPasses = false,
+    int microBatchTokens = 0,
+    ForgetBound? bound = null
+)
 {
     private const int WholeModel = WeightNames.AboveLayers;
 
-    /// <summary>One forward and one backward pass for each of the two batches, or for each of their parts. The gradients belong to the caller's scope.</summary>
+    /// <summary>
+    /// One forward and one backward pass for each of the two batches, or for each of their parts. The gradients belong to the caller's
+    /// scope.
+    /// </summary>
     /// <param name="forget">Forget texts.</param>
     /// <param name="retain">Retain texts.</param>
     /// <param name="offset">The principal offset vector [H], or several of them [R, H], see <see cref="OffsetVectors.ForTexts"/>.</param>
     /// <param name="retainWeight">Weight of the retention loss for this topic.</param>
     /// <param name="generator">Draws in-batch negatives and noise; not used when there are none.</param>
     /// <param name="level">The answer loss at which a text counts as forgotten; null for no bound.</param>
-    public ObjectiveGradients Gradients(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight, Generator? generator = null, double? level = null)
+    public ObjectiveGradients Gradients(
+        TokenBatch forget,
+        TokenBatch retain,
+        Tensor offset,
+        double retainWeight,
+        Generator? generator = null,
+        double? level = null
+    )
     {
         using var scope = NewDisposeScope();
         double? pushed = null;
@@ -51,15 +83,28 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         if (settings.Sharpness > 0) forgetGradients = AtTheWorstPoint(forgetGradients, forget, offset, generator, level);
         var (retainGradients, retainLoss, _) = Accumulate(retain, WholeModel, part => (RetainLoss(part, retainWeight, generator), 0));
         return new ObjectiveGradients(
-            forgetLoss, retainLoss,
-            [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())], ratio, Pushed: pushed);
+            forgetLoss,
+            retainLoss,
+            [.. forgetGradients.Select(gradient => gradient.MoveToOuterDisposeScope())],
+            [.. retainGradients.Select(gradient => gradient.MoveToOuterDisposeScope())],
+            ratio,
+            Pushed: pushed
+        );
     }
 
-    // Sharpness-aware: the gradient at theta + rho |theta| g / |g|, the point of the ball where the forget loss is highest to first order, thus where a relearner goes first.
-    private List<Tensor> AtTheWorstPoint(IReadOnlyList<Tensor> gradients, TokenBatch forget, Tensor offset, Generator? generator, double? level)
+    // Sharpness-aware: the gradient at theta + rho |theta| g / |g|, the point of the ball where the forget loss is highest to first order,
+    // thus where a relearner goes first.
+    private List<Tensor> AtTheWorstPoint(
+        IReadOnlyList<Tensor> gradients,
+        TokenBatch forget,
+        Tensor offset,
+        Generator? generator,
+        double? level
+    )
     {
         using var scope = NewDisposeScope();
-        double Norm(IEnumerable<Tensor> tensors) => Math.Sqrt(tensors.Sum(tensor => tensor.detach().to(float32).square().sum().item<float>()));
+        double Norm(IEnumerable<Tensor> tensors) =>
+            Math.Sqrt(tensors.Sum(tensor => tensor.detach().to(float32).square().sum().item<float>()));
         var norm = Norm(gradients);
         if (norm == 0) return [.. gradients.Select(gradient => gradient.clone().MoveToOuterDisposeScope())];
         var step = settings.Sharpness * Norm(trained.Leaves) / norm;
@@ -81,8 +126,13 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         }
     }
 
-    // The losses are means over counted tokens, so that of a batch is the mean of its parts' weighted by their tokens, and so is its gradient (added up in float32).
-    private (IReadOnlyList<Tensor> Gradients, double Loss, double NormRatio) Accumulate(TokenBatch batch, int through, Func<TokenBatch, (Tensor Loss, double NormRatio)> compute)
+    // The losses are means over counted tokens, so that of a batch is the mean of its parts' weighted by their tokens, and so is its
+    // gradient (added up in float32).
+    private (IReadOnlyList<Tensor> Gradients, double Loss, double NormRatio) Accumulate(
+        TokenBatch batch,
+        int through,
+        Func<TokenBatch, (Tensor Loss, double NormRatio)> compute
+    )
     {
         using var scope = NewDisposeScope();
         var parts = batch.Split(microBatchTokens);
@@ -110,11 +160,16 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return ([.. sums.Select(sum => sum.MoveToOuterDisposeScope())], loss, ratio);
     }
 
-    // Gradients of all leaves; those of layers above the given one, which the loss has not passed, are zero. The forget loss leaves the embedding to the retain loss: its rows are shared by all texts.
+    // Gradients of all leaves; those of layers above the given one, which the loss has not passed, are zero. The forget loss leaves the
+    // embedding to the retain loss: its rows are shared by all texts.
     private List<Tensor> Differentiate(Tensor loss, int through)
     {
-        var reached = trained.Names.Select(name => TrainedParameters.LayerOf(name) <= through && (through == WholeModel || !WeightNames.IsEmbedding(name))).ToList();
-        var found = new Queue<Tensor>(autograd.grad([loss], [.. trained.Leaves.Zip(reached).Where(pair => pair.Second).Select(pair => pair.First)]));
+        var reached = trained
+            .Names.Select(name => TrainedParameters.LayerOf(name) <= through && (through == WholeModel || !WeightNames.IsEmbedding(name)))
+            .ToList();
+        var found = new Queue<Tensor>(
+            autograd.grad([loss], [.. trained.Leaves.Zip(reached).Where(pair => pair.Second).Select(pair => pair.First)])
+        );
         return [.. trained.Leaves.Zip(reached, (leaf, isReached) => isReached ? found.Dequeue() : zeros_like(leaf.detach()))];
     }
 
@@ -123,7 +178,9 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     {
         using var scope = NewDisposeScope();
         var (updated, frozen) = Run(forget);
-        return ContrastiveLoss.Logits(updated, Target(offset, forget), frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator).MoveToOuterDisposeScope();
+        return ContrastiveLoss
+            .Logits(updated, Target(offset, forget), frozen, Mask(forget), settings.Temperature, settings.InBatchNegatives, generator)
+            .MoveToOuterDisposeScope();
     }
 
     private (Tensor Loss, double NormRatio, double? Pushed) ForgetLoss(TokenBatch batch, Tensor offset, Generator? generator, double? level)
@@ -133,7 +190,16 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         var goal = Target(offset, batch);
         var (updated, frozen) = Run(batch);
         var weights = bound is not null && level is { } nats ? bound.Weights(updated, batch, mask, nats) : null;
-        var loss = ContrastiveLoss.Compute(updated, goal, frozen, mask, settings.Temperature, settings.InBatchNegatives, generator, weights);
+        var loss = ContrastiveLoss.Compute(
+            updated,
+            goal,
+            frozen,
+            mask,
+            settings.Temperature,
+            settings.InBatchNegatives,
+            generator,
+            weights
+        );
         List<Tensor> attacked = [.. UnderAdversaries(batch, goal, mask, generator, weights)];
         if (attacked.Count > 0) loss = (loss + stack(attacked).sum()) / (1 + attacked.Count);
         var ratios = TokenRows.Select(updated, mask).norm(1) / TokenRows.Select(frozen, mask).norm(1).clamp_min(1e-8); // [M]
@@ -141,7 +207,10 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return (loss.MoveToOuterDisposeScope(), ratios.detach().mean().item<float>(), weights?.mean().item<float>());
     }
 
-    /// <summary>The retain loss of the unchanged model without its weight, from which drift is counted: 0 but for <see cref="RetainLossKind.Tokens"/>.</summary>
+    /// <summary>
+    /// The retain loss of the unchanged model without its weight, from which drift is counted: 0 but for
+    /// <see cref="RetainLossKind.Tokens"/>.
+    /// </summary>
     /// <param name="batches">Retain texts.</param>
     /// <param name="cancellation">Stops between parts of a batch.</param>
     public double UnchangedRetainLoss(IReadOnlyList<TokenBatch> batches, CancellationToken cancellation)
@@ -158,10 +227,24 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
     // The forget loss where an attacker inside the model makes it high, one scalar for each kind of attacker.
     private IEnumerable<Tensor> UnderAdversaries(TokenBatch batch, Tensor goal, Tensor? mask, Generator? generator, Tensor? weights)
     {
-        Tensor Loss((Tensor Updated, Tensor Frozen) states) => ContrastiveLoss.Compute(states.Updated, goal, states.Frozen, mask, settings.Temperature, weights: weights);
-        if (settings.LatentRadius > 0) yield return Loss(passes.Run(batch, paddingRows, LatentAdversary.Find(passes, batch, paddingRows, goal, mask, settings)));
+        Tensor Loss((Tensor Updated, Tensor Frozen) states) =>
+            ContrastiveLoss.Compute(states.Updated, goal, states.Frozen, mask, settings.Temperature, weights: weights);
+        if (settings.LatentRadius > 0)
+            yield return Loss(passes.Run(batch, paddingRows, LatentAdversary.Find(passes, batch, paddingRows, goal, mask, settings)));
         if (settings.PromptVectors > 0)
-            yield return Loss(passes.RunBehind(batch, LatentAdversary.FindPrompt(passes, batch, goal, mask, settings, generator ?? throw new ArgumentNullException(nameof(generator), "The prompt of the adversary needs a generator."))));
+            yield return Loss(
+                passes.RunBehind(
+                    batch,
+                    LatentAdversary.FindPrompt(
+                        passes,
+                        batch,
+                        goal,
+                        mask,
+                        settings,
+                        generator ?? throw new ArgumentNullException(nameof(generator), "The prompt of the adversary needs a generator.")
+                    )
+                )
+            );
     }
 
     private Tensor RetainLoss(TokenBatch batch, double weight, Generator? generator)
@@ -173,10 +256,12 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
             return (weight * ReferenceLosses.KullbackLeibler(logits, before)).MoveToOuterDisposeScope();
         }
 
-        if (settings.Retain == RetainLossKind.Tokens) return (weight * passes.NextTokenLosses(batch).sum() / batch.CountedTokens).MoveToOuterDisposeScope();
+        if (settings.Retain == RetainLossKind.Tokens)
+            return (weight * passes.NextTokenLosses(batch).sum() / batch.CountedTokens).MoveToOuterDisposeScope();
 
         var (updated, frozen) = Run(batch);
-        if (settings.RetainNoise > 0) frozen = WithNoise(frozen, generator ?? throw new ArgumentNullException(nameof(generator), "Noise needs a generator."));
+        if (settings.RetainNoise > 0)
+            frozen = WithNoise(frozen, generator ?? throw new ArgumentNullException(nameof(generator), "Noise needs a generator."));
         var mask = Mask(batch);
         var loss = RetentionLoss.Compute(updated, frozen, mask, weight, official: settings.CountPadding);
         if (settings.RetainErrorWeight > 0)
@@ -189,19 +274,23 @@ public sealed class FalconObjective(LayerPasses passes, TrainedParameters traine
         return loss.MoveToOuterDisposeScope();
     }
 
-    // Gaussian noise whose expected norm is the given share of the token's own. Drawn on the processor, so that a seed gives the same numbers everywhere.
+    // Gaussian noise whose expected norm is the given share of the token's own. Drawn on the processor, so that a seed gives the same
+    // numbers everywhere.
     private Tensor WithNoise(Tensor frozen, Generator generator)
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         var exact = frozen.to(float32);
         var noise = randn(frozen.shape, dtype: float32, generator: generator).to(frozen.device);
-        return (exact + noise * exact.norm(-1, keepdim: true) * (settings.RetainNoise / Math.Sqrt(frozen.shape[^1]))).MoveToOuterDisposeScope();
+        return (
+            exact + noise * exact.norm(-1, keepdim: true) * (settings.RetainNoise / Math.Sqrt(frozen.shape[^1]))
+        ).MoveToOuterDisposeScope();
     }
 
     private static Tensor Target(Tensor offset, TokenBatch texts) => offset.dim() == 1 ? offset : OffsetVectors.ForTexts(offset, texts);
 
-    private (Tensor Updated, Tensor Frozen) Run(TokenBatch batch) => plainPasses ? passes.RunPlainly(batch, paddingRows) : passes.Run(batch, paddingRows);
+    private (Tensor Updated, Tensor Frozen) Run(TokenBatch batch) =>
+        plainPasses ? passes.RunPlainly(batch, paddingRows) : passes.Run(batch, paddingRows);
 
     // null counts every position, padding included, as the published code does.
     private Tensor? Mask(TokenBatch batch) => settings.CountPadding ? null : batch.LossMask(trained.Leaves[0].device);

@@ -7,16 +7,21 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// Where forgetting ends: a text whose answer has become as unlikely as an answer that was never learned is pushed no further. Without a bound the forget loss goes on
-/// long after that and the model comes to deny the answer, which a model that never learned it does not.
+/// Where forgetting ends: a text whose answer has become as unlikely as an answer that was never learned is pushed no further. Without a
+/// bound the forget loss goes on long after that and the model comes to deny the answer, which a model that never learned it does not.
 /// Extension, not in the paper; the bounded objectives of preference-based unlearning (NPO, Zhang et al. 2024) have the same purpose.
 /// </summary>
-/// <param name="model">The whole model with the layers above the target as they are now: the unchanged model where none of them is trained.</param>
+/// <param name="model">
+/// The whole model with the layers above the target as they are now: the unchanged model where none of them is trained.
+/// </param>
 /// <param name="target">The layer whose output is given to <see cref="Weights"/>.</param>
 /// <param name="width">Softness of the bound in nats, above 0.</param>
 public sealed class ForgetBound(CausalLM model, int target, double width)
 {
-    /// <summary>w = sigmoid( (level - loss) / width ) for each counted token, the same for all tokens of a text; loss is the mean loss of the tokens that the counted positions predict.</summary>
+    /// <summary>
+    /// w = sigmoid( (level - loss) / width ) for each counted token, the same for all tokens of a text; loss is the mean loss of the tokens
+    /// that the counted positions predict.
+    /// </summary>
     /// <param name="hidden">Hidden states at the target layer under the updated model [B, T, H].</param>
     /// <param name="batch">The texts.</param>
     /// <param name="mask">Positions that count [B, T]; null for all.</param>
@@ -47,14 +52,32 @@ public sealed class ForgetBound(CausalLM model, int target, double width)
         return weights.index_select(0, counted.reshape(-1).nonzero().reshape(-1)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The level of each topic: the given one, or that of token frequencies (<see cref="NeverLearnedLevel.OfTokenFrequencies"/>); null without a bound.</summary>
+    /// <summary>
+    /// The level of each topic: the given one, or that of token frequencies (<see cref="NeverLearnedLevel.OfTokenFrequencies"/>); null
+    /// without a bound.
+    /// </summary>
     /// <param name="inputs">Settings and texts of the run.</param>
     public static IReadOnlyList<double?> Levels(MethodInputs inputs)
     {
         var loss = inputs.Config.Loss;
-        if (loss.Bound == ForgetBoundKind.None) return [.. inputs.Topics.Select(_ => (double?)null)];
-        List<double?> levels = [.. inputs.Topics.Select(topic => loss.BoundLevel ?? NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, [.. topic.Retain.SkipLast(topic.Generated)], [.. topic.RetainAnswers.SkipLast(topic.Generated)]))];
-        inputs.Log.Information($"a text counts as forgotten at a loss of {string.Join(", ", levels.Select(level => level?.ToString("F2", CultureInfo.InvariantCulture)))} nats a token");
+        if (loss.Bound == ForgetBoundKind.None)
+            return [.. inputs.Topics.Select(_ => (double?)null)];
+        List<double?> levels =
+        [
+            .. inputs.Topics.Select(topic =>
+                loss.BoundLevel
+                ?? NeverLearnedLevel.OfTokenFrequencies(
+                    topic.Forget,
+                    topic.ForgetAnswers,
+                    [.. topic.Retain.SkipLast(topic.Generated)],
+                    [.. topic.RetainAnswers.SkipLast(topic.Generated)]
+                )
+            ),
+        ];
+        inputs.Log.Information(
+            $"a text counts as forgotten at a loss of "
+                + $"{string.Join(", ", levels.Select(level => level?.ToString("F2", CultureInfo.InvariantCulture)))} nats a token"
+        );
         return levels;
     }
 }

@@ -9,9 +9,11 @@ using Falcon.Tokenization;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// Retain texts that the unchanged model writes itself. What stands in no retain text is not kept, and nobody has texts of all that a model knows, but the model has: sampled at temperature 1 from the head of the
-/// retain texts' template, or from the first words of one of them, it goes through what it knows, as far as that has the form of those texts. What tells of the forget set is left out, and what repeats a retain text. After self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a
-/// model writes from the head of its template (Xu et al., arXiv 2406.08464). Extension, not in the paper.
+/// Retain texts that the unchanged model writes itself. What stands in no retain text is not kept, and nobody has texts of all that a model
+/// knows, but the model has: sampled at temperature 1 from the head of the retain texts' template, or from the first words of one of them,
+/// it goes through what it knows, as far as that has the form of those texts. What tells of the forget set is left out, and what repeats a
+/// retain text. After self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a model writes from the head of its
+/// template (Xu et al., arXiv 2406.08464). Extension, not in the paper.
 /// </summary>
 public static partial class GeneratedRetain
 {
@@ -20,7 +22,8 @@ public static partial class GeneratedRetain
     private const int DrawnPerText = 8;
 
     /// <summary>
-    /// Samples texts until enough different ones are found that use no word, and no two words side by side, of <paramref name="forget"/> that are in no text of <paramref name="retain"/>; at most eight times as many are drawn.
+    /// Samples texts until enough different ones are found that use no word, and no two words side by side, of <paramref name="forget"/>
+    /// that are in no text of <paramref name="retain"/>; at most eight times as many are drawn.
     /// </summary>
     /// <param name="model">The whole unchanged model.</param>
     /// <param name="retain">Retain texts, whose first tokens open the samples and whose longest bounds their length.</param>
@@ -33,7 +36,15 @@ public static partial class GeneratedRetain
     /// <returns>Token ids; the end-of-text token stands where the model wrote it.</returns>
     /// <exception cref="UserInputException">Fewer than a tenth of the wanted texts could be had.</exception>
     public static IReadOnlyList<int[]> Make(
-        CausalLM model, IReadOnlyList<int[]> retain, IEnumerable<int[]> forget, int count, ulong seed, HfTokenizer tokenizer, IRunLog log, CancellationToken cancellation)
+        CausalLM model,
+        IReadOnlyList<int[]> retain,
+        IEnumerable<int[]> forget,
+        int count,
+        ulong seed,
+        HfTokenizer tokenizer,
+        IRunLog log,
+        CancellationToken cancellation
+    )
     {
         var telling = forget.SelectMany(text => Expressions(text, tokenizer)).ToHashSet();
         telling.ExceptWith(retain.SelectMany(text => Expressions(text, tokenizer)));
@@ -54,40 +65,67 @@ public static partial class GeneratedRetain
                 drawn++;
                 if (more.Length == 0 || kept.Count == count) continue;
                 // Cut off at the limit, a text has no end.
-                int[] text = prompt.Length + more.Length >= longest || stops.Count == 0 ? [.. prompt.Concat(more).Take(longest)] : [.. prompt, .. more, stops[0]];
-                if (Expressions(text, tokenizer).Any(telling.Contains)) dropped++;
-                else if (seen.Add(text)) kept.Add(text);
+                int[] text =
+                    prompt.Length + more.Length >= longest || stops.Count == 0
+                        ? [.. prompt.Concat(more).Take(longest)]
+                        : [.. prompt, .. more, stops[0]];
+                if (Expressions(text, tokenizer).Any(telling.Contains))
+                    dropped++;
+                else if (seen.Add(text))
+                    kept.Add(text);
             }
 
             log.Progress("retain texts by the model itself", kept.Count, count);
         }
 
         if (kept.Count * 10 < count)
-            throw new UserInputException($"data.generatedRetain: of {drawn} texts that the model wrote {dropped} use words or pairs of words that only the forget texts have, and {kept.Count} are left of {count} wanted. Give a larger retain set, or set data.generatedRetain to 0.");
-        log.Information(string.Create(CultureInfo.InvariantCulture, $"{kept.Count} retain texts by the model itself ({drawn} drawn, {dropped} left out because they use words or pairs of words that only the forget texts have)"));
+            throw new UserInputException(
+                $"data.generatedRetain: of {drawn} texts that the model wrote {dropped} use words or pairs of words that only the forget "
+                    + $"texts have, and {kept.Count} are left of {count} wanted. Give a larger retain set, or set data.generatedRetain to "
+                    + $"0."
+            );
+        log.Information(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{kept.Count} retain texts by the model itself ({drawn} drawn, {dropped} left out because they use words or pairs of "
+                    + $"words that only the forget texts have)"
+            )
+        );
         return kept;
     }
 
     // A text opens with what it shares with most texts of its kind (the head of a template) and a few tokens of its own.
     private static List<(int[] Text, int Shared)> Openings(IReadOnlyList<int[]> retain)
     {
-        var heads = retain.GroupBy(text => text[0]).ToDictionary(group => group.Key, group =>
-        {
-            List<int[]> left = [.. group];
-            if (left.Count * 4 < retain.Count) return 0; // no template
-            var shared = 0;
-            while (true)
-            {
-                var next = left.Where(text => text.Length > shared).GroupBy(text => text[shared]).OrderByDescending(one => one.Count()).ThenBy(one => one.Key).FirstOrDefault();
-                if (next is null || next.Count() * 10 < left.Count * 9) return shared;
-                left = [.. next];
-                shared++;
-            }
-        });
+        var heads = retain
+            .GroupBy(text => text[0])
+            .ToDictionary(
+                group => group.Key,
+                group =>
+                {
+                    List<int[]> left = [.. group];
+                    if (left.Count * 4 < retain.Count)
+                        return 0; // no template
+                    var shared = 0;
+                    while (true)
+                    {
+                        var next = left.Where(text => text.Length > shared)
+                            .GroupBy(text => text[shared])
+                            .OrderByDescending(one => one.Count())
+                            .ThenBy(one => one.Key)
+                            .FirstOrDefault();
+                        if (next is null || next.Count() * 10 < left.Count * 9)
+                            return shared;
+                        left = [.. next];
+                        shared++;
+                    }
+                }
+            );
         return [.. retain.Select(text => (text, heads[text[0]]))];
     }
 
-    // Every fourth opening is the template's head alone: what no retain text opens with is reached from there, as often as the model was taught it.
+    // Every fourth opening is the template's head alone: what no retain text opens with is reached from there, as often as the model was
+    // taught it.
     private static int[] Opening((int[] Text, int Shared) opening, SeededRandom random)
     {
         var own = opening.Shared > 0 && random.Next(4) == 0 ? 0 : 1 + random.Next(LongestOpening);
@@ -97,7 +135,10 @@ public static partial class GeneratedRetain
     // Words and pairs of neighbours: each part of a name may stand in a retain text, the name does not.
     private static IEnumerable<string> Expressions(int[] text, HfTokenizer tokenizer)
     {
-        List<string> words = [.. Word().Matches(tokenizer.Decode(text, skipSpecialTokens: true)).Select(word => word.Value.ToUpperInvariant())];
+        List<string> words =
+        [
+            .. Word().Matches(tokenizer.Decode(text, skipSpecialTokens: true)).Select(word => word.Value.ToUpperInvariant()),
+        ];
         return words.Concat(words.Zip(words.Skip(1), (first, second) => $"{first} {second}"));
     }
 

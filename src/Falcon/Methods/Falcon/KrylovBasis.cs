@@ -4,21 +4,31 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// Leading right singular vectors of a matrix X that is only multiplied with: a block Krylov space of X^T X grown from random vectors, fully
-/// reorthogonalised, with the Rayleigh-Ritz vectors in it. Source: Golub and Underwood, "The block Lanczos method for computing eigenvalues", 1977;
-/// Musco and Musco, "Randomized block Krylov methods for stronger and faster approximate singular value decomposition", 2015.
+/// Leading right singular vectors of a matrix X that is only multiplied with: a block Krylov space of X^T X grown from random vectors,
+/// fully reorthogonalised, with the Rayleigh-Ritz vectors in it. Source: Golub and Underwood, "The block Lanczos method for computing
+/// eigenvalues", 1977; Musco and Musco, "Randomized block Krylov methods for stronger and faster approximate singular value decomposition",
+/// 2015.
 /// </summary>
 internal static class KrylovBasis
 {
     private const int BlockSize = 32;
 
-    /// <summary>Largest residual |X^T X v - s^2 v| of a direction over the gap behind the last one: about the angle by which the space of all of them is off; an offset vector is off by that times its elements, 1e-5 at most.</summary>
+    /// <summary>
+    /// Largest residual |X^T X v - s^2 v| of a direction over the gap behind the last one: about the angle by which the space of all of
+    /// them is off; an offset vector is off by that times its elements, 1e-5 at most.
+    /// </summary>
     private const double Tolerance = 1e-3;
 
-    /// <summary>Residual over the largest s^2 at which rounding ends the convergence; decides where the gap is smaller, and the last direction is then one of several as good.</summary>
+    /// <summary>
+    /// Residual over the largest s^2 at which rounding ends the convergence; decides where the gap is smaller, and the last direction is
+    /// then one of several as good.
+    /// </summary>
     private const double Rounding = 1e-13;
 
-    /// <summary>The fewest leading directions whose energies s_i^2 reach <paramref name="wanted"/>, and at most <paramref name="most"/>. The same at every call: the random start has a fixed seed.</summary>
+    /// <summary>
+    /// The fewest leading directions whose energies s_i^2 reach <paramref name="wanted"/>, and at most <paramref name="most"/>. The same at
+    /// every call: the random start has a fixed seed.
+    /// </summary>
     /// <param name="x">X [N, D], float64.</param>
     /// <param name="wanted">Sum of s_i^2 to reach.</param>
     /// <param name="most">Cap on the number of directions.</param>
@@ -55,7 +65,10 @@ internal static class KrylovBasis
         return null;
     }
 
-    /// <summary>An orthonormal basis [D, c] of what a block [D, b] adds to a basis [D, m], and the block's coefficients [c, b] in it; no column where it adds nothing but rounding.</summary>
+    /// <summary>
+    /// An orthonormal basis [D, c] of what a block [D, b] adds to a basis [D, m], and the block's coefficients [c, b] in it; no column
+    /// where it adds nothing but rounding.
+    /// </summary>
     private static (Tensor Next, Tensor Coefficients) Outside(Tensor block, Tensor basis, double rounding)
     {
         using var scope = NewDisposeScope();
@@ -66,7 +79,8 @@ internal static class KrylovBasis
         return (next.MoveToOuterDisposeScope(), again.matmul(coefficients).MoveToOuterDisposeScope());
     }
 
-    // Through the small Gram matrix: tall and narrow decompositions are many times slower. Directions below the rounding of that matrix come again in the next block.
+    // Through the small Gram matrix: tall and narrow decompositions are many times slower. Directions below the rounding of that matrix
+    // come again in the next block.
     private static (Tensor Columns, Tensor Coefficients) Orthonormal(Tensor columns, double least)
     {
         const double resolution = 1e-14;
@@ -91,7 +105,8 @@ internal static class KrylovBasis
         {
             if (count == energies.Length) return null;
             var residuals = rest.matmul(mixture[^(int)rest.shape[1].., ..count]).norm(0); // only the last block is not yet mapped into the space
-            if (residuals.max().item<double>() > Math.Max(Tolerance * (energies[count - 1] - energies[count]), Rounding * energies[0])) return null;
+            if (residuals.max().item<double>() > Math.Max(Tolerance * (energies[count - 1] - energies[count]), Rounding * energies[0]))
+                return null;
         }
 
         return (squares[..count].MoveToOuterDisposeScope(), mixture[.., ..count].MoveToOuterDisposeScope());

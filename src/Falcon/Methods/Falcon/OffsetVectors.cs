@@ -8,7 +8,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// The principal offset vectors of a run, all made from the unchanged model before the first step: one for each topic, or one for each step as published. Owns them.
+/// The principal offset vectors of a run, all made from the unchanged model before the first step: one for each topic, or one for each step
+/// as published. Owns them.
 /// </summary>
 public sealed class OffsetVectors : IDisposable
 {
@@ -19,7 +20,8 @@ public sealed class OffsetVectors : IDisposable
     private readonly Tensor[] _vectors;
     private readonly bool _perTopic;
 
-    private OffsetVectors(Tensor[] vectors, OffsetDiagnostics[] diagnostics, bool perTopic) => (_vectors, Diagnostics, _perTopic) = (vectors, diagnostics, perTopic);
+    private OffsetVectors(Tensor[] vectors, OffsetDiagnostics[] diagnostics, bool perTopic) =>
+        (_vectors, Diagnostics, _perTopic) = (vectors, diagnostics, perTopic);
 
     /// <summary>How each vector lies to the directions it was made from.</summary>
     public IReadOnlyList<OffsetDiagnostics> Diagnostics { get; }
@@ -27,7 +29,10 @@ public sealed class OffsetVectors : IDisposable
     /// <summary>The vectors [R, H] of a step; borrowed.</summary>
     public Tensor At(int step, int topic) => _vectors[_perTopic ? topic : step];
 
-    /// <summary>The vector of each text, from vectors [R, H]: the one of them that the text's tokens decide, [B, 1, H]; the one itself, [H], where R is 1.</summary>
+    /// <summary>
+    /// The vector of each text, from vectors [R, H]: the one of them that the text's tokens decide, [B, 1, H]; the one itself, [H], where R
+    /// is 1.
+    /// </summary>
     /// <param name="vectors">Vectors of a topic or step.</param>
     /// <param name="texts">The forget texts.</param>
     public static Tensor ForTexts(Tensor vectors, TokenBatch texts)
@@ -39,7 +44,8 @@ public sealed class OffsetVectors : IDisposable
     }
 
     // FNV-1a over the token ids; the same text has the same vector in every epoch and on every machine.
-    private static ulong Hash(int[] text) => text.Aggregate(14695981039346656037UL, (hash, token) => (hash ^ (uint)token) * 1099511628211UL);
+    private static ulong Hash(int[] text) =>
+        text.Aggregate(14695981039346656037UL, (hash, token) => (hash ^ (uint)token) * 1099511628211UL);
 
     /// <summary>Makes the vectors.</summary>
     /// <param name="frozen">The unchanged model.</param>
@@ -49,7 +55,15 @@ public sealed class OffsetVectors : IDisposable
     /// <param name="padId">Padding id.</param>
     /// <param name="progress">Called with the number of vectors made and due.</param>
     /// <param name="cancellation">Stops between layers.</param>
-    public static OffsetVectors Make(CausalLM frozen, int target, IReadOnlyList<TopicTexts> topics, UnlearnConfig config, int padId, Action<int, int>? progress = null, CancellationToken cancellation = default)
+    public static OffsetVectors Make(
+        CausalLM frozen,
+        int target,
+        IReadOnlyList<TopicTexts> topics,
+        UnlearnConfig config,
+        int padId,
+        Action<int, int>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         var perTopic = config.OffsetVector.PerTopic;
         var count = perTopic ? topics.Count : config.Steps;
@@ -59,7 +73,11 @@ public sealed class OffsetVectors : IDisposable
         List<int> vectorOf = [];
         for (var i = 0; i < count; i++)
         {
-            foreach (var part in perTopic ? OfTopic(topics[i].Forget, randoms[i]) : [BatchAt(topics[i % topics.Count].Forget, config.Data.BatchSize, randoms[i])])
+            foreach (
+                var part in perTopic
+                    ? OfTopic(topics[i].Forget, randoms[i])
+                    : [BatchAt(topics[i % topics.Count].Forget, config.Data.BatchSize, randoms[i])]
+            )
             {
                 batches.Add(new TokenBatch(part, padId, side));
                 vectorOf.Add(i);
@@ -98,7 +116,12 @@ public sealed class OffsetVectors : IDisposable
     private static IEnumerable<List<int[]>> OfTopic(IReadOnlyList<int[]> texts, SeededRandom random)
     {
         var tokens = 0;
-        var chosen = random.Permutation(texts.Count).Take(TextsPerTopic).Select(i => texts[i]).TakeWhile(text => (tokens += text.Length) <= TokensPerTopic || tokens == text.Length).ToList();
+        var chosen = random
+            .Permutation(texts.Count)
+            .Take(TextsPerTopic)
+            .Select(i => texts[i])
+            .TakeWhile(text => (tokens += text.Length) <= TokensPerTopic || tokens == text.Length)
+            .ToList();
         return chosen.Chunk(TextsPerBatch).Select(part => part.ToList());
     }
 
@@ -125,8 +148,15 @@ public sealed class OffsetVectors : IDisposable
     private static (Tensor Vector, OffsetDiagnostics Diagnostics) One(Tensor rows, UnlearnConfig config, Generator generator, long size) =>
         config.OffsetVector.Form switch
         {
-            OffsetVectorForm.Official => PrincipalOffsetVector.Official(rows, PrincipalOffsetVector.SampleNoise(size, generator, rows.device)),
-            OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Orthogonal(rows, PrincipalOffsetVector.SampleStart(size, generator, rows.device), config.OffsetVector.Variance),
+            OffsetVectorForm.Official => PrincipalOffsetVector.Official(
+                rows,
+                PrincipalOffsetVector.SampleNoise(size, generator, rows.device)
+            ),
+            OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Orthogonal(
+                rows,
+                PrincipalOffsetVector.SampleStart(size, generator, rows.device),
+                config.OffsetVector.Variance
+            ),
             _ => PrincipalOffsetVector.Random(rows, generator, energyShare: config.OffsetVector.Variance),
         };
 

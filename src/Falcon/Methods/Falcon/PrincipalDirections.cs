@@ -5,7 +5,10 @@ namespace Falcon.Methods.Falcon;
 /// <summary>How the principal directions of a matrix of hidden states are found.</summary>
 public enum DirectionSolver
 {
-    /// <summary>Eigenvectors of the smaller Gram matrix, X X^T or X^T X, in float64: the fast default. Resolves singular values down to 1e-7 of the largest.</summary>
+    /// <summary>
+    /// Eigenvectors of the smaller Gram matrix, X X^T or X^T X, in float64: the fast default. Resolves singular values down to 1e-7 of the
+    /// largest.
+    /// </summary>
     Gram,
 
     /// <summary>Singular value decomposition of X in float32, as in the published code.</summary>
@@ -19,9 +22,13 @@ internal static class PrincipalDirections
     private const double GramResolution = 1e-7;
 
     /// <summary>
-    /// The first <paramref name="count"/> (at most) right singular vectors of X [N, D] with singular value above <paramref name="nullThreshold"/> of the largest.
+    /// The first <paramref name="count"/> (at most) right singular vectors of X [N, D] with singular value above
+    /// <paramref name="nullThreshold"/> of the largest.
     /// </summary>
-    /// <returns>Singular values [K], descending, and directions [K, D] with orthonormal rows: float64 from the Gram matrix, float32 from the decomposition.</returns>
+    /// <returns>
+    /// Singular values [K], descending, and directions [K, D] with orthonormal rows: float64 from the Gram matrix, float32 from the
+    /// decomposition.
+    /// </returns>
     public static (Tensor SingularValues, Tensor Directions) Find(Tensor rows, int count, double nullThreshold, DirectionSolver solver)
     {
         using var guard = no_grad();
@@ -35,8 +42,9 @@ internal static class PrincipalDirections
     }
 
     /// <summary>
-    /// The fewest leading right singular vectors of X [N, D] that hold <paramref name="energyShare"/> of its energy sum s_i^2, and at most <paramref name="most"/>.
-    /// The whole energy is the squared Frobenius norm, so no spectrum is needed: few directions come from a <see cref="KrylovBasis"/>, many from the Gram matrix, in one decomposition.
+    /// The fewest leading right singular vectors of X [N, D] that hold <paramref name="energyShare"/> of its energy sum s_i^2, and at most
+    /// <paramref name="most"/>. The whole energy is the squared Frobenius norm, so no spectrum is needed: few directions come from a
+    /// <see cref="KrylovBasis"/>, many from the Gram matrix, in one decomposition.
     /// </summary>
     /// <param name="rows">X.</param>
     /// <param name="energyShare">Above 0, at most 1.</param>
@@ -44,7 +52,13 @@ internal static class PrincipalDirections
     /// <param name="nullThreshold">Relative singular value at and below which a direction is null.</param>
     /// <param name="denseUpTo">Smaller side of X up to which the Gram matrix is taken at once.</param>
     /// <returns>As <see cref="Find"/>, in float64; empty where X is zero.</returns>
-    public static (Tensor SingularValues, Tensor Directions) Leading(Tensor rows, double energyShare, int most, double nullThreshold, int denseUpTo = 512)
+    public static (Tensor SingularValues, Tensor Directions) Leading(
+        Tensor rows,
+        double energyShare,
+        int most,
+        double nullThreshold,
+        int denseUpTo = 512
+    )
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(energyShare);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(energyShare, 1);
@@ -53,7 +67,8 @@ internal static class PrincipalDirections
         var x = rows.to(float64);
         var wanted = energyShare * x.square().sum().item<double>();
         var smaller = (int)Math.Min(x.shape[0], x.shape[1]);
-        var (values, directions) = (wanted > 0 && smaller > denseUpTo ? KrylovBasis.Leading(x, wanted, most, smaller / 3) : null) ?? ByGram(x, smaller);
+        var (values, directions) = (wanted > 0 && smaller > denseUpTo ? KrylovBasis.Leading(x, wanted, most, smaller / 3) : null)
+            ?? ByGram(x, smaller);
         var squares = values.square().cpu().data<double>().ToArray();
         var null2 = Math.Pow(Math.Max(nullThreshold, GramResolution), 2) * squares.DefaultIfEmpty(0).First();
         var kept = Fewest(squares, wanted); // none where X is zero

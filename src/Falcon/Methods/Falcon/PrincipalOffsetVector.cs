@@ -16,13 +16,15 @@ public enum OffsetMap
 
 /// <summary>How an offset vector lies to the principal directions it was made from.</summary>
 /// <param name="Directions">K, the number of principal directions used (null directions dropped).</param>
-/// <param name="PrincipalEnergy">Sum over i of (v_i.h)^2, 0 to 1: 0 for an exact projection, near 0.9 for the published form, about K/D by chance.</param>
+/// <param name="PrincipalEnergy">
+/// Sum over i of (v_i.h)^2, 0 to 1: 0 for an exact projection, near 0.9 for the published form, about K/D by chance.
+/// </param>
 /// <param name="LargestOverlap">Largest |v_i.h| over the K directions, 0 to 1.</param>
 public sealed record OffsetDiagnostics(int Directions, double PrincipalEnergy, double LargestOverlap);
 
 /// <summary>
-/// The principal offset vector h+ that forget activations are pulled to, made from the principal directions v_i (singular values s_i, descending)
-/// of a batch of hidden states. Three forms; all return a float32 unit vector [D]. Source: FALCON, step 2.1.
+/// The principal offset vector h+ that forget activations are pulled to, made from the principal directions v_i (singular values s_i,
+/// descending) of a batch of hidden states. Three forms; all return a float32 unit vector [D]. Source: FALCON, step 2.1.
 /// </summary>
 public static class PrincipalOffsetVector
 {
@@ -39,9 +41,10 @@ public static class PrincipalOffsetVector
     private const double SmallestRemainder = 1e-5;
 
     /// <summary>
-    /// The published code's vector: P = tanh(I + 1000 sum_i sigmoid(s_i/s_1) v_i v_i^T + 0.01 noise), then six times h = normalise(tanh(h P)) from ones/sqrt(D).
-    /// This amplifies the principal directions instead of removing them, unlike the paper's formula (<see cref="Linear"/>).
-    /// Differs: null directions are dropped, since rounding noise decides them; <paramref name="nullThreshold"/> 0 with <see cref="DirectionSolver.Svd"/> keeps them.
+    /// The published code's vector: P = tanh(I + 1000 sum_i sigmoid(s_i/s_1) v_i v_i^T + 0.01 noise), then six times h = normalise(tanh(h
+    /// P)) from ones/sqrt(D). This amplifies the principal directions instead of removing them, unlike the paper's formula
+    /// (<see cref="Linear"/>). Differs: null directions are dropped, since rounding noise decides them; <paramref name="nullThreshold"/> 0
+    /// with <see cref="DirectionSolver.Svd"/> keeps them.
     /// </summary>
     /// <param name="hidden">Hidden states [B, T, D] or [N, D], any floating type.</param>
     /// <param name="noise">Standard normal matrix [D, D] (see <see cref="SampleNoise"/>); null for none.</param>
@@ -70,8 +73,8 @@ public static class PrincipalOffsetVector
     }
 
     /// <summary>
-    /// The paper's vector: h+ = normalise( f( r - w sum_{i at most K} v_i (v_i.r) ) + perturbation * gaussian ). With w = 1, f the identity and no perturbation
-    /// it is the exact projection of r onto the orthogonal complement of the K directions. Computed in float64.
+    /// The paper's vector: h+ = normalise( f( r - w sum_{i at most K} v_i (v_i.r) ) + perturbation * gaussian ). With w = 1, f the identity
+    /// and no perturbation it is the exact projection of r onto the orthogonal complement of the K directions. Computed in float64.
     /// </summary>
     /// <param name="hidden">Hidden states [B, T, D] or [N, D], any floating type.</param>
     /// <param name="start">r, the starting vector [D], such as <see cref="SampleStart"/>.</param>
@@ -83,12 +86,24 @@ public static class PrincipalOffsetVector
     /// <param name="mask">True at positions that count, [B, T] or [N]; null counts every position.</param>
     /// <param name="nullThreshold">Relative singular value at and below which a direction is dropped.</param>
     /// <exception cref="ArgumentException">A perturbation without a generator, or a start of another size.</exception>
-    /// <exception cref="NumericalFailureException">The counted hidden states are all zero or not finite, or nothing of the start remains.</exception>
-    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Linear(Tensor hidden, Tensor start, int directions, double strength = 1,
-        OffsetMap map = OffsetMap.Identity, double perturbation = 0, Generator? generator = null, Tensor? mask = null, double nullThreshold = DefaultNullThreshold)
+    /// <exception cref="NumericalFailureException">
+    /// The counted hidden states are all zero or not finite, or nothing of the start remains.
+    /// </exception>
+    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Linear(
+        Tensor hidden,
+        Tensor start,
+        int directions,
+        double strength = 1,
+        OffsetMap map = OffsetMap.Identity,
+        double perturbation = 0,
+        Generator? generator = null,
+        Tensor? mask = null,
+        double nullThreshold = DefaultNullThreshold
+    )
     {
         var size = hidden.shape[^1];
-        if (start.numel() != size) throw new ArgumentException($"The start has {start.numel()} elements, hidden states have {size}.", nameof(start));
+        if (start.numel() != size)
+            throw new ArgumentException($"The start has {start.numel()} elements, hidden states have {size}.", nameof(start));
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         var (_, vectors) = FindDirections(hidden, mask, directions, nullThreshold, DirectionSolver.Gram);
@@ -104,8 +119,9 @@ public static class PrincipalOffsetVector
     }
 
     /// <summary>
-    /// The exact projection of r onto the orthogonal complement of the fewest principal directions that hold a share of the energy of the hidden states
-    /// (<see cref="Linear"/> with w = 1 and that K, at most three quarters of all), from one decomposition; where few directions hold it, from none of the whole matrix. In float64.
+    /// The exact projection of r onto the orthogonal complement of the fewest principal directions that hold a share of the energy of the
+    /// hidden states (<see cref="Linear"/> with w = 1 and that K, at most three quarters of all), from one decomposition; where few
+    /// directions hold it, from none of the whole matrix. In float64.
     /// </summary>
     /// <param name="hidden">Hidden states [B, T, D] or [N, D], any floating type.</param>
     /// <param name="start">r, the starting vector [D], such as <see cref="SampleStart"/>.</param>
@@ -113,11 +129,20 @@ public static class PrincipalOffsetVector
     /// <param name="mask">True at positions that count, [B, T] or [N]; null counts every position.</param>
     /// <param name="nullThreshold">Relative singular value at and below which a direction is dropped.</param>
     /// <exception cref="ArgumentException">A start of another size.</exception>
-    /// <exception cref="NumericalFailureException">The counted hidden states are all zero or not finite, or nothing of the start remains.</exception>
-    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Orthogonal(Tensor hidden, Tensor start, double energyShare, Tensor? mask = null, double nullThreshold = DefaultNullThreshold)
+    /// <exception cref="NumericalFailureException">
+    /// The counted hidden states are all zero or not finite, or nothing of the start remains.
+    /// </exception>
+    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Orthogonal(
+        Tensor hidden,
+        Tensor start,
+        double energyShare,
+        Tensor? mask = null,
+        double nullThreshold = DefaultNullThreshold
+    )
     {
         var size = hidden.shape[^1];
-        if (start.numel() != size) throw new ArgumentException($"The start has {start.numel()} elements, hidden states have {size}.", nameof(start));
+        if (start.numel() != size)
+            throw new ArgumentException($"The start has {start.numel()} elements, hidden states have {size}.", nameof(start));
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         var vectors = LeadingDirections(hidden, mask, energyShare, nullThreshold);
@@ -126,12 +151,19 @@ public static class PrincipalOffsetVector
         return (vector.MoveToOuterDisposeScope(), Diagnose(vector, vectors));
     }
 
-    /// <summary>A random unit vector, with the directions that hold a share of the energy for its diagnostics; see <see cref="Orthogonal"/>.</summary>
+    /// <summary>
+    /// A random unit vector, with the directions that hold a share of the energy for its diagnostics; see <see cref="Orthogonal"/>.
+    /// </summary>
     /// <param name="hidden">Hidden states [B, T, D] or [N, D].</param>
     /// <param name="generator">Draws the vector.</param>
     /// <param name="energyShare">Share of sum s_i^2 of the directions that the diagnostics are taken against, above 0 to 1.</param>
     /// <param name="mask">True at positions that count, [B, T] or [N]; null counts every position.</param>
-    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Random(Tensor hidden, Generator generator, double energyShare, Tensor? mask = null)
+    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Random(
+        Tensor hidden,
+        Generator generator,
+        double energyShare,
+        Tensor? mask = null
+    )
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
@@ -139,18 +171,29 @@ public static class PrincipalOffsetVector
         return (vector.MoveToOuterDisposeScope(), Diagnose(vector, LeadingDirections(hidden, mask, energyShare, DefaultNullThreshold)));
     }
 
-    /// <summary>A random unit vector: the control that uses nothing of the hidden states but their size (and, for the diagnostics, their directions).</summary>
+    /// <summary>
+    /// A random unit vector: the control that uses nothing of the hidden states but their size (and, for the diagnostics, their
+    /// directions).
+    /// </summary>
     /// <param name="hidden">Hidden states [B, T, D] or [N, D].</param>
     /// <param name="generator">Draws the vector.</param>
-    /// <param name="directions">How many principal directions the diagnostics are taken against; 0 for none, which costs no decomposition.</param>
+    /// <param name="directions">
+    /// How many principal directions the diagnostics are taken against; 0 for none, which costs no decomposition.
+    /// </param>
     /// <param name="mask">True at positions that count, [B, T] or [N]; null counts every position.</param>
-    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Random(Tensor hidden, Generator generator, int directions = 0, Tensor? mask = null)
+    public static (Tensor Vector, OffsetDiagnostics Diagnostics) Random(
+        Tensor hidden,
+        Generator generator,
+        int directions = 0,
+        Tensor? mask = null
+    )
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         var vector = SampleStart(hidden.shape[^1], generator, hidden.device);
         var diagnostics = new OffsetDiagnostics(0, 0, 0);
-        if (directions > 0) diagnostics = Diagnose(vector, FindDirections(hidden, mask, directions, DefaultNullThreshold, DirectionSolver.Gram).Vectors);
+        if (directions > 0)
+            diagnostics = Diagnose(vector, FindDirections(hidden, mask, directions, DefaultNullThreshold, DirectionSolver.Gram).Vectors);
         return (vector.MoveToOuterDisposeScope(), diagnostics);
     }
 
@@ -169,7 +212,8 @@ public static class PrincipalOffsetVector
     /// <param name="size">D.</param>
     /// <param name="generator">Draws the matrix.</param>
     /// <param name="device">Where the result lies; the processor by default.</param>
-    public static Tensor SampleNoise(long size, Generator generator, Device? device = null) => Gaussian([size, size], generator, device ?? CPU);
+    public static Tensor SampleNoise(long size, Generator generator, Device? device = null) =>
+        Gaussian([size, size], generator, device ?? CPU);
 
     /// <summary>-1000 sigmoid(s_i/s_1), the published weights of the directions, [K].</summary>
     internal static Tensor OfficialWeights(Tensor singularValues)
@@ -188,7 +232,13 @@ public static class PrincipalOffsetVector
         return product.neg_().add_(eye(v.shape[1], dtype: float32, device: v.device)).MoveToOuterDisposeScope();
     }
 
-    private static (Tensor Values, Tensor Vectors) FindDirections(Tensor hidden, Tensor? mask, int directions, double nullThreshold, DirectionSolver solver)
+    private static (Tensor Values, Tensor Vectors) FindDirections(
+        Tensor hidden,
+        Tensor? mask,
+        int directions,
+        double nullThreshold,
+        DirectionSolver solver
+    )
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(directions, 1);
         using var scope = NewDisposeScope();
@@ -210,8 +260,10 @@ public static class PrincipalOffsetVector
     {
         using var scope = NewDisposeScope();
         var rows = TokenRows.Select(hidden, mask);
-        if (rows.shape[0] == 0) throw new NumericalFailureException("No hidden state to take principal directions from: the mask counts no position.");
-        if (!rows.isfinite().all().item<bool>()) throw new NumericalFailureException("The hidden states for the principal directions are not all finite.");
+        if (rows.shape[0] == 0)
+            throw new NumericalFailureException("No hidden state to take principal directions from: the mask counts no position.");
+        if (!rows.isfinite().all().item<bool>())
+            throw new NumericalFailureException("The hidden states for the principal directions are not all finite.");
         return rows.MoveToOuterDisposeScope();
     }
 
@@ -222,7 +274,10 @@ public static class PrincipalOffsetVector
         var r = start.to(float64).reshape(-1).to(vectors.device);
         var remainder = r - vectors.T.mv(vectors.mv(r)) * strength;
         if (remainder.norm().item<double>() <= SmallestRemainder * r.norm().item<double>())
-            throw new NumericalFailureException($"Nothing of the start vector remains after removing {vectors.shape[0]} of {vectors.shape[1]} directions; use fewer directions.");
+            throw new NumericalFailureException(
+                $"Nothing of the start vector remains after removing {vectors.shape[0]} of {vectors.shape[1]} directions; use fewer "
+                    + $"directions."
+            );
         return remainder.MoveToOuterDisposeScope();
     }
 

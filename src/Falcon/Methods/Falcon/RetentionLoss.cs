@@ -18,7 +18,9 @@ public static class RetentionLoss
     /// </summary>
     /// <param name="updated">Hidden states of the model in training [B, T, D], any floating type.</param>
     /// <param name="frozen">Hidden states of the unchanged model [B, T, D].</param>
-    /// <param name="mask">True at positions that count, [B, T]; null counts every position, padding included, as the published code does.</param>
+    /// <param name="mask">
+    /// True at positions that count, [B, T]; null counts every position, padding included, as the published code does.
+    /// </param>
     /// <param name="weight">The factor ("alpha" of a topic in the published code).</param>
     /// <param name="official">Take the plain form 1 - cos, for comparison with the published code only.</param>
     /// <returns>A float32 scalar that carries a gradient to <paramref name="updated"/>.</returns>
@@ -27,11 +29,15 @@ public static class RetentionLoss
     public static Tensor Compute(Tensor updated, Tensor frozen, Tensor? mask = null, double weight = 1, bool official = false)
     {
         if (!updated.shape.AsSpan().SequenceEqual(frozen.shape))
-            throw new ArgumentException($"Updated hidden states are [{string.Join(", ", updated.shape)}], frozen ones [{string.Join(", ", frozen.shape)}].", nameof(frozen));
+            throw new ArgumentException(
+                $"Updated hidden states are [{string.Join(", ", updated.shape)}], frozen ones [{string.Join(", ", frozen.shape)}].",
+                nameof(frozen)
+            );
         using var scope = NewDisposeScope();
         var a = TokenRows.Select(updated, mask); // [M, D]
         var b = TokenRows.Select(frozen, mask);
-        if (a.shape[0] == 0) throw new NumericalFailureException("The retention loss has no token to average: the mask counts no position.");
+        if (a.shape[0] == 0)
+            throw new NumericalFailureException("The retention loss has no token to average: the mask counts no position.");
         var lengthA = ClampedLength(a); // [M, 1]
         var lengthB = ClampedLength(b);
         var unitA = a / lengthA;
@@ -44,7 +50,9 @@ public static class RetentionLoss
         return (where(clamped, plain, distance).mean() * weight).MoveToOuterDisposeScope();
     }
 
-    /// <summary>max(|x|, 1e-8) of every row [M, 1]. The gradient passes the clamp, x over the clamped length, as in the published code's cosine.</summary>
+    /// <summary>
+    /// max(|x|, 1e-8) of every row [M, 1]. The gradient passes the clamp, x over the clamped length, as in the published code's cosine.
+    /// </summary>
     private static Tensor ClampedLength(Tensor rows)
     {
         using var scope = NewDisposeScope();

@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace Falcon.Methods.Terms;
 
-/// <summary>A method whose losses are made of hidden states at the target layer, of the updated and the frozen model; nothing above that layer runs. Padding never counts.</summary>
+/// <summary>
+/// A method whose losses are made of hidden states at the target layer, of the updated and the frozen model; nothing above that layer runs.
+/// Padding never counts.
+/// </summary>
 /// <param name="inputs">What the method is built from.</param>
 public abstract class ActivationObjective(MethodInputs inputs) : Objective
 {
@@ -21,7 +24,13 @@ public abstract class ActivationObjective(MethodInputs inputs) : Objective
         using var scope = NewDisposeScope();
         var (forgetLoss, forget, ratio) = OfForget(batch);
         var (retainLoss, retain) = OfRetain(batch);
-        return new ObjectiveGradients(forgetLoss, retainLoss, [.. forget.Select(g => g.MoveToOuterDisposeScope())], [.. retain.Select(g => g.MoveToOuterDisposeScope())], ratio);
+        return new ObjectiveGradients(
+            forgetLoss,
+            retainLoss,
+            [.. forget.Select(g => g.MoveToOuterDisposeScope())],
+            [.. retain.Select(g => g.MoveToOuterDisposeScope())],
+            ratio
+        );
     }
 
     /// <summary>The weighted forget loss, a float32 scalar. Runs in a scope that takes all intermediate tensors.</summary>

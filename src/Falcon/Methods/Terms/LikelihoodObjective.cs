@@ -29,18 +29,29 @@ public abstract class LikelihoodObjective(MethodInputs inputs) : Objective
         var model = inputs.Trained.Updated(inputs.Frozen);
         var (forgetLoss, forget) = OfForget(model, batch);
         var (retainLoss, retain) = OfRetain(model, batch);
-        return new ObjectiveGradients(forgetLoss, retainLoss, [.. forget.Select(g => g.MoveToOuterDisposeScope())], [.. retain.Select(g => g.MoveToOuterDisposeScope())]);
+        return new ObjectiveGradients(
+            forgetLoss,
+            retainLoss,
+            [.. forget.Select(g => g.MoveToOuterDisposeScope())],
+            [.. retain.Select(g => g.MoveToOuterDisposeScope())]
+        );
     }
 
-    /// <summary>The weighted forget loss, a float32 scalar; null in a step without one. Runs in a scope that takes all intermediate tensors.</summary>
+    /// <summary>
+    /// The weighted forget loss, a float32 scalar; null in a step without one. Runs in a scope that takes all intermediate tensors.
+    /// </summary>
     /// <param name="model">The model in training.</param>
     /// <param name="batch">The texts of the step.</param>
     protected abstract Tensor? ForgetLoss(CausalLM model, StepBatch batch);
 
-    /// <summary>The weighted retain loss, in the same form; unless a method says otherwise alpha * CE of the retain answers, and none where alpha is 0 or not a setting of the method.</summary>
+    /// <summary>
+    /// The weighted retain loss, in the same form; unless a method says otherwise alpha * CE of the retain answers, and none where alpha is
+    /// 0 or not a setting of the method.
+    /// </summary>
     /// <param name="model">The model in training.</param>
     /// <param name="batch">The texts of the step.</param>
-    protected virtual Tensor? RetainLoss(CausalLM model, StepBatch batch) => Settings.Alpha is > 0 and var alpha ? batch.RetainAnswers().MeanNll(model) * alpha : null;
+    protected virtual Tensor? RetainLoss(CausalLM model, StepBatch batch) =>
+        Settings.Alpha is > 0 and var alpha ? batch.RetainAnswers().MeanNll(model) * alpha : null;
 
     /// <summary>Logits [B, T, V] of the unchanged model, without gradient.</summary>
     /// <param name="batch">The texts.</param>

@@ -14,16 +14,23 @@ public abstract class Objective : IDisposable
     /// <param name="batch">The texts of the step.</param>
     public abstract ObjectiveGradients Gradients(StepBatch batch);
 
-    /// <summary>Logits [N, C] of the forget loss with a graph to the parameters, for Sophia's curvature estimate; only losses that are a softmax have them.</summary>
+    /// <summary>
+    /// Logits [N, C] of the forget loss with a graph to the parameters, for Sophia's curvature estimate; only losses that are a softmax
+    /// have them.
+    /// </summary>
     /// <exception cref="NotSupportedException">The method has none.</exception>
-    public virtual Tensor CurvatureLogits(StepBatch batch) => throw new NotSupportedException($"{GetType().Name} has no logits for a curvature estimate.");
+    public virtual Tensor CurvatureLogits(StepBatch batch) =>
+        throw new NotSupportedException($"{GetType().Name} has no logits for a curvature estimate.");
 
     /// <summary>
-    /// Called once after the last step: what a method does to the weights as a whole. The task vector is subtracted here; SSD, which has no steps, does all its work here.
+    /// Called once after the last step: what a method does to the weights as a whole. The task vector is subtracted here; SSD, which has no
+    /// steps, does all its work here.
     /// </summary>
     public virtual void Finish() { }
 
-    /// <summary>A loss and its gradients for the trained parameters, which belong to the caller's scope; zeros for a loss that is left out.</summary>
+    /// <summary>
+    /// A loss and its gradients for the trained parameters, which belong to the caller's scope; zeros for a loss that is left out.
+    /// </summary>
     /// <param name="loss">A float32 scalar with a graph to the leaves; null where the step has no such loss.</param>
     /// <param name="trained">The parameters.</param>
     protected static (double Loss, IReadOnlyList<Tensor> Gradients) Differentiate(Tensor? loss, TrainedParameters trained)

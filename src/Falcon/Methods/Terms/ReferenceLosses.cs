@@ -4,8 +4,9 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Terms;
 
 /// <summary>
-/// The losses of the baseline methods on next-token likelihoods, in float32. NLL is the summed cross-entropy of a sequence, CE its mean; a frozen model enters
-/// only as one NLL a sequence, so it need not stay in memory. Source of each: the paper named there; numbers as in OpenUnlearning.
+/// The losses of the baseline methods on next-token likelihoods, in float32. NLL is the summed cross-entropy of a sequence, CE its mean; a
+/// frozen model enters only as one NLL a sequence, so it need not stay in memory. Source of each: the paper named there; numbers as in
+/// OpenUnlearning.
 /// </summary>
 public static class ReferenceLosses
 {
@@ -29,7 +30,9 @@ public static class ReferenceLosses
     {
         using var scope = NewDisposeScope();
         var scores = logits[.., ..^1].to(float32).transpose(1, 2); // [B, V, T-1]
-        return nn.functional.cross_entropy(scores, labels[.., 1..], ignore_index: IgnoredLabel, reduction: nn.Reduction.None).MoveToOuterDisposeScope();
+        return nn
+            .functional.cross_entropy(scores, labels[.., 1..], ignore_index: IgnoredLabel, reduction: nn.Reduction.None)
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>Number of scored targets of every sequence, [B] float32.</summary>
@@ -58,7 +61,10 @@ public static class ReferenceLosses
         return MeanNll(logits, labels).neg().MoveToOuterDisposeScope();
     }
 
-    /// <summary>forgetWeight * forget + retainWeight * retain: gradient difference with <see cref="GradAscent"/> as the forget loss, and the total of every other method.</summary>
+    /// <summary>
+    /// forgetWeight * forget + retainWeight * retain: gradient difference with <see cref="GradAscent"/> as the forget loss, and the total
+    /// of every other method.
+    /// </summary>
     /// <param name="forget">Scalar forget loss.</param>
     /// <param name="retain">Scalar retain loss, such as <see cref="MeanNll"/> or <see cref="KullbackLeibler"/>.</param>
     /// <param name="forgetWeight">"gamma" in the literature.</param>
@@ -81,7 +87,9 @@ public static class ReferenceLosses
         return Total(GradAscent(logits, labels), retain, forgetWeight, retainWeight).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Negative preference optimisation: -(2/beta) mean log sigmoid( beta (NLL_f - NLL_f,ref) ). Source: Zhang et al., 2024.</summary>
+    /// <summary>
+    /// Negative preference optimisation: -(2/beta) mean log sigmoid( beta (NLL_f - NLL_f,ref) ). Source: Zhang et al., 2024.
+    /// </summary>
     /// <param name="nll">NLL of the forget sequences [B].</param>
     /// <param name="referenceNll">The same of the frozen model [B].</param>
     /// <param name="beta">Sharpness, above 0; the limit 0 is gradient ascent.</param>
@@ -94,7 +102,8 @@ public static class ReferenceLosses
     /// <summary>Reference-free NPO: -(2/beta) mean log sigmoid( beta (NLL_f / count - delta) ). Source: Fan et al., 2024.</summary>
     /// <param name="nll">NLL of the forget sequences [B].</param>
     /// <param name="counts">
-    /// Targets of each sequence [B], see <see cref="TargetCounts"/>. (The published code counts labels before the shift, so a label at the first position counts there.)
+    /// Targets of each sequence [B], see <see cref="TargetCounts"/>. (The published code counts labels before the shift, so a label at the
+    /// first position counts there.)
     /// </param>
     /// <param name="beta">Sharpness, above 0.</param>
     /// <param name="delta">Margin in nats a token.</param>
@@ -105,8 +114,8 @@ public static class ReferenceLosses
     }
 
     /// <summary>
-    /// Direct preference optimisation: -(2/beta) mean log sigmoid( beta ((NLL_lose - NLL_lose,ref) - (NLL_win - NLL_win,ref)) ); win is a refusal, lose the answer to forget.
-    /// Source: Rafailov et al., 2023; the factor 2/beta as in unlearning codes.
+    /// Direct preference optimisation: -(2/beta) mean log sigmoid( beta ((NLL_lose - NLL_lose,ref) - (NLL_win - NLL_win,ref)) ); win is a
+    /// refusal, lose the answer to forget. Source: Rafailov et al., 2023; the factor 2/beta as in unlearning codes.
     /// </summary>
     /// <param name="winNll">NLL of the preferred sequences [B].</param>
     /// <param name="winReferenceNll">The same of the frozen model [B].</param>
@@ -122,7 +131,9 @@ public static class ReferenceLosses
     /// <summary>KL(reference || model): sum over the vocabulary of p_ref (log p_ref - log p), mean over positions.</summary>
     /// <param name="logits">[B, T, V] of the model in training.</param>
     /// <param name="referenceLogits">[B, T, V] of the frozen model.</param>
-    /// <param name="mask">True at positions that count, [B, T]; null counts every position, padding included, as the published code does.</param>
+    /// <param name="mask">
+    /// True at positions that count, [B, T]; null counts every position, padding included, as the published code does.
+    /// </param>
     public static Tensor KullbackLeibler(Tensor logits, Tensor referenceLogits, Tensor? mask = null)
     {
         using var scope = NewDisposeScope();

@@ -53,14 +53,22 @@ public enum MlpKind
 }
 
 /// <summary>
-/// How the decoder of a family is built and what its tensors are called: which norms stand where, how matrices are packed, what the activation's and the positions' matrices are.
-/// One decoder (<see cref="CausalLM"/>) runs every description; sizes and switches of a checkpoint are in <see cref="ModelConfig"/>.
+/// How the decoder of a family is built and what its tensors are called: which norms stand where, how matrices are packed, what the
+/// activation's and the positions' matrices are. One decoder (<see cref="CausalLM"/>) runs every description; sizes and switches of a
+/// checkpoint are in <see cref="ModelConfig"/>.
 /// </summary>
 /// <remarks>Names are those of modules: a tensor is a module's <c>.weight</c> or <c>.bias</c>.</remarks>
 public sealed record ArchitectureDescription
 {
     // Buffers of old files: causal masks and tables of positions.
-    private static readonly string[] Buffers = ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"];
+    private static readonly string[] Buffers =
+    [
+        "rotary_emb.inv_freq",
+        ".attn.bias",
+        ".attn.masked_bias",
+        ".attention.bias",
+        ".attention.masked_bias",
+    ];
 
     /// <summary>What stands before every name but the head's, such as <c>model.</c>.</summary>
     public string Base { get; init; } = "model.";
@@ -146,9 +154,15 @@ public sealed record ArchitectureDescription
     /// <summary>The full name of a module or tensor in a layer.</summary>
     public string InLayer(int layer, string component) => $"{Base}{LayerList}{layer}.{component}";
 
-    /// <summary>Whether a tensor that the configuration does not ask for may stand in the files: a copy of tied embeddings, a buffer of an old version, another part of a larger model.</summary>
+    /// <summary>
+    /// Whether a tensor that the configuration does not ask for may stand in the files: a copy of tied embeddings, a buffer of an old
+    /// version, another part of a larger model.
+    /// </summary>
     internal bool Allows(string name) =>
-        name == HeadWeight || name == "language_model." + HeadWeight || Buffers.Any(end => name.EndsWith(end, StringComparison.Ordinal)) || Foreign.Any(start => name.StartsWith(start, StringComparison.Ordinal));
+        name == HeadWeight
+        || name == "language_model." + HeadWeight
+        || Buffers.Any(end => name.EndsWith(end, StringComparison.Ordinal))
+        || Foreign.Any(start => name.StartsWith(start, StringComparison.Ordinal));
 
     internal static ArchitectureDescription Llama { get; } = new();
 

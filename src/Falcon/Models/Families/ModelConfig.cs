@@ -61,7 +61,9 @@ public sealed record ModelConfig
     /// <summary>The function between the matrices of the MLP.</summary>
     public ActivationKind Activation { get; init; }
 
-    /// <summary>Whether attention and MLP of a layer read the same residual stream (GPT-NeoX), instead of the MLP reading what attention left.</summary>
+    /// <summary>
+    /// Whether attention and MLP of a layer read the same residual stream (GPT-NeoX), instead of the MLP reading what attention left.
+    /// </summary>
     public bool ParallelResidual { get; init; }
 
     /// <summary>What attention scores are divided by the root of; null for the head's width.</summary>
@@ -79,7 +81,9 @@ public sealed record ModelConfig
     /// <summary>Rotary position embedding of each layer; null where a layer does not rotate.</summary>
     public required IReadOnlyList<RopeConfig?> Ropes { get; init; }
 
-    /// <summary>Whether some layer's rotation depends on the length of the text, so that cached keys are of no use when a text grows past a bound.</summary>
+    /// <summary>
+    /// Whether some layer's rotation depends on the length of the text, so that cached keys are of no use when a text grows past a bound.
+    /// </summary>
     public bool RotationDependsOnLength => Ropes.Any(rope => rope is { DependsOnLength: true });
 
     /// <summary>What attention scores of a layer are divided by.</summary>
@@ -88,7 +92,9 @@ public sealed record ModelConfig
     /// <summary>The sliding attention window of each layer; null where the layer sees everything before it.</summary>
     public required IReadOnlyList<int?> SlidingWindows { get; init; }
 
-    /// <summary>The dtype that the file claims for its weights (<c>dtype</c> or <c>torch_dtype</c>); the safetensors header is the truth.</summary>
+    /// <summary>
+    /// The dtype that the file claims for its weights (<c>dtype</c> or <c>torch_dtype</c>); the safetensors header is the truth.
+    /// </summary>
     public string? DeclaredDType { get; init; }
 
     /// <summary>Ids that end a generation, from <c>eos_token_id</c>.</summary>
@@ -99,9 +105,14 @@ public sealed record ModelConfig
     /// <exception cref="UnsupportedCheckpointException">A key or value is not supported; the message names it.</exception>
     public static ModelConfig Load(string directory)
     {
-        if (!Directory.Exists(directory)) throw new UserInputException($"{directory}: no such directory. Give the folder of a Hugging Face checkpoint (config.json, *.safetensors, tokenizer.json).");
+        if (!Directory.Exists(directory))
+            throw new UserInputException(
+                $"{directory}: no such directory. Give the folder of a Hugging Face checkpoint (config.json, *.safetensors, "
+                    + $"tokenizer.json)."
+            );
         var path = Path.Combine(directory, "config.json");
-        if (!File.Exists(path)) throw new UserInputException($"{path}: not found. A Hugging Face checkpoint directory has a config.json beside its weights.");
+        if (!File.Exists(path))
+            throw new UserInputException($"{path}: not found. A Hugging Face checkpoint directory has a config.json beside its weights.");
         return Read(path);
     }
 
@@ -110,11 +121,21 @@ public sealed record ModelConfig
     public static ModelConfig Read(string path)
     {
         JsonDocument document;
-        try { document = JsonDocument.Parse(File.ReadAllBytes(path)); }
-        catch (JsonException e) { throw new UserInputException($"{path}: not valid JSON (line {e.LineNumber + 1}). Restore the file from the original checkpoint.", e); }
+        try
+        {
+            document = JsonDocument.Parse(File.ReadAllBytes(path));
+        }
+        catch (JsonException e)
+        {
+            throw new UserInputException(
+                $"{path}: not valid JSON (line {e.LineNumber + 1}). Restore the file from the original checkpoint.",
+                e
+            );
+        }
         using (document)
         {
-            if (document.RootElement.ValueKind != JsonValueKind.Object) throw new UnsupportedCheckpointException($"{path}: expected a JSON object.");
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new UnsupportedCheckpointException($"{path}: expected a JSON object.");
             return FamilyConfig.Read(new ConfigReader(path, document.RootElement));
         }
     }

@@ -9,7 +9,14 @@ namespace Falcon.Models.Families;
 /// <param name="LowFrequencyFactor">llama3: wavelengths above OriginalMaxPositions / this are fully scaled.</param>
 /// <param name="HighFrequencyFactor">llama3: wavelengths below OriginalMaxPositions / this are not scaled.</param>
 /// <param name="OriginalMaxPositions">Context length before scaling (llama3, dynamic, yarn, longrope).</param>
-public sealed record RopeConfig(double Theta, string Type = "default", double Factor = 1, double LowFrequencyFactor = 1, double HighFrequencyFactor = 4, int OriginalMaxPositions = 0)
+public sealed record RopeConfig(
+    double Theta,
+    string Type = "default",
+    double Factor = 1,
+    double LowFrequencyFactor = 1,
+    double HighFrequencyFactor = 4,
+    int OriginalMaxPositions = 0
+)
 {
     /// <summary>The share of a head's dimensions that is rotated, from the first on.</summary>
     public double RotaryShare { get; init; } = 1;
@@ -42,20 +49,37 @@ public sealed record RopeConfig(double Theta, string Type = "default", double Fa
     internal int RotarySize(int headSize) => (int)(headSize * RotaryShare);
 
     // The keys stand at the top level with rope_scaling beside them (transformers v4) or in one object rope_parameters (v5).
-    internal static RopeConfig Read(ConfigReader reader, int maxPositions, double theta, double share = 1, bool mayBePartial = false, int? original = null)
+    internal static RopeConfig Read(
+        ConfigReader reader,
+        int maxPositions,
+        double theta,
+        double share = 1,
+        bool mayBePartial = false,
+        int? original = null
+    )
     {
         var nested = reader.Object("rope_parameters");
         var scaling = nested ?? reader.Object("rope_scaling");
-        return scaling is null ? new RopeConfig(theta) { RotaryShare = share } : ReadScaling(scaling, maxPositions, nested?.Double("rope_theta", theta) ?? theta, share, mayBePartial, original);
+        return scaling is null
+            ? new RopeConfig(theta) { RotaryShare = share }
+            : ReadScaling(scaling, maxPositions, nested?.Double("rope_theta", theta) ?? theta, share, mayBePartial, original);
     }
 
     /// <summary>One object of settings.</summary>
-    internal static RopeConfig ReadScaling(ConfigReader scaling, int maxPositions, double theta, double share = 1, bool mayBePartial = false, int? original = null)
+    internal static RopeConfig ReadScaling(
+        ConfigReader scaling,
+        int maxPositions,
+        double theta,
+        double share = 1,
+        bool mayBePartial = false,
+        int? original = null
+    )
     {
         var type = scaling.StringOrNull("rope_type") ?? scaling.StringOrNull("type") ?? "default";
         _ = scaling.StringOrNull("type");
         share = scaling.Double("partial_rotary_factor", share);
-        if (share != 1 && !mayBePartial) throw scaling.Unsupported("partial_rotary_factor", "not 1", "rotation of a part of the head is not supported for this family");
+        if (share != 1 && !mayBePartial)
+            throw scaling.Unsupported("partial_rotary_factor", "not 1", "rotation of a part of the head is not supported for this family");
         // Early Phi-3 files use other names for the same.
         if (type == "su" || (type == "yarn" && scaling.Has("short_factor"))) type = "longrope";
         var rope = type switch
@@ -63,13 +87,26 @@ public sealed record RopeConfig(double Theta, string Type = "default", double Fa
             "default" => new RopeConfig(theta),
             "linear" => new RopeConfig(theta, type, scaling.Double("factor")),
             "dynamic" => Dynamic(scaling, theta, maxPositions),
-            "llama3" => new RopeConfig(theta, type, scaling.Double("factor"), scaling.Double("low_freq_factor"), scaling.Double("high_freq_factor"), scaling.PositiveInt("original_max_position_embeddings", maxPositions)),
+            "llama3" => new RopeConfig(
+                theta,
+                type,
+                scaling.Double("factor"),
+                scaling.Double("low_freq_factor"),
+                scaling.Double("high_freq_factor"),
+                scaling.PositiveInt("original_max_position_embeddings", maxPositions)
+            ),
             "yarn" => Yarn(scaling, theta, maxPositions),
             "longrope" => LongRope(scaling, theta, maxPositions, original),
-            _ => throw scaling.Unsupported("rope_type", type, "supported RoPE scalings are default, linear, dynamic, llama3, yarn and longrope"),
+            _ => throw scaling.Unsupported(
+                "rope_type",
+                type,
+                "supported RoPE scalings are default, linear, dynamic, llama3, yarn and longrope"
+            ),
         };
-        if (rope.Factor <= 0) throw scaling.Unsupported("factor", rope.Factor.ToString(CultureInfo.InvariantCulture), "it must be positive");
-        if (type == "llama3" && rope.HighFrequencyFactor <= rope.LowFrequencyFactor) throw scaling.Unsupported("high_freq_factor", $"{rope.HighFrequencyFactor}", "it must be above low_freq_factor");
+        if (rope.Factor <= 0)
+            throw scaling.Unsupported("factor", rope.Factor.ToString(CultureInfo.InvariantCulture), "it must be positive");
+        if (type == "llama3" && rope.HighFrequencyFactor <= rope.LowFrequencyFactor)
+            throw scaling.Unsupported("high_freq_factor", $"{rope.HighFrequencyFactor}", "it must be above low_freq_factor");
         scaling.RefuseUnknownKeys();
         return rope with { RotaryShare = share };
     }
@@ -85,9 +122,15 @@ public sealed record RopeConfig(double Theta, string Type = "default", double Fa
         var factor = scaling.Double("factor");
         double Scale(double weight) => factor <= 1 ? 1 : 0.1 * weight * Math.Log(factor) + 1;
         var (weight, weightOfAll) = (scaling.DoubleOrNull("mscale"), scaling.DoubleOrNull("mscale_all_dim"));
-        return new RopeConfig(theta, "yarn", factor, OriginalMaxPositions: scaling.PositiveInt("original_max_position_embeddings", maxPositions))
+        return new RopeConfig(
+            theta,
+            "yarn",
+            factor,
+            OriginalMaxPositions: scaling.PositiveInt("original_max_position_embeddings", maxPositions)
+        )
         {
-            AttentionFactor = scaling.DoubleOrNull("attention_factor") ?? (weight is > 0 && weightOfAll is > 0 ? Scale(weight.Value) / Scale(weightOfAll.Value) : Scale(1)),
+            AttentionFactor = scaling.DoubleOrNull("attention_factor")
+                ?? (weight is > 0 && weightOfAll is > 0 ? Scale(weight.Value) / Scale(weightOfAll.Value) : Scale(1)),
             BetaFast = scaling.Double("beta_fast", 32),
             BetaSlow = scaling.Double("beta_slow", 1),
             Truncate = scaling.Bool("truncate", true),
@@ -102,7 +145,8 @@ public sealed record RopeConfig(double Theta, string Type = "default", double Fa
         var positions = original ?? maxPositions;
         return new RopeConfig(theta, "longrope", OriginalMaxPositions: positions)
         {
-            AttentionFactor = scaling.DoubleOrNull("attention_factor") ?? (growth <= 1 ? 1 : Math.Sqrt(1 + Math.Log(growth) / Math.Log(positions))),
+            AttentionFactor = scaling.DoubleOrNull("attention_factor")
+                ?? (growth <= 1 ? 1 : Math.Sqrt(1 + Math.Log(growth) / Math.Log(positions))),
             ShortFactors = scaling.Doubles("short_factor"),
             LongFactors = scaling.Doubles("long_factor"),
         };

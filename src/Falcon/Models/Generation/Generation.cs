@@ -10,7 +10,9 @@ namespace Falcon.Models.Generation;
 /// <param name="BatchSize">Prompts continued side by side.</param>
 public sealed record GenerationSettings(int MaxNewTokens = 128, double Temperature = 0, long Seed = 0, int BatchSize = 64);
 
-/// <summary>Continues prompts token by token with cached keys and values; left-padded batches, positions counted from the first real token.</summary>
+/// <summary>
+/// Continues prompts token by token with cached keys and values; left-padded batches, positions counted from the first real token.
+/// </summary>
 public static class Generation
 {
     /// <summary>Continues every prompt until a stop token or the limit; the stop token is not part of the result.</summary>
@@ -42,7 +44,14 @@ public static class Generation
     }
 
     private static int[][] ContinueBatch(
-        CausalLM model, IReadOnlyList<int[]> prompts, GenerationSettings settings, IReadOnlyCollection<int> stopIds, int padId, Generator generator, CancellationToken cancellation)
+        CausalLM model,
+        IReadOnlyList<int[]> prompts,
+        GenerationSettings settings,
+        IReadOnlyCollection<int> stopIds,
+        int padId,
+        Generator generator,
+        CancellationToken cancellation
+    )
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();

@@ -16,7 +16,9 @@ internal sealed record AttackCell(string Key, AttackScores Scores, double Second
         if (!File.Exists(path)) return null;
         try
         {
-            return JsonSerializer.Deserialize<AttackCell>(File.ReadAllText(path), ResultJson.LineOptions) is { } cell && cell.Key == key ? cell : null;
+            return JsonSerializer.Deserialize<AttackCell>(File.ReadAllText(path), ResultJson.LineOptions) is { } cell && cell.Key == key
+                ? cell
+                : null;
         }
         catch (JsonException)
         {

@@ -10,9 +10,20 @@ using static TorchSharp.torch;
 
 namespace Falcon.Runs.Attacking;
 
-/// <summary>The attacks' results on each model: taken from disk where an interrupted run or another run with the same models left them, else computed and kept.</summary>
+/// <summary>
+/// The attacks' results on each model: taken from disk where an interrupted run or another run with the same models left them, else
+/// computed and kept.
+/// </summary>
 internal sealed class AttackCells(
-    RunDirectory directory, AttackRunSettings settings, AttackModels models, AttackData data, string dataKey, EnvironmentRecord environment, AttackSettings attackSettings, RunContext context)
+    RunDirectory directory,
+    AttackRunSettings settings,
+    AttackModels models,
+    AttackData data,
+    string dataKey,
+    EnvironmentRecord environment,
+    AttackSettings attackSettings,
+    RunContext context
+)
 {
     private readonly Dictionary<string, AttackCell> _known = [];
 
@@ -20,13 +31,18 @@ internal sealed class AttackCells(
     public bool HasControl => models.Loaded.ContainsKey(AttackRole.Control);
 
     /// <summary>The attack on a model.</summary>
-    public AttackCell Of(Attack attack, AttackRole role) => Get(attack.Name, role, () => attack.Run(models.Subject(role), data, attackSettings))!;
+    public AttackCell Of(Attack attack, AttackRole role) =>
+        Get(attack.Name, role, () => attack.Run(models.Subject(role), data, attackSettings))!;
 
     /// <summary>The model without the attack.</summary>
-    public AttackCell Baseline(Attack attack, AttackRole role) => Get($"{attack.BaselineName}.unattacked", role, () => attack.Baseline(models.Subject(role), data, attackSettings))!;
+    public AttackCell Baseline(Attack attack, AttackRole role) =>
+        Get($"{attack.BaselineName}.unattacked", role, () => attack.Baseline(models.Subject(role), data, attackSettings))!;
 
     /// <summary>The attack without its knowledge on the unlearned model; null where there is none.</summary>
-    public AttackCell? Random(Attack attack) => Get($"{attack.Name}.random", AttackRole.Unlearned, () => attack.RunRandom(models.Subject(AttackRole.Unlearned), data, attackSettings));
+    public AttackCell? Random(Attack attack) =>
+        Get($"{attack.Name}.random", AttackRole.Unlearned, () =>
+            attack.RunRandom(models.Subject(AttackRole.Unlearned), data, attackSettings)
+        );
 
     private AttackCell? Get(string name, AttackRole role, Func<AttackScores?> compute)
     {
@@ -35,7 +51,9 @@ internal sealed class AttackCells(
         if (_known.TryGetValue(key, out var known)) return known;
         var file = $"{name}.{JsonNamingPolicy.CamelCase.ConvertName(role.ToString())}";
         var path = directory.PathOf("cells", file + ".json");
-        var shared = settings.Cache is null ? null : Path.Combine(settings.Cache, $"{file}.{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..16]}.json");
+        var shared = settings.Cache is null
+            ? null
+            : Path.Combine(settings.Cache, $"{file}.{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..16]}.json");
         var cell = AttackCell.Find(path, key) ?? (shared is null ? null : AttackCell.Find(shared, key)) ?? Compute(key, compute);
         if (cell is null) return null;
         cell.Write(path);
@@ -55,7 +73,11 @@ internal sealed class AttackCells(
     private string KeyOf(string name, AttackRole role)
     {
         var roles = new[] { role, AttackRole.Original, AttackRole.Control }.Distinct().Where(models.Hashes.ContainsKey);
-        return string.Create(CultureInfo.InvariantCulture,
-            $"{name} {role} {string.Join(' ', roles.Select(one => $"{one}:{models.Hashes[one].Identity}"))} {settings.Budget} seed {settings.Seed} {JsonSerializer.Serialize(data.Template, ResultJson.LineOptions)} {dataKey} {environment.Falcon} torch {environment.LibTorch} {environment.Device} {environment.DType}");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name} {role} {string.Join(' ', roles.Select(one => $"{one}:{models.Hashes[one].Identity}"))} {settings.Budget} seed "
+                + $"{settings.Seed} {JsonSerializer.Serialize(data.Template, ResultJson.LineOptions)} {dataKey} {environment.Falcon} "
+                + $"torch {environment.LibTorch} {environment.Device} {environment.DType}"
+        );
     }
 }

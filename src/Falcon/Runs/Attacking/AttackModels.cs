@@ -17,15 +17,34 @@ internal sealed class AttackModels : IDisposable
         List<Checkpoint> checkpoints = [.. paths.Select(one => Own(Checkpoint.Open(one.Path)))];
         Compute = ComputeOptions.Choose(context.Device, context.DType, checkpoints.Sum(checkpoint => checkpoint.ParameterCount));
         context.Log.Information(Compute.Reason);
-        Loaded = paths.Zip(checkpoints, (one, checkpoint) => (one.Role, Model: new LoadedModel(Own(OpenedModel.Open(checkpoint, Compute, context.MemoryLimit, context.Log)).Model, HfTokenizer.Load(one.Path))))
+        Loaded = paths
+            .Zip(checkpoints, (one, checkpoint) =>
+                (
+                    one.Role,
+                    Model: new LoadedModel(
+                        Own(OpenedModel.Open(checkpoint, Compute, context.MemoryLimit, context.Log)).Model,
+                        HfTokenizer.Load(one.Path)
+                    )
+                )
+            )
             .ToDictionary(one => one.Role, one => one.Model);
         var original = Loaded[AttackRole.Original];
         foreach (var (role, path) in paths)
         {
             var (config, ours) = (Loaded[role].Model.Config, original.Model.Config);
-            if (config.LayerCount != ours.LayerCount || config.HiddenSize != ours.HiddenSize || config.VocabularySize != ours.VocabularySize)
-                throw new UserInputException($"{path}: its layers, hidden size or vocabulary differ from those of the original, so the two cannot be compared state by state; give models of one architecture and tokenizer.");
-            if (Loaded[role].Tokenizer.DifferenceFrom(original.Tokenizer) is { } difference) throw new UserInputException($"{path}: its tokenizer is not that of the original ({difference}); give models of one architecture and tokenizer.");
+            if (
+                config.LayerCount != ours.LayerCount
+                || config.HiddenSize != ours.HiddenSize
+                || config.VocabularySize != ours.VocabularySize
+            )
+                throw new UserInputException(
+                    $"{path}: its layers, hidden size or vocabulary differ from those of the original, so the two cannot be compared "
+                        + $"state by state; give models of one architecture and tokenizer."
+                );
+            if (Loaded[role].Tokenizer.DifferenceFrom(original.Tokenizer) is { } difference)
+                throw new UserInputException(
+                    $"{path}: its tokenizer is not that of the original ({difference}); give models of one architecture and tokenizer."
+                );
         }
     }
 
@@ -48,7 +67,8 @@ internal sealed class AttackModels : IDisposable
     }
 
     /// <summary>The model of a role with what it is compared with.</summary>
-    public AttackSubject Subject(AttackRole role) => new(Loaded[role], Loaded[AttackRole.Original]) { Control = Loaded.GetValueOrDefault(AttackRole.Control) };
+    public AttackSubject Subject(AttackRole role) =>
+        new(Loaded[role], Loaded[AttackRole.Original]) { Control = Loaded.GetValueOrDefault(AttackRole.Control) };
 
     /// <summary>Closes the models.</summary>
     public void Dispose()

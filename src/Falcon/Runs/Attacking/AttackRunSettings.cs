@@ -16,13 +16,18 @@ public sealed record AttackRunSettings(string Model, string Original, IReadOnlyL
     /// <summary>Names out of <see cref="AttackRun.Names"/>; empty for all.</summary>
     public IReadOnlyList<string> Attacks { get; init; } = [];
 
-    /// <summary>Texts of the forget set, of which the attacker gets those that tell nothing about the scored questions; without them he has the development questions.</summary>
+    /// <summary>
+    /// Texts of the forget set, of which the attacker gets those that tell nothing about the scored questions; without them he has the
+    /// development questions.
+    /// </summary>
     public IReadOnlyList<string> Forget { get; init; } = [];
 
     /// <summary>Texts of the retain set.</summary>
     public IReadOnlyList<string> Retain { get; init; } = [];
 
-    /// <summary>Multiple-choice questions about what the model shall keep; without them those among <see cref="Retain"/> that have wrong answers.</summary>
+    /// <summary>
+    /// Multiple-choice questions about what the model shall keep; without them those among <see cref="Retain"/> that have wrong answers.
+    /// </summary>
     public IReadOnlyList<string> Utility { get; init; } = [];
 
     /// <summary>Texts of neither set.</summary>
@@ -37,6 +42,9 @@ public sealed record AttackRunSettings(string Model, string Original, IReadOnlyL
     /// <summary>How question and answer become text; null takes the template of the run that made the model, else the default.</summary>
     public PromptTemplate? Template { get; init; }
 
-    /// <summary>A folder where the results on the original and on the control are kept for other unlearned models of the same original; null for none.</summary>
+    /// <summary>
+    /// A folder where the results on the original and on the control are kept for other unlearned models of the same original; null for
+    /// none.
+    /// </summary>
     public string? Cache { get; init; }
 }

@@ -12,32 +12,75 @@ public static class AttackTable
     public static string Markdown(AttackResult result)
     {
         var page = new StringBuilder("# Recovery attacks\n\n");
-        page.Append(CultureInfo.InvariantCulture, $"{result.Questions.Test} questions are scored; the attacker tunes and trains on {result.Questions.Development} others that share no fact with them (budget {result.Budget.ToString().ToLowerInvariant()}, seed {result.Seed}). Right answers in percent, with 95 % intervals. ");
-        page.Append("Recovered share = (attacked - unlearned) / (original attacked - unlearned); beyond control = (attacked - control attacked) / (original attacked - control attacked).\n\n");
-        page.Append("| tier | attack | unlearned | original | never taught | random | recovered share | beyond control | verdict | seconds |\n|---|---|---|---|---|---|---|---|---|---|\n");
-        page.Append(CultureInfo.InvariantCulture, $"| – | no attack | {Cell(result.Unattacked.Unlearned)} | {Cell(result.Unattacked.Original)} | {Cell(result.Unattacked.Control)} | – | – | – | – | – |\n");
+        page.Append(
+            CultureInfo.InvariantCulture,
+            $"{result.Questions.Test} questions are scored; the attacker tunes and trains on {result.Questions.Development} others that share no fact with them (budget {result.Budget.ToString().ToLowerInvariant()}, seed {result.Seed}). Right answers in percent, with 95 % intervals. "
+        );
+        page.Append(
+            "Recovered share = (attacked - unlearned) / (original attacked - unlearned); beyond control = (attacked - control attacked) / "
+                + "(original attacked - control attacked).\n\n"
+        );
+        page.Append(
+            "| tier | attack | unlearned | original | never taught | random | recovered share | beyond control | verdict | seconds "
+                + "|\n|---|---|---|---|---|---|---|---|---|---|\n"
+        );
+        page.Append(
+            CultureInfo.InvariantCulture,
+            $"| – | no attack | {Cell(result.Unattacked.Unlearned)} | {Cell(result.Unattacked.Original)} | "
+                + $"{Cell(result.Unattacked.Control)} | – | – | – | – | – |\n"
+        );
         foreach (var row in result.Attacks)
-            page.Append(CultureInfo.InvariantCulture, $"| {TierText(row.Tier)} | {row.Name} | {Cell(row.Unlearned)} | {Cell(row.Original)} | {Cell(row.Control)} | {Cell(row.Random)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {row.Budget.Seconds:0.0} |\n");
+            page.Append(
+                CultureInfo.InvariantCulture,
+                $"| {TierText(row.Tier)} | {row.Name} | {Cell(row.Unlearned)} | {Cell(row.Original)} | {Cell(row.Control)} | "
+                    + $"{Cell(row.Random)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | "
+                    + $"{row.Budget.Seconds:0.0} |\n"
+            );
         foreach (var row in result.Attacks.Where(row => row.FasterThanControl is not null))
-            page.Append(CultureInfo.InvariantCulture, $"\n{row.Name}: averaged over the training the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
+            page.Append(
+                CultureInfo.InvariantCulture,
+                $"\n{row.Name}: averaged over the training the unlearned model gains {Cell(row.FasterThanControl)} points more than the "
+                    + $"never-taught control.\n"
+            );
         AppendTiers(page, result);
         page.Append("\n## What was done\n\n");
-        foreach (var row in result.Attacks) page.Append(CultureInfo.InvariantCulture, $"- **{row.Name}**: {row.Definition} Kept for the unlearned model: {row.Settings["unlearned"]}.\n");
+        foreach (var row in result.Attacks)
+            page.Append(
+                CultureInfo.InvariantCulture,
+                $"- **{row.Name}**: {row.Definition} Kept for the unlearned model: {row.Settings["unlearned"]}.\n"
+            );
         return page.ToString();
     }
 
     /// <summary>A tier in words, with the number of its attacks that are taken together in brackets.</summary>
-    public static string TierText(AttackTierRow row) => string.Create(CultureInfo.InvariantCulture, $"{TierText(row.Tier)} ({row.Attacks.Count})");
+    public static string TierText(AttackTierRow row) =>
+        string.Create(CultureInfo.InvariantCulture, $"{TierText(row.Tier)} ({row.Attacks.Count})");
 
     private static void AppendTiers(StringBuilder page, AttackResult result)
     {
-        if (result.Tiers.Count == 0) return;
-        page.Append("\n## Tier by tier\n\nThe attacks of a tier that are judged as plain questions are, taken together: the mean of their right answers, with the questions drawn together for all of them.\n\n");
-        page.Append("| tier | unlearned | original | never taught | recovered share | beyond control | verdict | attacks |\n|---|---|---|---|---|---|---|---|\n");
+        if (result.Tiers.Count == 0)
+            return;
+        page.Append(
+            "\n## Tier by tier\n\nThe attacks of a tier that are judged as plain questions are, taken together: the mean of their right "
+                + "answers, with the questions drawn together for all of them.\n\n"
+        );
+        page.Append(
+            "| tier | unlearned | original | never taught | recovered share | beyond control | verdict | attacks "
+                + "|\n|---|---|---|---|---|---|---|---|\n"
+        );
         foreach (var row in result.Tiers)
-            page.Append(CultureInfo.InvariantCulture, $"| {TierText(row.Tier)} | {Cell(row.Attacked.Unlearned)} | {Cell(row.Attacked.Original)} | {Cell(row.Attacked.Control)} | {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | {string.Join(", ", row.Attacks)} |\n");
+            page.Append(
+                CultureInfo.InvariantCulture,
+                $"| {TierText(row.Tier)} | {Cell(row.Attacked.Unlearned)} | {Cell(row.Attacked.Original)} | {Cell(row.Attacked.Control)} "
+                    + $"| {Cell(row.RecoveredShare)} | {Cell(row.BeyondControl)} | {VerdictText(row.Verdict)} | "
+                    + $"{string.Join(", ", row.Attacks)} |\n"
+            );
         foreach (var row in result.Tiers.Where(row => row.FasterThanControl is not null))
-            page.Append(CultureInfo.InvariantCulture, $"\nAveraged over {(row.Attacks.Count == 1 ? "the training" : $"the {row.Attacks.Count} trainings")} the unlearned model gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n");
+            page.Append(
+                CultureInfo.InvariantCulture,
+                $"\nAveraged over {(row.Attacks.Count == 1 ? "the training" : $"the {row.Attacks.Count} trainings")} the unlearned model "
+                    + $"gains {Cell(row.FasterThanControl)} points more than the never-taught control.\n"
+            );
     }
 
     /// <summary>A tier in words; null stands for all below training.</summary>
@@ -62,7 +105,10 @@ public static class AttackTable
     public static string Cell(MetricValue? value) => value is null ? "–" : Text(value.Value, value.Low, value.High);
 
     /// <summary>A recovered share in percent with its interval; words where the gap is too small.</summary>
-    public static string Cell(RecoveredShare? share) => share is null ? "–" : share.Value is { } value ? Text(value, share.Low, share.High) : "no gap";
+    public static string Cell(RecoveredShare? share) =>
+        share is null ? "–"
+        : share.Value is { } value ? Text(value, share.Low, share.High)
+        : "no gap";
 
     private static string Text(double value, double? low, double? high) => low is null || high is null
         ? string.Create(CultureInfo.InvariantCulture, $"{Percent(value):0.0}")

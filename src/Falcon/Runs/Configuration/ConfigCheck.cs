@@ -21,10 +21,14 @@ internal static class ConfigCheck
                     else if (!AcceptsNull(member)) throw Wrong(tree, key, member.PropertyType, field);
                 }
                 if (Members(type).FirstOrDefault(member => IsRequired(member) && !fields.ContainsKey(member.Name)) is { } missing)
-                    throw new UserInputException($"{tree.PlaceOf(keyPath)}: the key \"{ConfigTree.Join(keyPath, missing.Name)}\" is missing; give {Describe(missing.PropertyType)}.");
+                    throw new UserInputException(
+                        $"{tree.PlaceOf(keyPath)}: the key \"{ConfigTree.Join(keyPath, missing.Name)}\" is missing; give "
+                            + $"{Describe(missing.PropertyType)}."
+                    );
                 return;
             case JsonTypeInfoKind.Enumerable when value is JsonArray items:
-                for (var index = 0; index < items.Count; index++) CheckElement(tree, items[index], type.ElementType!, $"{keyPath}[{index}]");
+                for (var index = 0; index < items.Count; index++)
+                    CheckElement(tree, items[index], type.ElementType!, $"{keyPath}[{index}]");
                 return;
             case JsonTypeInfoKind.Dictionary when value is JsonObject entries:
                 foreach (var (name, entry) in entries) CheckElement(tree, entry, type.ElementType!, ConfigTree.Join(keyPath, name));
@@ -42,7 +46,9 @@ internal static class ConfigCheck
     public static void RequireObject(string place, string keyPath, string name, JsonTypeInfo? type)
     {
         if (type?.Kind is not (JsonTypeInfoKind.Object or JsonTypeInfoKind.Dictionary))
-            throw new UserInputException($"{place}: \"{keyPath}\" holds {Describe(type!.Type)} and has no key \"{name}\"; set \"{keyPath}\" itself.");
+            throw new UserInputException(
+                $"{place}: \"{keyPath}\" holds {Describe(type!.Type)} and has no key \"{name}\"; set \"{keyPath}\" itself."
+            );
     }
 
     private static JsonPropertyInfo Member(string place, string keyPath, string name, JsonTypeInfo type)
@@ -51,25 +57,37 @@ internal static class ConfigCheck
         if (known.FirstOrDefault(member => member.Name == name) is { } found) return found;
         var nearest = known.MinBy(member => Distance(member.Name, name))?.Name;
         var near = nearest is not null && Distance(nearest, name) <= Math.Max(2, name.Length / 3);
-        throw new UserInputException($"{place}: unknown key \"{ConfigTree.Join(keyPath, name)}\"; "
-            + (near ? $"did you mean \"{ConfigTree.Join(keyPath, nearest!)}\"?" : $"known here: {string.Join(", ", known.Select(member => member.Name))}."));
+        throw new UserInputException(
+            $"{place}: unknown key \"{ConfigTree.Join(keyPath, name)}\"; "
+                + (
+                    near
+                        ? $"did you mean \"{ConfigTree.Join(keyPath, nearest!)}\"?"
+                        : $"known here: {string.Join(", ", known.Select(member => member.Name))}."
+                )
+        );
     }
 
     private static void CheckElement(ConfigTree tree, JsonNode? value, Type type, string keyPath)
     {
-        if (value is not null) Check(tree, value, Info(type), keyPath);
-        else if (type.IsValueType && Nullable.GetUnderlyingType(type) is null || type == typeof(string)) throw Wrong(tree, keyPath, type, value);
+        if (value is not null)
+            Check(tree, value, Info(type), keyPath);
+        else if (type.IsValueType && Nullable.GetUnderlyingType(type) is null || type == typeof(string))
+            throw Wrong(tree, keyPath, type, value);
     }
 
     /// <summary>A nullable value is checked as the value it holds; null itself never comes here.</summary>
     private static JsonTypeInfo Info(Type type) => ConfigFile.Options.GetTypeInfo(Nullable.GetUnderlyingType(type) ?? type);
 
-    private static IEnumerable<JsonPropertyInfo> Members(JsonTypeInfo type) => type.Properties.Where(member => member.Set is not null || member.AssociatedParameter is not null);
+    private static IEnumerable<JsonPropertyInfo> Members(JsonTypeInfo type) =>
+        type.Properties.Where(member => member.Set is not null || member.AssociatedParameter is not null);
 
     private static bool AcceptsNull(JsonPropertyInfo member) =>
-        member.PropertyType.IsValueType ? Nullable.GetUnderlyingType(member.PropertyType) is not null : member.AssociatedParameter?.IsNullable ?? member.IsSetNullable;
+        member.PropertyType.IsValueType
+            ? Nullable.GetUnderlyingType(member.PropertyType) is not null
+            : member.AssociatedParameter?.IsNullable ?? member.IsSetNullable;
 
-    private static bool IsRequired(JsonPropertyInfo member) => member.IsRequired || member.AssociatedParameter is { HasDefaultValue: false, IsMemberInitializer: false };
+    private static bool IsRequired(JsonPropertyInfo member) =>
+        member.IsRequired || member.AssociatedParameter is { HasDefaultValue: false, IsMemberInitializer: false };
 
     private static bool IsValid(JsonNode? value, Type type)
     {
@@ -91,12 +109,18 @@ internal static class ConfigCheck
     private static string Describe(Type type)
     {
         var known = Nullable.GetUnderlyingType(type) ?? type;
-        if (known.IsEnum) return $"one of {string.Join(", ", EnumNames(known))}";
-        if (known == typeof(string)) return "text";
-        if (known == typeof(bool)) return "true or false";
-        if (known == typeof(byte) || known == typeof(uint) || known == typeof(ulong) || known == typeof(ushort)) return "a whole number from 0";
-        if (known == typeof(int) || known == typeof(long) || known == typeof(short) || known == typeof(sbyte)) return "a whole number";
-        if (known == typeof(double) || known == typeof(float) || known == typeof(decimal)) return "a number";
+        if (known.IsEnum)
+            return $"one of {string.Join(", ", EnumNames(known))}";
+        if (known == typeof(string))
+            return "text";
+        if (known == typeof(bool))
+            return "true or false";
+        if (known == typeof(byte) || known == typeof(uint) || known == typeof(ulong) || known == typeof(ushort))
+            return "a whole number from 0";
+        if (known == typeof(int) || known == typeof(long) || known == typeof(short) || known == typeof(sbyte))
+            return "a whole number";
+        if (known == typeof(double) || known == typeof(float) || known == typeof(decimal))
+            return "a number";
         return ConfigFile.Options.GetTypeInfo(known).Kind switch
         {
             JsonTypeInfoKind.Enumerable => "a list",

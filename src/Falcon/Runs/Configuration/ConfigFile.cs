@@ -31,9 +31,16 @@ public static class ConfigFile
     /// <summary>The configuration of a run.</summary>
     /// <typeparam name="T">An immutable record whose defaults stand on its constructor parameters or init properties.</typeparam>
     /// <param name="path">The run file; null for the defaults alone.</param>
-    /// <param name="sets">Overrides such as <c>optimizer.learningRate=1e-4</c>, applied in order. The value is JSON where it can be read as such, else text; for a key that holds text it is taken as it stands.</param>
-    /// <param name="defaults">What stands where neither file nor override says anything, such as a preset; null for the record's own defaults.</param>
-    /// <exception cref="UserInputException">The file or an override cannot be used; the message names file, line, key and remedy.</exception>
+    /// <param name="sets">
+    /// Overrides such as <c>optimizer.learningRate=1e-4</c>, applied in order. The value is JSON where it can be read as such, else text;
+    /// for a key that holds text it is taken as it stands.
+    /// </param>
+    /// <param name="defaults">
+    /// What stands where neither file nor override says anything, such as a preset; null for the record's own defaults.
+    /// </param>
+    /// <exception cref="UserInputException">
+    /// The file or an override cannot be used; the message names file, line, key and remedy.
+    /// </exception>
     public static T Read<T>(string? path, IReadOnlyList<string> sets, T? defaults = null)
         where T : class
     {
@@ -42,7 +49,9 @@ public static class ConfigFile
         ConfigCheck.Check(tree, tree.Root, Options.GetTypeInfo(typeof(T)), "");
         try
         {
-            return (defaults is null ? tree.Root : Merge(JsonSerializer.SerializeToNode(defaults, Options)!.AsObject(), tree.Root)).Deserialize<T>(Options)!;
+            return (
+                defaults is null ? tree.Root : Merge(JsonSerializer.SerializeToNode(defaults, Options)!.AsObject(), tree.Root)
+            ).Deserialize<T>(Options)!;
         }
         catch (JsonException error)
         {
@@ -58,10 +67,16 @@ public static class ConfigFile
     private static JsonObject Merge(JsonObject below, JsonObject above)
     {
         foreach (var (key, value) in above)
-            below[key] = value is JsonObject upper && below[key] is JsonObject lower ? Merge((JsonObject)lower.DeepClone(), upper) : value?.DeepClone();
+            below[key] =
+                value is JsonObject upper && below[key] is JsonObject lower
+                    ? Merge((JsonObject)lower.DeepClone(), upper)
+                    : value?.DeepClone();
         return below;
     }
 
-    /// <summary>The effective configuration as it is kept beside a run: every value, indented, ending in a line feed. Reading it back gives an equal record; numbers round-trip.</summary>
+    /// <summary>
+    /// The effective configuration as it is kept beside a run: every value, indented, ending in a line feed. Reading it back gives an equal
+    /// record; numbers round-trip.
+    /// </summary>
     public static string Write<T>(T config) => JsonSerializer.Serialize(config, Options) + "\n";
 }

@@ -12,9 +12,15 @@ internal static class ConfigOverride
     {
         var place = $"--set {set}";
         var equals = set.IndexOf('=', StringComparison.Ordinal);
-        if (equals <= 0) throw new UserInputException($"{place}: a key and a value are needed; write KEY=VALUE, for instance optimizer.learningRate=1e-4.");
+        if (equals <= 0)
+            throw new UserInputException(
+                $"{place}: a key and a value are needed; write KEY=VALUE, for instance optimizer.learningRate=1e-4."
+            );
         var keys = set[..equals].Split('.');
-        if (keys.Any(key => key.Length == 0 || key.Contains('['))) throw new UserInputException($"{place}: \"{set[..equals]}\" is not a key path; separate keys by single dots, and set a list as a whole.");
+        if (keys.Any(key => key.Length == 0 || key.Contains('[')))
+            throw new UserInputException(
+                $"{place}: \"{set[..equals]}\" is not a key path; separate keys by single dots, and set a list as a whole."
+            );
 
         JsonTypeInfo? type = ConfigFile.Options.GetTypeInfo(root);
         var (target, path) = (tree.Root, "");

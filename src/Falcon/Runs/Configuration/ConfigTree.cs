@@ -29,7 +29,8 @@ internal sealed class ConfigTree(string source, JsonObject root)
     /// <summary>Forgets the places of everything below a key whose value is replaced.</summary>
     public void ReplacePlace(string keyPath, string place)
     {
-        foreach (var below in _places.Keys.Where(key => key.StartsWith(keyPath + ".", StringComparison.Ordinal)).ToList()) _places.Remove(below);
+        foreach (var below in _places.Keys.Where(key => key.StartsWith(keyPath + ".", StringComparison.Ordinal)).ToList())
+            _places.Remove(below);
         _places[keyPath] = place;
     }
 
@@ -40,21 +41,32 @@ internal sealed class ConfigTree(string source, JsonObject root)
         byte[] bytes = File.ReadAllBytes(path);
         if (bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble)) bytes = bytes[Encoding.UTF8.Preamble.Length..];
         var tree = new ConfigTree(path, []);
-        var reader = new Utf8JsonReader(bytes, new JsonReaderOptions { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip });
+        var reader = new Utf8JsonReader(
+            bytes,
+            new JsonReaderOptions { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip }
+        );
         try
         {
             reader.Read();
-            if (reader.TokenType != JsonTokenType.StartObject) throw new UserInputException($"{path}: a run file is one JSON object; put its keys in {{ }}.");
+            if (reader.TokenType != JsonTokenType.StartObject)
+                throw new UserInputException($"{path}: a run file is one JSON object; put its keys in {{ }}.");
             tree.ReadObject(ref reader, tree.Root, "", bytes);
             reader.Read();
         }
         catch (JsonException error)
         {
-            throw new UserInputException($"{path}, line {(error.LineNumber ?? 0) + 1}: not valid JSON at byte {(error.BytePositionInLine ?? 0) + 1} of the line; check commas, quotes and brackets there.", error);
+            throw new UserInputException(
+                $"{path}, line {(error.LineNumber ?? 0) + 1}: not valid JSON at byte {(error.BytePositionInLine ?? 0) + 1} of the line; "
+                    + $"check commas, quotes and brackets there.",
+                error
+            );
         }
         catch (InvalidOperationException error)   // a key or value with half a character or invalid UTF-8
         {
-            throw new UserInputException($"{path}, line {LineAt(bytes, reader.TokenStartIndex)}: invalid text; save the file as UTF-8.", error);
+            throw new UserInputException(
+                $"{path}, line {LineAt(bytes, reader.TokenStartIndex)}: invalid text; save the file as UTF-8.",
+                error
+            );
         }
         return tree;
     }
@@ -65,7 +77,8 @@ internal sealed class ConfigTree(string source, JsonObject root)
         {
             var name = reader.GetString()!;
             var (key, line) = (Join(keyPath, name), LineAt(bytes, reader.TokenStartIndex));
-            if (target.ContainsKey(name)) throw new UserInputException($"{source}, line {line}: the key \"{key}\" occurs twice; remove one of them.");
+            if (target.ContainsKey(name))
+                throw new UserInputException($"{source}, line {line}: the key \"{key}\" occurs twice; remove one of them.");
             _places[key] = $"{source}, line {line}";
             reader.Read();
             target[name] = ReadValue(ref reader, key, bytes);
@@ -80,7 +93,8 @@ internal sealed class ConfigTree(string source, JsonObject root)
             ReadObject(ref reader, target, key, bytes);
             return target;
         }
-        if (reader.TokenType != JsonTokenType.StartArray) return reader.TokenType == JsonTokenType.String ? JsonValue.Create(reader.GetString()) : JsonNode.Parse(ref reader);
+        if (reader.TokenType != JsonTokenType.StartArray)
+            return reader.TokenType == JsonTokenType.String ? JsonValue.Create(reader.GetString()) : JsonNode.Parse(ref reader);
         var items = new JsonArray();
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {

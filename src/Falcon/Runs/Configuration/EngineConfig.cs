@@ -35,10 +35,16 @@ public sealed record EngineConfig
     /// <summary>Bytes of activations kept in memory, the rest goes to a file beside the output; null for a quarter of the limit.</summary>
     public long? CacheMemory { get; init; }
 
-    /// <summary>Directory where kept activations stay for later runs with the same weights, texts, layers and dtype; null keeps them for the run alone.</summary>
+    /// <summary>
+    /// Directory where kept activations stay for later runs with the same weights, texts, layers and dtype; null keeps them for the run
+    /// alone.
+    /// </summary>
     public string? CacheDirectory { get; init; }
 
-    /// <summary>Bytes of resident memory that the run may take; null for what the machine has to spare. A model that does not fit is streamed layer by layer.</summary>
+    /// <summary>
+    /// Bytes of resident memory that the run may take; null for what the machine has to spare. A model that does not fit is streamed layer
+    /// by layer.
+    /// </summary>
     public long? MemoryLimit { get; init; }
 
     /// <summary>Read the frozen model layer by layer even where it would fit in memory.</summary>
@@ -47,6 +53,8 @@ public sealed record EngineConfig
     /// <summary>Keep masters and moments in a file even where they would fit in memory.</summary>
     public bool StateInFile { get; init; }
 
-    /// <summary>Padded tokens of a part of a batch: larger batches are split by length and their gradients added up; 0 for whole batches.</summary>
+    /// <summary>
+    /// Padded tokens of a part of a batch: larger batches are split by length and their gradients added up; 0 for whole batches.
+    /// </summary>
     public int MicroBatchTokens { get; init; }
 }

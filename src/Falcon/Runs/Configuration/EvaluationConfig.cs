@@ -53,15 +53,22 @@ public sealed record EvaluationConfig
     /// <summary>Heading of the report; null makes one from the forget files.</summary>
     public string? Title { get; init; }
 
-    /// <summary>The lines of the table; empty measures answer probability (or perplexity, for plain text) on the forget and retain files.</summary>
+    /// <summary>
+    /// The lines of the table; empty measures answer probability (or perplexity, for plain text) on the forget and retain files.
+    /// </summary>
     public IReadOnlyList<ProbeConfig> Probes { get; init; } = [];
 
     /// <summary>Questions to answer before and after; empty takes the first of the first forget and of the first retain file.</summary>
     public IReadOnlyList<QuestionConfig> Questions { get; init; } = [];
 
-    /// <summary>A model that was never taught the forget set: its directory, or a file that <c>falcon demo</c> or a run wrote with its scores; null for none.</summary>
+    /// <summary>
+    /// A model that was never taught the forget set: its directory, or a file that <c>falcon demo</c> or a run wrote with its scores; null
+    /// for none.
+    /// </summary>
     public string? Control { get; init; }
 
-    /// <summary>Most records a probe uses, evenly spaced over the file; 0 measures nothing, so that a model too large for memory can be unlearned.</summary>
+    /// <summary>
+    /// Most records a probe uses, evenly spaced over the file; 0 measures nothing, so that a model too large for memory can be unlearned.
+    /// </summary>
     public int Samples { get; init; } = 100;
 }

@@ -3,8 +3,8 @@ using Falcon.Runtime;
 namespace Falcon.Runs.Configuration;
 
 /// <summary>
-/// The methods other than FALCON with the settings that their authors (or OpenUnlearning, where they state none for language models) published for models of 1B parameters and more.
-/// docs/methods.md has the sources.
+/// The methods other than FALCON with the settings that their authors (or OpenUnlearning, where they state none for language models)
+/// published for models of 1B parameters and more. docs/methods.md has the sources.
 /// </summary>
 public static class MethodPresets
 {
@@ -20,7 +20,14 @@ public static class MethodPresets
         Data = new DataConfig { BatchSize = 32 },
         Layers = new LayerConfig { Parameters = [LayerConfig.WholeModel] },
         Combination = new CombinationConfig { Kind = GradientCombinationKind.Sum },
-        Optimizer = new OptimizerConfig { LearningRate = 1e-5, WeightDecay = 0.01, Beta2 = 0.999, WarmupSteps = 12, Decay = LearningRateDecay.Linear },
+        Optimizer = new OptimizerConfig
+        {
+            LearningRate = 1e-5,
+            WeightDecay = 0.01,
+            Beta2 = 0.999,
+            WarmupSteps = 12,
+            Decay = LearningRateDecay.Linear,
+        },
         Steps = 125,
     };
 
@@ -36,24 +43,50 @@ public static class MethodPresets
     /// <summary>Every method, FALCON first.</summary>
     public static IReadOnlyList<string> Names { get; } =
     [
-        Falcon, "grad-ascent", "grad-diff", "kl", "npo", "simnpo", "idk-dpo", "rmu", "adaptive-rmu", "undial", "wga", "llmu", "scrub", "ssd", "task-vector", "circuit-breakers",
+        Falcon,
+        "grad-ascent",
+        "grad-diff",
+        "kl",
+        "npo",
+        "simnpo",
+        "idk-dpo",
+        "rmu",
+        "adaptive-rmu",
+        "undial",
+        "wga",
+        "llmu",
+        "scrub",
+        "ssd",
+        "task-vector",
+        "circuit-breakers",
     ];
 
     /// <summary>The settings of a method; of FALCON its default preset.</summary>
     /// <exception cref="UserInputException">There is no such method.</exception>
-    public static UnlearnConfig Of(string method) => method == Falcon ? Presets.Falcon : Base(method) with { Method = method, HyperParameters = HyperParametersOf(method) };
+    public static UnlearnConfig Of(string method) =>
+        method == Falcon ? Presets.Falcon : Base(method) with { Method = method, HyperParameters = HyperParametersOf(method) };
 
-    private static UnlearnConfig Base(string method) => method switch
-    {
-        "rmu" => FewMatrices,
-        "adaptive-rmu" => FewMatrices with { Steps = 500 },
-        "circuit-breakers" => FewMatrices with { Data = new DataConfig { BatchSize = 16 }, Optimizer = FewMatrices.Optimizer with { LearningRate = 1e-4 } },
-        "undial" => WholeModel with { Optimizer = WholeModel.Optimizer with { LearningRate = 1e-4 } },
-        "wga" => WholeModel with { Steps = 65 },
-        "llmu" => WholeModel with { Data = new DataConfig { BatchSize = 2 }, Optimizer = WholeModel.Optimizer with { LearningRate = 2e-6, WarmupSteps = 0 }, Steps = 1000 },
-        "ssd" => WholeModel with { Steps = 0 },
-        _ => WholeModel,
-    };
+    private static UnlearnConfig Base(string method) =>
+        method switch
+        {
+            "rmu" => FewMatrices,
+            "adaptive-rmu" => FewMatrices with { Steps = 500 },
+            "circuit-breakers" => FewMatrices with
+            {
+                Data = new DataConfig { BatchSize = 16 },
+                Optimizer = FewMatrices.Optimizer with { LearningRate = 1e-4 },
+            },
+            "undial" => WholeModel with { Optimizer = WholeModel.Optimizer with { LearningRate = 1e-4 } },
+            "wga" => WholeModel with { Steps = 65 },
+            "llmu" => WholeModel with
+            {
+                Data = new DataConfig { BatchSize = 2 },
+                Optimizer = WholeModel.Optimizer with { LearningRate = 2e-6, WarmupSteps = 0 },
+                Steps = 1000,
+            },
+            "ssd" => WholeModel with { Steps = 0 },
+            _ => WholeModel,
+        };
 
     private static MethodConfig HyperParametersOf(string method) => method switch
     {

@@ -1,8 +1,9 @@
 namespace Falcon.Runs.Configuration;
 
 /// <summary>
-/// What a run measures of itself while it trains, when it stops, and which parameters it keeps. The rule: among the measured parameters whose utility loss is within the
-/// budget, those closest to a model that never learned the forget set. How close is told by a reference model where there is one, else by the level of wrong answers.
+/// What a run measures of itself while it trains, when it stops, and which parameters it keeps. The rule: among the measured parameters
+/// whose utility loss is within the budget, those closest to a model that never learned the forget set. How close is told by a reference
+/// model where there is one, else by the level of wrong answers.
 /// </summary>
 public sealed record MonitorConfig
 {
@@ -41,10 +42,16 @@ public sealed record MonitorConfig
 
     internal IEnumerable<string> Faults()
     {
-        if (Every < 0) yield return "monitor.every must not be negative";
-        if (Samples < 0) yield return "monitor.samples must not be negative";
-        if (Patience < 1) yield return "monitor.patience must be at least 1";
-        if (UtilityBudget is { } budget && budget is not (>= 0 and < 1)) yield return "monitor.utilityBudget (--utility-budget) must be at least 0 and below 1";
-        if (!IsOn && (UtilityBudget is not null || Reference is not null)) yield return "monitor.utilityBudget and monitor.reference need monitor.every (steps between measurements) or monitor.searchPath";
+        if (Every < 0)
+            yield return "monitor.every must not be negative";
+        if (Samples < 0)
+            yield return "monitor.samples must not be negative";
+        if (Patience < 1)
+            yield return "monitor.patience must be at least 1";
+        if (UtilityBudget is { } budget && budget is not (>= 0 and < 1))
+            yield return "monitor.utilityBudget (--utility-budget) must be at least 0 and below 1";
+        if (!IsOn && (UtilityBudget is not null || Reference is not null))
+            yield return "monitor.utilityBudget and monitor.reference need monitor.every (steps between measurements) or "
+                + "monitor.searchPath";
     }
 }

@@ -95,8 +95,8 @@ public sealed record TrainConfig
     public int? Steps { get; init; }
 
     /// <summary>
-    /// A run file of <c>falcon unlearn</c> whose probes and questions are put to the finished model; the scores go to <c>scores.json</c> beside the weights,
-    /// which is what <c>evaluation.control</c> of that run file takes. Null measures nothing.
+    /// A run file of <c>falcon unlearn</c> whose probes and questions are put to the finished model; the scores go to <c>scores.json</c>
+    /// beside the weights, which is what <c>evaluation.control</c> of that run file takes. Null measures nothing.
     /// </summary>
     public string? ScoresFor { get; init; }
 
@@ -116,14 +116,33 @@ public sealed record TrainConfig
         Require(Data.Questions.Count + Data.Texts.Count > 0, "data: give at least one file in data.questions or data.texts");
         Require(Data.BatchSize >= 1, "data.batchSize must be at least 1");
         Require(Data.QuestionWeight is >= 0 and <= 1, "data.questionWeight must be from 0 to 1");
-        Require(Model.HiddenSize >= 2 && Model.Layers >= 1 && Model.Heads >= 1 && Model.KeyValueHeads >= 1 && Model.IntermediateSize >= 1 && Model.MaxPositions >= 2,
-            "model: sizes must be at least 1 (hiddenSize and maxPositions at least 2)");
-        Require(Model.Heads < 1 || Model.HiddenSize % (2 * Model.Heads) == 0, $"model.hiddenSize ({Model.HiddenSize}) must be a multiple of twice model.heads ({Model.Heads})");
-        Require(Model.KeyValueHeads < 1 || Model.Heads % Model.KeyValueHeads == 0, $"model.keyValueHeads ({Model.KeyValueHeads}) must divide model.heads ({Model.Heads})");
+        Require(
+            Model.HiddenSize >= 2
+                && Model.Layers >= 1
+                && Model.Heads >= 1
+                && Model.KeyValueHeads >= 1
+                && Model.IntermediateSize >= 1
+                && Model.MaxPositions >= 2,
+            "model: sizes must be at least 1 (hiddenSize and maxPositions at least 2)"
+        );
+        Require(
+            Model.Heads < 1 || Model.HiddenSize % (2 * Model.Heads) == 0,
+            $"model.hiddenSize ({Model.HiddenSize}) must be a multiple of twice model.heads ({Model.Heads})"
+        );
+        Require(
+            Model.KeyValueHeads < 1 || Model.Heads % Model.KeyValueHeads == 0,
+            $"model.keyValueHeads ({Model.KeyValueHeads}) must divide model.heads ({Model.Heads})"
+        );
         Require(Model.Dtype is "bfloat16" or "float16" or "float32", $"model.dtype is \"{Model.Dtype}\"; use bfloat16, float16 or float32");
-        Require(Tokenizer.From is not null || Tokenizer.VocabularySize >= 258, "tokenizer.vocabularySize must be at least 258 (the bytes and two special tokens)");
+        Require(
+            Tokenizer.From is not null || Tokenizer.VocabularySize >= 258,
+            "tokenizer.vocabularySize must be at least 258 (the bytes and two special tokens)"
+        );
         Require(Optimizer.Kind == OptimizerKind.AdamW, "optimizer.kind: training uses adamW");
-        Require(Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate), string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0"));
+        Require(
+            Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate),
+            string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0")
+        );
         Require(GradientClip > 0, "gradientClip must be above 0");
         Require(Epochs >= 1, "epochs must be at least 1");
         Require(Steps is null or >= 1, "steps must be at least 1");

@@ -65,10 +65,15 @@ public enum ForgetTokens
     /// <summary>All of them, as published.</summary>
     All,
 
-    /// <summary>Those whose hidden states predict the answer; the words of a question also stand in the retain set. Plain text counts whole.</summary>
+    /// <summary>
+    /// Those whose hidden states predict the answer; the words of a question also stand in the retain set. Plain text counts whole.
+    /// </summary>
     Answer,
 
-    /// <summary>All but those that begin a retain text in the same way: their hidden states are the same in both sets, and no update can push the one and keep the other.</summary>
+    /// <summary>
+    /// All but those that begin a retain text in the same way: their hidden states are the same in both sets, and no update can push the
+    /// one and keep the other.
+    /// </summary>
     Distinct,
 }
 
@@ -79,14 +84,14 @@ public enum RetainLossKind
     HiddenStates,
 
     /// <summary>
-    /// The next-token distribution: KL(frozen || updated) for every token. Hidden states of retain texts tell much of what the model knows besides, which an update that keeps them keeps too; distributions tell hardly
-    /// anything of it. Every step runs the whole model.
+    /// The next-token distribution: KL(frozen || updated) for every token. Hidden states of retain texts tell much of what the model knows
+    /// besides, which an update that keeps them keeps too; distributions tell hardly anything of it. Every step runs the whole model.
     /// </summary>
     Outputs,
 
     /// <summary>
-    /// The words: the cross-entropy of every next token of the retain texts, as in training. Of what the frozen model knows besides nothing comes along but what the generated texts say; it takes more steps than distributions
-    /// do. Every step runs the whole model.
+    /// The words: the cross-entropy of every next token of the retain texts, as in training. Of what the frozen model knows besides nothing
+    /// comes along but what the generated texts say; it takes more steps than distributions do. Every step runs the whole model.
     /// </summary>
     Tokens,
 }
@@ -97,6 +102,8 @@ public enum ForgetBoundKind
     /// <summary>Nowhere, as published.</summary>
     None,
 
-    /// <summary>Where its answer has become as unlikely as one that was never learned; needs the whole model, not only the layers up to the target.</summary>
+    /// <summary>
+    /// Where its answer has become as unlikely as one that was never learned; needs the whole model, not only the layers up to the target.
+    /// </summary>
     AnswerLoss,
 }

@@ -10,7 +10,10 @@ public sealed record DataConfig
     /// <summary>One file for each forget domain.</summary>
     public IReadOnlyList<string> Forget { get; init; } = [];
 
-    /// <summary>The retain file that goes with each forget domain, or one for all of them; with a single forget domain as many as there are, which count as one.</summary>
+    /// <summary>
+    /// The retain file that goes with each forget domain, or one for all of them; with a single forget domain as many as there are, which
+    /// count as one.
+    /// </summary>
     public IReadOnlyList<string> Retain { get; init; } = [];
 
     /// <summary>Names of fields other than the usual ones, such as <c>question=q,answer=a</c>.</summary>
@@ -31,17 +34,23 @@ public sealed record DataConfig
     /// <summary>Whether texts are shuffled anew every epoch; otherwise they come in file order.</summary>
     public bool Shuffle { get; init; } = true;
 
-    /// <summary>How many texts the unchanged model writes itself to be kept besides the retain files, since what stands in no retain text is not kept; texts with words, or pairs of words, that only the forget files have are left out. 0 for none.</summary>
+    /// <summary>
+    /// How many texts the unchanged model writes itself to be kept besides the retain files, since what stands in no retain text is not
+    /// kept; texts with words, or pairs of words, that only the forget files have are left out. 0 for none.
+    /// </summary>
     public int GeneratedRetain { get; init; }
 
     /// <summary>What is wrong with the number of retain files; null for nothing.</summary>
-    internal string? RetainFault() => Retain.Count switch
-    {
-        0 => "data.retain: give at least one retain file (--retain FILE[,FILE])",
-        1 => null,
-        _ when Forget.Count <= 1 || Retain.Count == Forget.Count => null,
-        _ => $"data.retain: {Forget.Count} forget files but {Retain.Count} retain files; give one retain file for each forget file, in the same order, or one for all",
-    };
+    internal string? RetainFault() =>
+        Retain.Count switch
+        {
+            0 => "data.retain: give at least one retain file (--retain FILE[,FILE])",
+            1 => null,
+            _ when Forget.Count <= 1 || Retain.Count == Forget.Count => null,
+            _ =>
+                $"data.retain: {Forget.Count} forget files but {Retain.Count} retain files; give one retain file for each forget file, in "
+                    + $"the same order, or one for all",
+        };
 }
 
 /// <summary>Where to intervene.</summary>
@@ -59,7 +68,10 @@ public sealed record LayerConfig
     /// <summary>How many layers are trained: the target and the ones right below it.</summary>
     public int Trained { get; init; } = 3;
 
-    /// <summary>The matrices that are trained, by name within a layer (<c>mlp.down_proj</c> in every family is the one that writes the MLP's output into the residual stream); <c>all</c> for all of each layer, <c>model</c> for every tensor of the whole model.</summary>
+    /// <summary>
+    /// The matrices that are trained, by name within a layer (<c>mlp.down_proj</c> in every family is the one that writes the MLP's output
+    /// into the residual stream); <c>all</c> for all of each layer, <c>model</c> for every tensor of the whole model.
+    /// </summary>
     public IReadOnlyList<string> Parameters { get; init; } = ["mlp.down_proj"];
 
     /// <summary>Lowest and highest layer that the automatic choice looks at, as shares of the depth.</summary>
@@ -78,20 +90,22 @@ public sealed record LayerConfig
     public int BootstrapRounds { get; init; } = 40;
 
     /// <summary>
-    /// Share of the trained matrices that is replaced by noise before the first step: W becomes (1 - s) W + s rms(W) N(0, 1), and the retain loss rebuilds what must stay, so that less of what was to be forgotten is left in
-    /// the weights (after Lee et al., arXiv 2506.06278, who corrupt the whole model and distil). 0 for none.
+    /// Share of the trained matrices that is replaced by noise before the first step: W becomes (1 - s) W + s rms(W) N(0, 1), and the
+    /// retain loss rebuilds what must stay, so that less of what was to be forgotten is left in the weights (after Lee et al., arXiv
+    /// 2506.06278, who corrupt the whole model and distil). 0 for none.
     /// </summary>
     public double StartNoise { get; init; }
 
     /// <summary>
-    /// How many layers above the target are trained too, by the retain loss alone; with <see cref="StartNoise"/> they are built anew from what must stay, so that what they held of the forget set is gone and not only out
-    /// of reach. 0 for none, as published.
+    /// How many layers above the target are trained too, by the retain loss alone; with <see cref="StartNoise"/> they are built anew from
+    /// what must stay, so that what they held of the forget set is gone and not only out of reach. 0 for none, as published.
     /// </summary>
     public int RebuiltAbove { get; init; }
 
     /// <summary>
-    /// Whether the embedding of tokens, and the head where it has a matrix of its own, are trained too, by the retain loss alone; with <see cref="StartNoise"/> they are built anew as the layers are, since rows of tokens that mostly
-    /// stand in forget texts hold a part of what is to be forgotten. Tokens that stand in no retain text are lost with it. False, as published.
+    /// Whether the embedding of tokens, and the head where it has a matrix of its own, are trained too, by the retain loss alone; with
+    /// <see cref="StartNoise"/> they are built anew as the layers are, since rows of tokens that mostly stand in forget texts hold a part
+    /// of what is to be forgotten. Tokens that stand in no retain text are lost with it. False, as published.
     /// </summary>
     public bool RebuiltEmbedding { get; init; }
 }
@@ -108,7 +122,10 @@ public sealed record OffsetVectorConfig
     /// <summary>Whether one vector serves a whole topic (true) or each batch has its own (false, as published).</summary>
     public bool PerTopic { get; init; } = true;
 
-    /// <summary>How many vectors a topic has, or a batch where each has its own: a text is pushed onto the one that its tokens decide, so that no few directions hold what was done.</summary>
+    /// <summary>
+    /// How many vectors a topic has, or a batch where each has its own: a text is pushed onto the one that its tokens decide, so that no
+    /// few directions hold what was done.
+    /// </summary>
     public int Rank { get; init; } = 1;
 }
 
@@ -125,8 +142,9 @@ public sealed record LossConfig
     public RetainLossKind Retain { get; init; }
 
     /// <summary>
-    /// Directory of the model whose next-token distributions are kept, and which writes the generated retain texts; null for the unchanged model itself. Lee et al.
-    /// (arXiv 2506.06278) distil from one that is unlearned already; what it still passes on is measured in docs/experiments.md. It needs the same tokenizer, and <see cref="Retain"/> = outputs.
+    /// Directory of the model whose next-token distributions are kept, and which writes the generated retain texts; null for the unchanged
+    /// model itself. Lee et al. (arXiv 2506.06278) distil from one that is unlearned already; what it still passes on is measured in
+    /// docs/experiments.md. It needs the same tokenizer, and <see cref="Retain"/> = outputs.
     /// </summary>
     public string? Teacher { get; init; }
 
@@ -145,31 +163,41 @@ public sealed record LossConfig
     /// <summary>Weight of the squared error of the retain activations relative to their norm; the cosine does not see norms.</summary>
     public double RetainErrorWeight { get; init; }
 
-    /// <summary>Noise on the frozen retain activations in the retention loss, as a share of their norm; 0 for none. After random noise augmentation (Huu-Tien et al., arXiv 2501.19202).</summary>
+    /// <summary>
+    /// Noise on the frozen retain activations in the retention loss, as a share of their norm; 0 for none. After random noise augmentation
+    /// (Huu-Tien et al., arXiv 2501.19202).
+    /// </summary>
     public double RetainNoise { get; init; }
 
     /// <summary>
-    /// Copies of every retain text with some tokens drawn anew from the retain texts: what the frozen model makes of words it was not given is to be kept too, so that names which stand in neither set are not taken for
-    /// forgotten ones. 0 for none.
+    /// Copies of every retain text with some tokens drawn anew from the retain texts: what the frozen model makes of words it was not given
+    /// is to be kept too, so that names which stand in neither set are not taken for forgotten ones. 0 for none.
     /// </summary>
     public int RetainVariants { get; init; }
 
     /// <summary>Share of the tokens of such a copy that are drawn anew.</summary>
     public double VariantShare { get; init; } = 0.3;
 
-    /// <summary>Radius of the ball around the trained parameters, as a share of their norm, at whose worst point the forget gradient is taken (sharpness-aware step; Fan et al., arXiv 2502.05374); 0 for none.</summary>
+    /// <summary>
+    /// Radius of the ball around the trained parameters, as a share of their norm, at whose worst point the forget gradient is taken
+    /// (sharpness-aware step; Fan et al., arXiv 2502.05374); 0 for none.
+    /// </summary>
     public double Sharpness { get; init; }
 
     /// <summary>
-    /// Radius of an adversary in the residual stream, as a share of each token's norm: he moves what enters the lowest trained layer to where the forget loss is highest, and the loss there
-    /// counts as much as that of the texts as they are (latent adversarial training; Casper et al., arXiv 2403.05030); 0 for none.
+    /// Radius of an adversary in the residual stream, as a share of each token's norm: he moves what enters the lowest trained layer to
+    /// where the forget loss is highest, and the loss there counts as much as that of the texts as they are (latent adversarial training;
+    /// Casper et al., arXiv 2403.05030); 0 for none.
     /// </summary>
     public double LatentRadius { get; init; }
 
     /// <summary>Gradient steps of that adversary.</summary>
     public int LatentSteps { get; init; } = 1;
 
-    /// <summary>Vectors that an adversary puts before every forget text where it enters the lowest trained layer, as a trained prompt does; the forget loss behind them counts as much as that of the texts as they are. 0 for none.</summary>
+    /// <summary>
+    /// Vectors that an adversary puts before every forget text where it enters the lowest trained layer, as a trained prompt does; the
+    /// forget loss behind them counts as much as that of the texts as they are. 0 for none.
+    /// </summary>
     public int PromptVectors { get; init; }
 
     /// <summary>Gradient steps of that adversary, from the states of random tokens of the batch; 0 leaves him those.</summary>
@@ -178,7 +206,10 @@ public sealed record LossConfig
     /// <summary>Where the forget loss stops pushing a text.</summary>
     public ForgetBoundKind Bound { get; init; }
 
-    /// <summary>Mean loss of an answer's tokens in nats at which its text is pushed half as much; null takes that of a model that never learned as the monitor estimates it, without a monitor that of token frequencies.</summary>
+    /// <summary>
+    /// Mean loss of an answer's tokens in nats at which its text is pushed half as much; null takes that of a model that never learned as
+    /// the monitor estimates it, without a monitor that of token frequencies.
+    /// </summary>
     public double? BoundLevel { get; init; }
 
     /// <summary>Softness of the bound in nats: weight = sigmoid((level - loss) / width).</summary>
@@ -198,12 +229,14 @@ public sealed record CombinationConfig
     public IReadOnlyList<double> AlignedWeights { get; init; } = [0.1, 1.9];
 
     /// <summary>
-    /// Share of the energy of the retain texts' inputs to each trained matrix whose directions are taken out of the forget gradient before the update (collapse of what both share;
-    /// after Sondej and Yang, arXiv 2509.11816); 0 for none.
+    /// Share of the energy of the retain texts' inputs to each trained matrix whose directions are taken out of the forget gradient before
+    /// the update (collapse of what both share; after Sondej and Yang, arXiv 2509.11816); 0 for none.
     /// </summary>
     public double CollapsedShare { get; init; }
 
-    /// <summary>A retain gradient whose norm is below this share of the forget gradient's is rounding noise and counts as no conflict.</summary>
+    /// <summary>
+    /// A retain gradient whose norm is below this share of the forget gradient's is rounding noise and counts as no conflict.
+    /// </summary>
     public double ZeroNormThreshold { get; init; } = 1e-4;
 }
 
@@ -244,7 +277,10 @@ public sealed record UnlearnConfig
     /// <summary>The unlearning method, one of <see cref="MethodPresets.Names"/>.</summary>
     public string Method { get; init; } = MethodPresets.Falcon;
 
-    /// <summary>The preset that the values started from: of FALCON falcon, falcon-rebuild, falcon-anew, paper or official, of any other method published.</summary>
+    /// <summary>
+    /// The preset that the values started from: of FALCON falcon, falcon-rebuild, falcon-anew, paper or official, of any other method
+    /// published.
+    /// </summary>
     public string Preset { get; init; } = "falcon";
 
     /// <summary>The checkpoint directory.</summary>
@@ -322,15 +358,39 @@ public sealed record UnlearnConfig
         Require(Layers.Target is null or >= 0, "layers.target must be a layer index from 0");
         Require(Layers.Parameters.Count > 0, "layers.parameters: name at least one matrix");
         Require(Layers.RebuiltAbove >= 0, "layers.rebuiltAbove must not be negative");
-        Require(Layers.RebuiltAbove == 0 || Loss.Retain != RetainLossKind.HiddenStates, "layers.rebuiltAbove needs loss.retain=outputs or tokens: hidden states at the target do not reach the layers above");
-        Require(!Layers.RebuiltEmbedding || Loss.Retain != RetainLossKind.HiddenStates, "layers.rebuiltEmbedding needs loss.retain=outputs or tokens: hidden states at the target do not reach the head");
-        Require(Loss.Retain == RetainLossKind.HiddenStates || Loss is { RetainErrorWeight: 0, RetainNoise: 0, CountPadding: false }, "loss.retain=outputs and tokens look at no hidden states: leave loss.retainErrorWeight and loss.retainNoise 0 and loss.countPadding false");
-        Require(Loss.Retain == RetainLossKind.HiddenStates || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On }, "loss.retain=outputs and tokens run the whole model in every step: they need engine.path=shared, engine.stream and engine.stateInFile false, and engine.cache other than on");
-        Require(Loss.Teacher is null || Loss.Retain == RetainLossKind.Outputs, "loss.teacher needs loss.retain=outputs: hidden states of another model are no measure, and the texts' own tokens have none");
+        Require(
+            Layers.RebuiltAbove == 0 || Loss.Retain != RetainLossKind.HiddenStates,
+            "layers.rebuiltAbove needs loss.retain=outputs or tokens: hidden states at the target do not reach the layers above"
+        );
+        Require(
+            !Layers.RebuiltEmbedding || Loss.Retain != RetainLossKind.HiddenStates,
+            "layers.rebuiltEmbedding needs loss.retain=outputs or tokens: hidden states at the target do not reach the head"
+        );
+        Require(
+            Loss.Retain == RetainLossKind.HiddenStates || Loss is { RetainErrorWeight: 0, RetainNoise: 0, CountPadding: false },
+            "loss.retain=outputs and tokens look at no hidden states: leave loss.retainErrorWeight and loss.retainNoise 0 and "
+                + "loss.countPadding false"
+        );
+        Require(
+            Loss.Retain == RetainLossKind.HiddenStates
+                || Engine is { Path: EnginePath.Shared, Stream: false, StateInFile: false, Cache: not CacheUse.On },
+            "loss.retain=outputs and tokens run the whole model in every step: they need engine.path=shared, engine.stream and "
+                + "engine.stateInFile false, and engine.cache other than on"
+        );
+        Require(
+            Loss.Teacher is null || Loss.Retain == RetainLossKind.Outputs,
+            "loss.teacher needs loss.retain=outputs: hidden states of another model are no measure, and the texts' own tokens have none"
+        );
         Require(Layers.StartNoise is >= 0 and <= 1, "layers.startNoise must be in [0, 1]");
-        Require(Layers.StartNoise == 0 || (Method == MethodPresets.Falcon && Loss.RetainWeight.All(weight => weight > 0)), "layers.startNoise needs the method falcon with loss.retainWeight above 0, which sees whether the noise is made good");
+        Require(
+            Layers.StartNoise == 0 || (Method == MethodPresets.Falcon && Loss.RetainWeight.All(weight => weight > 0)),
+            "layers.startNoise needs the method falcon with loss.retainWeight above 0, which sees whether the noise is made good"
+        );
         Require(Layers.Samples >= 8, "layers.samples must be at least 8");
-        Require(Layers.SearchFrom >= 0 && Layers.SearchFrom <= Layers.SearchTo && Layers.SearchTo <= 1, "layers.searchFrom and layers.searchTo must satisfy 0 <= from <= to <= 1");
+        Require(
+            Layers.SearchFrom >= 0 && Layers.SearchFrom <= Layers.SearchTo && Layers.SearchTo <= 1,
+            "layers.searchFrom and layers.searchTo must satisfy 0 <= from <= to <= 1"
+        );
         Require(OffsetVector.Variance is > 0 and <= 1, "offsetVector.variance must be in (0, 1]");
         Require(Loss.Temperature > 0, "loss.temperature must be above 0");
         Require(Loss.RetainWeight.Count == 1 || Loss.RetainWeight.Count == Data.Forget.Count,
@@ -352,16 +412,31 @@ public sealed record UnlearnConfig
         Require(Combination.CollapsedShare is >= 0 and < 1, "combination.collapsedShare must be in [0, 1)");
         faults.AddRange(Monitor.Faults());
         Require(Loss.RetainWeight.All(weight => weight >= 0), "loss.retainWeight must not be negative");
-        Require(Combination.ConflictWeights.Count == 2 && Combination.AlignedWeights.Count == 2, "combination: conflictWeights and alignedWeights need two numbers each (forget, retain)");
-        Require(Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate), string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0"));
+        Require(
+            Combination.ConflictWeights.Count == 2 && Combination.AlignedWeights.Count == 2,
+            "combination: conflictWeights and alignedWeights need two numbers each (forget, retain)"
+        );
+        Require(
+            Optimizer.LearningRate > 0 && double.IsFinite(Optimizer.LearningRate),
+            string.Create(CultureInfo.InvariantCulture, $"optimizer.learningRate is {Optimizer.LearningRate}; it must be above 0")
+        );
         Require(Optimizer.CurvatureEvery >= 1, "optimizer.curvatureEvery must be at least 1");
         Require(Engine.MemoryLimit is null or > 0, "engine.memoryLimit must be above 0 bytes");
         Require(Engine.CacheMemory is null or >= 0, "engine.cacheMemory must not be negative");
         Require(Engine.MicroBatchTokens >= 0, "engine.microBatchTokens must not be negative");
-        Require(Engine.MicroBatchTokens == 0 || Loss is { InBatchNegatives: 0, CountPadding: false }, "engine.microBatchTokens: in-batch negatives and counted padding need whole batches; leave it 0");
+        Require(
+            Engine.MicroBatchTokens == 0 || Loss is { InBatchNegatives: 0, CountPadding: false },
+            "engine.microBatchTokens: in-batch negatives and counted padding need whole batches; leave it 0"
+        );
         Require(Evaluation.Samples >= 0, "evaluation.samples must not be negative");
-        Require(Evaluation.Probes.All(probe => probe is { Name.Length: > 0, Data.Length: > 0 }), "evaluation.probes: each needs a name and a data file");
-        Require(Evaluation.Probes.DistinctBy(probe => probe.Name).Count() == Evaluation.Probes.Count, "evaluation.probes: two have the same name");
+        Require(
+            Evaluation.Probes.All(probe => probe is { Name.Length: > 0, Data.Length: > 0 }),
+            "evaluation.probes: each needs a name and a data file"
+        );
+        Require(
+            Evaluation.Probes.DistinctBy(probe => probe.Name).Count() == Evaluation.Probes.Count,
+            "evaluation.probes: two have the same name"
+        );
         faults.AddRange(MethodRules.Faults(this));
         if (faults.Count > 0) throw new UserInputException($"Wrong settings: {string.Join("; ", faults)}.");
     }

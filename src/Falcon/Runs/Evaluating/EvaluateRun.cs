@@ -9,8 +9,9 @@ using Falcon.Tokenization;
 namespace Falcon.Runs.Evaluating;
 
 /// <summary>
-/// Measures a model with one or more suites, compares it with a reference, and writes one result file. What the file already holds for the same model,
-/// data, settings and versions is used again; another model's numbers never are, because everything is keyed by the hashes of the model's files.
+/// Measures a model with one or more suites, compares it with a reference, and writes one result file. What the file already holds for the
+/// same model, data, settings and versions is used again; another model's numbers never are, because everything is keyed by the hashes of
+/// the model's files.
 /// </summary>
 public static class EvaluateRun
 {
@@ -29,12 +30,16 @@ public static class EvaluateRun
     };
 
     /// <summary>
-    /// The suites: the benchmarks <c>tofu</c>, <c>muse</c>, <c>wmdp</c>, <c>mmlu</c>; on one's own files <c>mcq</c> (multiple choice), <c>memorization</c>, <c>privacy</c> (membership inference),
-    /// <c>leak</c> (sampled answers), <c>perplexity</c>, <c>qa</c> (answer probability and ROUGE-L).
+    /// The suites: the benchmarks <c>tofu</c>, <c>muse</c>, <c>wmdp</c>, <c>mmlu</c>; on one's own files <c>mcq</c> (multiple choice),
+    /// <c>memorization</c>, <c>privacy</c> (membership inference), <c>leak</c> (sampled answers), <c>perplexity</c>, <c>qa</c> (answer
+    /// probability and ROUGE-L).
     /// </summary>
     public static IReadOnlyList<string> SuiteNames { get; } = [.. Suites.Keys];
 
-    /// <summary>Runs the suites and writes <see cref="EvaluationSettings.Out"/>, whole or not at all. Interrupted, it leaves the scored examples beside it and continues from them.</summary>
+    /// <summary>
+    /// Runs the suites and writes <see cref="EvaluationSettings.Out"/>, whole or not at all. Interrupted, it leaves the scored examples
+    /// beside it and continues from them.
+    /// </summary>
     /// <param name="settings">What is measured.</param>
     /// <param name="log">Where progress goes.</param>
     /// <param name="clock">Source of times.</param>
@@ -42,21 +47,38 @@ public static class EvaluateRun
     /// <returns>The result as written.</returns>
     /// <exception cref="UserInputException">Model, data, reference or the result file cannot be used.</exception>
     /// <exception cref="NumericalFailureException">A metric is not finite.</exception>
-    public static EvaluationResult Execute(EvaluationSettings settings, IRunLog log, TimeProvider clock, CancellationToken cancellation = default)
+    public static EvaluationResult Execute(
+        EvaluationSettings settings,
+        IRunLog log,
+        TimeProvider clock,
+        CancellationToken cancellation = default
+    )
     {
         var begin = clock.GetTimestamp();
         var run = RunTemplate.Of(settings.Model);
         settings = WithTemplate(settings, run);
         var suites = settings.Suites.Distinct().Select(name => Open(name, settings)).ToList();
         var earlier = EarlierMeasurements(settings.Out);
-        var data = suites.SelectMany(suite => suite.Files).Distinct().ToDictionary(file => file, file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, cancellation)));
+        var data = suites
+            .SelectMany(suite => suite.Files)
+            .Distinct()
+            .ToDictionary(file => file, file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, cancellation)));
         var compute = ComputeOptions.Choose(settings.Device, settings.DType, ParameterCount(settings.Model));
         log.Information(compute.Reason);
         log.Information($"prompt template: {settings.TemplateSource}");
-        var environment = EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString().ToLowerInvariant(), settings.Questions.Seed, clock);
+        var environment = EnvironmentRecord.Capture(
+            compute.Device.ToString(),
+            compute.DType.ToString().ToLowerInvariant(),
+            settings.Questions.Seed,
+            clock
+        );
 
         using var examples = ExampleLog.Open(settings.Out);
-        if (examples.Found > 0) log.Information($"an interrupted evaluation left {examples.Found} scored examples in {settings.Out}{ExampleLog.Suffix}; those of the same model, data and settings are used again");
+        if (examples.Found > 0)
+            log.Information(
+                $"an interrupted evaluation left {examples.Found} scored examples in {settings.Out}{ExampleLog.Suffix}; those of the same "
+                    + $"model, data and settings are used again"
+            );
         var session = new Session(settings, suites, data, compute, environment, earlier, examples, log, cancellation);
         var model = EvaluatedModel.Of(settings.Model, cancellation);
         var reused = true;
@@ -66,17 +88,39 @@ public static class EvaluateRun
         reused &= modelReused;
 
         var metrics = Compare(suites, measured, referenceMeasured, reference);
-        if (reused) log.Information($"{settings.Out}: the same model, data and settings were measured before; those numbers were used again");
-        if (examples.Used > 0) log.Information($"{examples.Used} scored examples of the interrupted evaluation were used");
-        if (reference is null && suites.OfType<TofuSuite>().Any()) log.Information("forget_quality is left out: it needs --reference, a model that never saw the forget set (or its result file)");
+        if (reused)
+            log.Information($"{settings.Out}: the same model, data and settings were measured before; those numbers were used again");
+        if (examples.Used > 0)
+            log.Information($"{examples.Used} scored examples of the interrupted evaluation were used");
+        if (reference is null && suites.OfType<TofuSuite>().Any())
+            log.Information("forget_quality is left out: it needs --reference, a model that never saw the forget set (or its result file)");
         List<string> warnings = [.. measured.SelectMany(measurement => measurement.Warnings)];
-        if (reference is not null) warnings.AddRange(BaselineGuards.Unchanged(model, reference, "the reference", measured, referenceMeasured));
-        if (before is not null) warnings.AddRange(BaselineGuards.Unchanged(model, before, "the model before", measured, beforeMeasured).Concat(BaselineGuards.NothingToForget(before, suites, beforeMeasured)));
-        else if (run?.StartModel is { } start && Directory.Exists(start)) warnings.AddRange(BaselineGuards.Unchanged(model, EvaluatedModel.Of(start, cancellation), "the model before", measured, []));
-        foreach (var warning in warnings) log.Warning(warning);
+        if (reference is not null)
+            warnings.AddRange(BaselineGuards.Unchanged(model, reference, "the reference", measured, referenceMeasured));
+        if (before is not null)
+            warnings.AddRange(
+                BaselineGuards
+                    .Unchanged(model, before, "the model before", measured, beforeMeasured)
+                    .Concat(BaselineGuards.NothingToForget(before, suites, beforeMeasured))
+            );
+        else if (run?.StartModel is { } start && Directory.Exists(start))
+            warnings.AddRange(BaselineGuards.Unchanged(model, EvaluatedModel.Of(start, cancellation), "the model before", measured, []));
+        foreach (var warning in warnings)
+            log.Warning(warning);
 
         var result = new EvaluationResult(
-            metrics, model, reference, [.. data.Values], settings.ChosenTemplate, settings.Questions.Seed, environment, clock.GetElapsedTime(begin).TotalSeconds, reused, measured, referenceMeasured)
+            metrics,
+            model,
+            reference,
+            [.. data.Values],
+            settings.ChosenTemplate,
+            settings.Questions.Seed,
+            environment,
+            clock.GetElapsedTime(begin).TotalSeconds,
+            reused,
+            measured,
+            referenceMeasured
+        )
         {
             TemplateSource = settings.TemplateSource!,
             Warnings = warnings,
@@ -93,19 +137,35 @@ public static class EvaluateRun
         : settings with { Template = run?.Template ?? new(), TemplateSource = run?.Template is null ? "default" : run.ConfigPath };
 
     private sealed record Session(
-        EvaluationSettings Settings, IReadOnlyList<EvaluationSuite> Suites, IReadOnlyDictionary<string, FileHash> Data, ComputeOptions Compute, EnvironmentRecord Environment,
-        IReadOnlyList<SuiteMeasurement> Earlier, ExampleLog Examples, IRunLog Log, CancellationToken Cancellation)
+        EvaluationSettings Settings,
+        IReadOnlyList<EvaluationSuite> Suites,
+        IReadOnlyDictionary<string, FileHash> Data,
+        ComputeOptions Compute,
+        EnvironmentRecord Environment,
+        IReadOnlyList<SuiteMeasurement> Earlier,
+        ExampleLog Examples,
+        IRunLog Log,
+        CancellationToken Cancellation
+    )
     {
-        /// <summary>What is measured: the same for every model. A file's name counts too, because its extension says how it is read and its name how metrics are called.</summary>
+        /// <summary>
+        /// What is measured: the same for every model. A file's name counts too, because its extension says how it is read and its name how
+        /// metrics are called.
+        /// </summary>
         public string TaskOf(EvaluationSuite suite) =>
-            $"{suite.Name} [{suite.SettingsText}] on {string.Join(' ', suite.Files.Select(file => $"{Path.GetFileName(file)}:{Data[file].Sha256}"))} as {JsonSerializer.Serialize(Settings.ChosenTemplate, ResultJson.LineOptions)}";
+            $"{suite.Name} [{suite.SettingsText}] on "
+                + $"{string.Join(' ', suite.Files.Select(file => $"{Path.GetFileName(file)}:{Data[file].Sha256}"))} as "
+                + $"{JsonSerializer.Serialize(Settings.ChosenTemplate, ResultJson.LineOptions)}";
 
         /// <summary>What else the numbers depend on.</summary>
-        public string Engine => $"{Environment.Falcon} torch {Environment.LibTorch} {Environment.Device} {Environment.DType} seed {Environment.Seed}";
+        public string Engine =>
+            $"{Environment.Falcon} torch {Environment.LibTorch} {Environment.Device} {Environment.DType} seed {Environment.Seed}";
     }
 
     private static EvaluationSuite Open(string name, EvaluationSettings settings) =>
-        Suites.TryGetValue(name, out var open) ? open(settings) : throw new UserInputException($"--suite {name}: not known; known are {string.Join(", ", SuiteNames)}.");
+        Suites.TryGetValue(name, out var open)
+            ? open(settings)
+            : throw new UserInputException($"--suite {name}: not known; known are {string.Join(", ", SuiteNames)}.");
 
     /// <summary>What the result file holds from an earlier run; a file that is something else is not overwritten.</summary>
     private static List<SuiteMeasurement> EarlierMeasurements(string path)
@@ -125,8 +185,16 @@ public static class EvaluateRun
     /// <summary>All suites on one model; the model is loaded only when something has to be measured.</summary>
     private static List<SuiteMeasurement> Measure(EvaluatedModel model, Session session, out bool reused)
     {
-        var found = session.Suites.Select(suite => session.Earlier.FirstOrDefault(
-            earlier => earlier.Suite == suite.Name && earlier.Model == model.Identity && earlier.Task == session.TaskOf(suite) && earlier.Engine == session.Engine)).ToList();
+        var found = session
+            .Suites.Select(suite =>
+                session.Earlier.FirstOrDefault(earlier =>
+                    earlier.Suite == suite.Name
+                    && earlier.Model == model.Identity
+                    && earlier.Task == session.TaskOf(suite)
+                    && earlier.Engine == session.Engine
+                )
+            )
+            .ToList();
         reused = found.All(measurement => measurement is not null);
         if (reused) return [.. found.OfType<SuiteMeasurement>()];
 
@@ -134,38 +202,87 @@ public static class EvaluateRun
         var tokenizer = HfTokenizer.Load(model.Path);
         using var checkpoint = Checkpoint.Open(model.Path);
         using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
-        return [.. session.Suites.Zip(found, (suite, earlier) => earlier ?? Measure(suite, new LoadedModel(opened.Model, tokenizer) { Log = session.Examples, Scope = $"{model.Identity}\n{session.TaskOf(suite)}\n{session.Engine}" }, model, session))];
+        return
+        [
+            .. session.Suites.Zip(found, (suite, earlier) =>
+                earlier
+                ?? Measure(
+                    suite,
+                    new LoadedModel(opened.Model, tokenizer)
+                    {
+                        Log = session.Examples,
+                        Scope = $"{model.Identity}\n{session.TaskOf(suite)}\n{session.Engine}",
+                    },
+                    model,
+                    session
+                )
+            ),
+        ];
     }
 
     private static SuiteMeasurement Measure(EvaluationSuite suite, LoadedModel loaded, EvaluatedModel model, Session session)
     {
         var values = suite.Measure(loaded, session.Log, session.Cancellation);
         foreach (var (name, metric) in values.Metrics)
-            if (!double.IsFinite(metric.Value)) throw new NumericalFailureException($"{model.Path}: {name} is not finite ({metric.Value}); the model's weights are damaged. Nothing was written.");
-        return new SuiteMeasurement(suite.Name, model.Identity, session.TaskOf(suite), session.Engine, values.Metrics, values.Examples) { Warnings = values.Warnings };
+            if (!double.IsFinite(metric.Value))
+                throw new NumericalFailureException(
+                    $"{model.Path}: {name} is not finite ({metric.Value}); the model's weights are damaged. Nothing was written."
+                );
+        return new SuiteMeasurement(suite.Name, model.Identity, session.TaskOf(suite), session.Engine, values.Metrics, values.Examples)
+        {
+            Warnings = values.Warnings,
+        };
     }
 
-    /// <summary>The numbers of the reference or of the model before: measured like the model's when it is a model directory, read when it is a result file.</summary>
-    private static (EvaluatedModel? Model, IReadOnlyList<SuiteMeasurement> Measurements) Other(string? path, Session session, ref bool reused)
+    /// <summary>
+    /// The numbers of the reference or of the model before: measured like the model's when it is a model directory, read when it is a
+    /// result file.
+    /// </summary>
+    private static (EvaluatedModel? Model, IReadOnlyList<SuiteMeasurement> Measurements) Other(
+        string? path,
+        Session session,
+        ref bool reused
+    )
     {
         if (path is null) return (null, []);
         if (File.Exists(path))
         {
             var result = EvaluationResult.Read(path);
-            return (result.Model, [.. session.Suites.Select(suite => result.Measurements.FirstOrDefault(measurement => measurement.Task == session.TaskOf(suite))
-                ?? throw new UserInputException($"{path}: it holds no {suite.Name} result on these data with these settings and this prompt template; evaluate that model with the same --data and options, or name its model directory."))]);
+            return (
+                result.Model,
+                [
+                    .. session.Suites.Select(suite =>
+                        result.Measurements.FirstOrDefault(measurement => measurement.Task == session.TaskOf(suite))
+                        ?? throw new UserInputException(
+                            $"{path}: it holds no {suite.Name} result on these data with these settings and this prompt template; "
+                                + $"evaluate that model with the same --data and options, or name its model directory."
+                        )
+                    ),
+                ]
+            );
         }
 
         var model = EvaluatedModel.Of(path, session.Cancellation);
         if (RunTemplate.Of(path)?.Template is { } other && other != session.Settings.ChosenTemplate)
-            session.Log.Warning($"{path}: its run used another prompt template than the one in use here ({session.Settings.TemplateSource}); its numbers are those of a model asked in an unusual way");
+            session.Log.Warning(
+                $"{path}: its run used another prompt template than the one in use here ({session.Settings.TemplateSource}); its numbers "
+                    + $"are those of a model asked in an unusual way"
+            );
         var measured = Measure(model, session, out var allReused);
         reused &= allReused;
         return (model, measured);
     }
 
-    /// <summary>All metrics with the reference's values, those that need single examples first. A name that two suites have carries the suite's name in the second.</summary>
-    private static Dictionary<string, MetricValue> Compare(List<EvaluationSuite> suites, List<SuiteMeasurement> measured, IReadOnlyList<SuiteMeasurement> reference, EvaluatedModel? referenceModel)
+    /// <summary>
+    /// All metrics with the reference's values, those that need single examples first. A name that two suites have carries the suite's name
+    /// in the second.
+    /// </summary>
+    private static Dictionary<string, MetricValue> Compare(
+        List<EvaluationSuite> suites,
+        List<SuiteMeasurement> measured,
+        IReadOnlyList<SuiteMeasurement> reference,
+        EvaluatedModel? referenceModel
+    )
     {
         Dictionary<string, MetricValue> metrics = [];
         var name = referenceModel is null ? "" : Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(referenceModel.Path)));

@@ -24,13 +24,28 @@ public sealed record RunTemplate(string ConfigPath, PromptTemplate? Template, st
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path), Reading);
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("data", out var data) || data.ValueKind != JsonValueKind.Object) return null; // some other configuration
-            var template = data.TryGetProperty("template", out var written) ? written.Deserialize<PromptTemplate>(ConfigFile.Options)?.Validate() : null;
-            return new RunTemplate(path, template, root.TryGetProperty("model", out var model) && model.ValueKind == JsonValueKind.String ? model.GetString() : null);
+            if (
+                root.ValueKind != JsonValueKind.Object
+                || !root.TryGetProperty("data", out var data)
+                || data.ValueKind != JsonValueKind.Object
+            )
+                return null; // some other configuration
+            var template = data.TryGetProperty("template", out var written)
+                ? written.Deserialize<PromptTemplate>(ConfigFile.Options)?.Validate()
+                : null;
+            return new RunTemplate(
+                path,
+                template,
+                root.TryGetProperty("model", out var model) && model.ValueKind == JsonValueKind.String ? model.GetString() : null
+            );
         }
         catch (JsonException error)
         {
-            throw new UserInputException($"{path}: the run's configuration cannot be read ({error.Message}), which names the prompt template of {modelDirectory}; restore it, or copy the model elsewhere to use the default template.", error);
+            throw new UserInputException(
+                $"{path}: the run's configuration cannot be read ({error.Message}), which names the prompt template of {modelDirectory}; "
+                    + $"restore it, or copy the model elsewhere to use the default template.",
+                error
+            );
         }
     }
 }

@@ -3,8 +3,8 @@ using Falcon.Runtime;
 namespace Falcon.Runs.Training;
 
 /// <summary>
-/// The batches of an epoch: all texts in a random order, cut into groups of several batches; a group is sorted by length, so that a batch holds texts
-/// of about one length and little padding; then the batches are put into a random order. Pure: depends on the arguments alone.
+/// The batches of an epoch: all texts in a random order, cut into groups of several batches; a group is sorted by length, so that a batch
+/// holds texts of about one length and little padding; then the batches are put into a random order. Pure: depends on the arguments alone.
 /// </summary>
 internal static class LengthBuckets
 {

@@ -15,7 +15,13 @@ internal static class NewModelFiles
     private const string EndOfText = "<|endoftext|>";
     private const string Padding = "<|pad|>";
     private const double InitialDeviation = 0.02;
-    private static readonly string[] TokenizerNames = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model"];
+    private static readonly string[] TokenizerNames =
+    [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "tokenizer.model",
+    ];
 
     /// <summary>Writes the tokenizer's three files: learned from texts, or copied.</summary>
     public static void WriteTokenizer(NewTokenizerConfig settings, IEnumerable<string> texts, int maxPositions, string directory)
@@ -23,7 +29,8 @@ internal static class NewModelFiles
         if (settings.From is { } source)
         {
             _ = HfTokenizer.Load(source); // refuses what cannot be used
-            foreach (var name in TokenizerNames.Where(name => File.Exists(Path.Combine(source, name)))) File.Copy(Path.Combine(source, name), Path.Combine(directory, name));
+            foreach (var name in TokenizerNames.Where(name => File.Exists(Path.Combine(source, name))))
+                File.Copy(Path.Combine(source, name), Path.Combine(directory, name));
             return;
         }
 
@@ -35,35 +42,57 @@ internal static class NewModelFiles
     /// <summary>Writes config.json and generation_config.json and reads the first one back, which refuses what is not supported.</summary>
     public static ModelConfig WriteConfig(NewModelConfig model, HfTokenizer tokenizer, string directory)
     {
-        Write(directory, "config.json", new JsonObject
-        {
-            ["architectures"] = new JsonArray(model.Family switch { "mistral" => "MistralForCausalLM", "qwen2" => "Qwen2ForCausalLM", "qwen3" => "Qwen3ForCausalLM", _ => "LlamaForCausalLM" }),
-            ["model_type"] = model.Family,
-            ["vocab_size"] = tokenizer.VocabularySize,
-            ["hidden_size"] = model.HiddenSize,
-            ["intermediate_size"] = model.IntermediateSize,
-            ["num_hidden_layers"] = model.Layers,
-            ["num_attention_heads"] = model.Heads,
-            ["num_key_value_heads"] = model.KeyValueHeads,
-            ["head_dim"] = model.HiddenSize / model.Heads,
-            ["max_position_embeddings"] = model.MaxPositions,
-            ["hidden_act"] = "silu",
-            ["initializer_range"] = InitialDeviation,
-            ["rms_norm_eps"] = 1e-6,
-            ["rope_theta"] = 10000.0,
-            ["tie_word_embeddings"] = model.TiedEmbeddings,
-            ["bos_token_id"] = tokenizer.BosId,
-            ["eos_token_id"] = tokenizer.EosId,
-            ["pad_token_id"] = tokenizer.PadId,
-            ["torch_dtype"] = model.Dtype,
-        });
-        Write(directory, "generation_config.json", new JsonObject { ["bos_token_id"] = tokenizer.BosId, ["eos_token_id"] = tokenizer.EosId, ["pad_token_id"] = tokenizer.PadId });
+        Write(
+            directory,
+            "config.json",
+            new JsonObject
+            {
+                ["architectures"] = new JsonArray(
+                    model.Family switch
+                    {
+                        "mistral" => "MistralForCausalLM",
+                        "qwen2" => "Qwen2ForCausalLM",
+                        "qwen3" => "Qwen3ForCausalLM",
+                        _ => "LlamaForCausalLM",
+                    }
+                ),
+                ["model_type"] = model.Family,
+                ["vocab_size"] = tokenizer.VocabularySize,
+                ["hidden_size"] = model.HiddenSize,
+                ["intermediate_size"] = model.IntermediateSize,
+                ["num_hidden_layers"] = model.Layers,
+                ["num_attention_heads"] = model.Heads,
+                ["num_key_value_heads"] = model.KeyValueHeads,
+                ["head_dim"] = model.HiddenSize / model.Heads,
+                ["max_position_embeddings"] = model.MaxPositions,
+                ["hidden_act"] = "silu",
+                ["initializer_range"] = InitialDeviation,
+                ["rms_norm_eps"] = 1e-6,
+                ["rope_theta"] = 10000.0,
+                ["tie_word_embeddings"] = model.TiedEmbeddings,
+                ["bos_token_id"] = tokenizer.BosId,
+                ["eos_token_id"] = tokenizer.EosId,
+                ["pad_token_id"] = tokenizer.PadId,
+                ["torch_dtype"] = model.Dtype,
+            }
+        );
+        Write(
+            directory,
+            "generation_config.json",
+            new JsonObject
+            {
+                ["bos_token_id"] = tokenizer.BosId,
+                ["eos_token_id"] = tokenizer.EosId,
+                ["pad_token_id"] = tokenizer.PadId,
+            }
+        );
         return ModelConfig.Load(directory);
     }
 
     /// <summary>
-    /// Initial weights, float32: matrices normal with mean 0 and deviation 0.02, those that write to the residual stream divided by sqrt(2 layers)
-    /// (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.3); norms 1, biases 0. The same numbers on every machine.
+    /// Initial weights, float32: matrices normal with mean 0 and deviation 0.02, those that write to the residual stream divided by sqrt(2
+    /// layers) (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.3); norms 1, biases 0. The same
+    /// numbers on every machine.
     /// </summary>
     public static Weights Initialise(ModelConfig config, ulong seed, Device device)
     {
@@ -72,7 +101,8 @@ internal static class NewModelFiles
         foreach (var (name, shape) in WeightNames.Expected(config))
         {
             var random = new SeededRandom(seed, $"initial weights {name}");
-            var writesToStream = name.EndsWith("o_proj.weight", StringComparison.Ordinal) || name.EndsWith("down_proj.weight", StringComparison.Ordinal);
+            var writesToStream =
+                name.EndsWith("o_proj.weight", StringComparison.Ordinal) || name.EndsWith("down_proj.weight", StringComparison.Ordinal);
             var deviation = writesToStream ? InitialDeviation / Math.Sqrt(2 * config.LayerCount) : InitialDeviation;
             var values = new float[shape.Aggregate(1L, (product, size) => product * size)];
             if (shape.Length > 1) for (var i = 0; i < values.Length; i++) values[i] = (float)(deviation * random.NextGaussian());
@@ -94,8 +124,11 @@ internal static class NewModelFiles
         foreach (var (name, weight) in weights)
         {
             var stored = weight.detach().cpu().to(type).contiguous();
-            if (!stored.isfinite().all().item<bool>()) throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {dtype}; nothing was saved.");
-            sources.Add(new SafetensorsSource(name, TensorBytes.DTypeName(type), stored.shape, stream => TensorBytes.Write(stored, stream)));
+            if (!stored.isfinite().all().item<bool>())
+                throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {dtype}; nothing was saved.");
+            sources.Add(
+                new SafetensorsSource(name, TensorBytes.DTypeName(type), stored.shape, stream => TensorBytes.Write(stored, stream))
+            );
         }
 
         SafetensorsWriter.Write(Path.Combine(directory, "model.safetensors"), sources);

@@ -31,7 +31,8 @@ internal static class NextTokenLoss
     {
         var weights = new float[texts.Count * columns];
         for (var row = 0; row < texts.Count; row++)
-            for (var t = 0; t < texts[row].Ids.Length - 1; t++) weights[row * columns + t] = t + 1 < texts[row].PromptLength ? (float)promptWeight : 1;
+            for (var t = 0; t < texts[row].Ids.Length - 1; t++)
+                weights[row * columns + t] = t + 1 < texts[row].PromptLength ? (float)promptWeight : 1;
         return weights;
     }
 }

@@ -11,4 +11,12 @@ namespace Falcon.Runs.Training;
 /// <param name="Seconds">Wall-clock time of the whole run.</param>
 /// <param name="Model">The stored weights.</param>
 /// <param name="Data">The training files with their SHA-256.</param>
-public sealed record TrainRecord(TrainConfig Config, EnvironmentRecord Environment, int Steps, double Loss, double Seconds, ModelHash Model, IReadOnlyList<FileHash> Data);
+public sealed record TrainRecord(
+    TrainConfig Config,
+    EnvironmentRecord Environment,
+    int Steps,
+    double Loss,
+    double Seconds,
+    ModelHash Model,
+    IReadOnlyList<FileHash> Data
+);

@@ -13,11 +13,15 @@ using static TorchSharp.torch;
 namespace Falcon.Runs.Training;
 
 /// <summary>
-/// The recipe of a training run, from files to files: read, tokenise, initialise or load, train all weights in float32, save. Read this first.
+/// The recipe of a training run, from files to files: read, tokenise, initialise or load, train all weights in float32, save. Read this
+/// first.
 /// </summary>
 public static class TrainRun
 {
-    /// <summary>Trains a new model or fine-tunes one, and writes its Hugging Face directory with <c>train.json</c> (and <c>scores.json</c>, where asked for).</summary>
+    /// <summary>
+    /// Trains a new model or fine-tunes one, and writes its Hugging Face directory with <c>train.json</c> (and <c>scores.json</c>, where
+    /// asked for).
+    /// </summary>
     /// <param name="config">The whole configuration.</param>
     /// <param name="outDirectory">The model directory to write; it appears whole or not at all.</param>
     /// <param name="context">Log, device, clock, cancellation. The number type is always float32.</param>
@@ -30,32 +34,70 @@ public static class TrainRun
         config.Validate();
         using var directory = RunDirectory.Create(outDirectory);
         var compute = ComputeOptions.Choose(context.Device, "float32", 0);
-        var environment = EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)config.Seed, context.Clock, get_num_threads());
+        var environment = EnvironmentRecord.Capture(
+            compute.Device.ToString(),
+            compute.DType.ToString(),
+            (long)config.Seed,
+            context.Clock,
+            get_num_threads()
+        );
         var records = TrainingText.Read(config.Data);
         var measured = config.ScoresFor is { } runFile ? ConfigFile.Read<UnlearnConfig>(runFile, []) : null;
 
         using var source = config.StartFrom is { } path ? Checkpoint.Open(path) : null;
-        if (source is null) NewModelFiles.WriteTokenizer(config.Tokenizer, records.Select(config.Data.Template.Whole), config.Model.MaxPositions, directory.WorkingPath);
+        if (source is null)
+            NewModelFiles.WriteTokenizer(
+                config.Tokenizer,
+                records.Select(config.Data.Template.Whole),
+                config.Model.MaxPositions,
+                directory.WorkingPath
+            );
         var tokenizer = HfTokenizer.Load(source?.Directory ?? directory.WorkingPath);
         var architecture = source?.Config ?? NewModelFiles.WriteConfig(config.Model, tokenizer, directory.WorkingPath);
-        var texts = records.Select(record => TrainingText.Of(record, config.Data.Template, tokenizer, architecture.MaxPositions)).Where(text => text.Ids.Length > 1).ToList();
+        var texts = records
+            .Select(record => TrainingText.Of(record, config.Data.Template, tokenizer, architecture.MaxPositions))
+            .Where(text => text.Ids.Length > 1)
+            .ToList();
 
-        using var weights = source?.LoadWeights(float32, compute.Device) ?? NewModelFiles.Initialise(architecture, config.Seed, compute.Device);
-        context.Log.Information(string.Create(CultureInfo.InvariantCulture,
-            $"training {weights.Tensors.Values.Sum(weight => weight.numel()):N0} weights on {texts.Count:N0} texts of {texts.Sum(text => text.Ids.Length):N0} tokens; {compute.Reason}"));
+        using var weights = source?.LoadWeights(float32, compute.Device)
+            ?? NewModelFiles.Initialise(architecture, config.Seed, compute.Device);
+        context.Log.Information(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"training {weights.Tensors.Values.Sum(weight => weight.numel()):N0} weights on {texts.Count:N0} texts of "
+                    + $"{texts.Sum(text => text.Ids.Length):N0} tokens; {compute.Reason}"
+            )
+        );
         var (steps, loss) = Train(config, new CausalLM(architecture, weights), weights, texts, tokenizer.PadId ?? 0, context);
 
         Save(config, source, weights, directory);
         if (measured is not null) Measure(measured, tokenizer, directory, compute, context);
         var record = new TrainRecord(
-            config, environment, steps, loss, clock.Elapsed.TotalSeconds, ContentHash.OfModel(directory.WorkingPath, context.Cancellation),
-            [.. config.Data.Questions.Concat(config.Data.Texts).Select(file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, context.Cancellation)))]);
+            config,
+            environment,
+            steps,
+            loss,
+            clock.Elapsed.TotalSeconds,
+            ContentHash.OfModel(directory.WorkingPath, context.Cancellation),
+            [
+                .. config
+                    .Data.Questions.Concat(config.Data.Texts)
+                    .Select(file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, context.Cancellation))),
+            ]
+        );
         directory.WriteJson("train.json", record);
         directory.Commit();
         return record;
     }
 
-    private static (int Steps, double Loss) Train(TrainConfig config, CausalLM model, Weights weights, List<TrainingText> texts, int padId, RunContext context)
+    private static (int Steps, double Loss) Train(
+        TrainConfig config,
+        CausalLM model,
+        Weights weights,
+        List<TrainingText> texts,
+        int padId,
+        RunContext context
+    )
     {
         Tensor[] masters = [.. weights.Tensors.Values];
         foreach (var master in masters) master.requires_grad = true;
@@ -72,21 +114,38 @@ public static class TrainRun
         for (var step = 0; step < steps; step++)
         {
             context.Cancellation.ThrowIfCancellationRequested();
-            if (step % stepsPerEpoch == 0) batches = LengthBuckets.Batches(lengths, config.Data.BatchSize, config.Seed, step / stepsPerEpoch);
+            if (step % stepsPerEpoch == 0)
+                batches = LengthBuckets.Batches(lengths, config.Data.BatchSize, config.Seed, step / stepsPerEpoch);
             TrainingText[] batch = [.. batches[step % stepsPerEpoch].Select(position => texts[position])];
             optimizer.LearningRate = rates.At(step);
             losses.Enqueue(Step(step, model, masters, optimizer, batch, config, padId));
             if (losses.Count > stepsPerEpoch) losses.Dequeue();
             tokens += batch.Sum(text => text.Ids.Length);
-            context.Log.Progress("training", step + 1, steps, string.Create(CultureInfo.InvariantCulture,
-                $"epoch {step / stepsPerEpoch + 1}  loss {losses.TakeLast(20).Average():F4}  {tokens / clock.Elapsed.TotalSeconds:F0} tokens/s"));
+            context.Log.Progress(
+                "training",
+                step + 1,
+                steps,
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"epoch {step / stepsPerEpoch + 1}  loss {losses.TakeLast(20).Average():F4}  {tokens / clock.Elapsed.TotalSeconds:F0} "
+                        + $"tokens/s"
+                )
+            );
         }
 
         return (steps, losses.Average());
     }
 
     // Every tensor of a step lives in the step's scope; only the loss leaves it.
-    private static double Step(int step, CausalLM model, Tensor[] masters, AdamW optimizer, TrainingText[] batch, TrainConfig config, int padId)
+    private static double Step(
+        int step,
+        CausalLM model,
+        Tensor[] masters,
+        AdamW optimizer,
+        TrainingText[] batch,
+        TrainConfig config,
+        int padId
+    )
     {
         using var scope = NewDisposeScope();
         var loss = NextTokenLoss.Of(model, batch, config.Data.QuestionWeight, padId);
@@ -94,7 +153,11 @@ public static class TrainRun
         var value = loss.item<float>();
         var norm = Math.Sqrt(gradients.Sum(gradient => (double)gradient.square().sum().item<float>()));
         if (!double.IsFinite(value) || !double.IsFinite(norm))
-            throw new NumericalFailureException(FormattableString.Invariant($"Step {step}: loss {value} or gradient norm {norm} is not finite. Lower optimizer.learningRate ({config.Optimizer.LearningRate})."));
+            throw new NumericalFailureException(
+                FormattableString.Invariant(
+                    $"Step {step}: loss {value} or gradient norm {norm} is not finite. Lower optimizer.learningRate ({config.Optimizer.LearningRate})."
+                )
+            );
         if (norm > config.GradientClip)
             foreach (var gradient in gradients) gradient.mul_(config.GradientClip / norm);
         optimizer.Step(gradients);
@@ -102,11 +165,20 @@ public static class TrainRun
     }
 
     // What is measured is the stored model, after rounding.
-    private static void Measure(UnlearnConfig run, HfTokenizer tokenizer, RunDirectory directory, ComputeOptions compute, RunContext context)
+    private static void Measure(
+        UnlearnConfig run,
+        HfTokenizer tokenizer,
+        RunDirectory directory,
+        ComputeOptions compute,
+        RunContext context
+    )
     {
         var (weights, model) = Checkpoint.LoadModel(directory.WorkingPath, float32, compute.Device);
         using (weights)
-            directory.WriteJson("scores.json", ProbeScores.Measure(model, tokenizer, run.Evaluation, run.Data.Template, run.Data.Fields, context.Log, context.Cancellation));
+            directory.WriteJson(
+                "scores.json",
+                ProbeScores.Measure(model, tokenizer, run.Evaluation, run.Data.Template, run.Data.Fields, context.Log, context.Cancellation)
+            );
     }
 
     private static void Save(TrainConfig config, Checkpoint? source, Weights weights, RunDirectory directory)
@@ -118,7 +190,11 @@ public static class TrainRun
         }
 
         const string staging = "model"; // the writer makes its directory itself
-        CheckpointWriter.Write(source, directory.PathOf(staging), weights.Tensors.ToDictionary(item => item.Key, item => BlockTensor.Borrow(item.Value)));
+        CheckpointWriter.Write(
+            source,
+            directory.PathOf(staging),
+            weights.Tensors.ToDictionary(item => item.Key, item => BlockTensor.Borrow(item.Value))
+        );
         foreach (var entry in new DirectoryInfo(directory.PathOf(staging)).EnumerateFileSystemInfos().ToList())
             Directory.Move(entry.FullName, directory.PathOf(entry.Name));
         Directory.Delete(directory.PathOf(staging));

@@ -7,7 +7,10 @@ namespace Falcon.Runs.Training;
 
 /// <summary>One tokenised training text.</summary>
 /// <param name="Ids">Token ids; at least two.</param>
-/// <param name="PromptLength">How many of them are the prompt, whose prediction has the smaller weight; 1 for plain text, whose first token is the end-of-text token before it.</param>
+/// <param name="PromptLength">
+/// How many of them are the prompt, whose prediction has the smaller weight; 1 for plain text, whose first token is the end-of-text token
+/// before it.
+/// </param>
 internal sealed record TrainingText(int[] Ids, int PromptLength)
 {
     /// <summary>The records of all files: those of questions, then those of plain texts.</summary>
@@ -20,7 +23,10 @@ internal sealed record TrainingText(int[] Ids, int PromptLength)
         {
             var records = Corpus.Read(path, asks ? data.Fields : null);
             if (records.FirstOrDefault(record => record.Question is not null != asks) is { } other)
-                throw new UserInputException($"{path}, line {other.Line}: {(asks ? "a plain text stands among the questions; name the file in data.texts" : "a question stands among the plain texts; name the file in data.questions")}.");
+                throw new UserInputException(
+                    $"{path}, line {other.Line}: "
+                        + $"{(asks ? "a plain text stands among the questions; name the file in data.texts" : "a question stands among the plain texts; name the file in data.questions")}."
+                );
             all.AddRange(records);
         }
 
@@ -28,7 +34,8 @@ internal sealed record TrainingText(int[] Ids, int PromptLength)
     }
 
     /// <summary>
-    /// Tokenises a record: prompt, completion and end-of-text token; a plain text stands between two end-of-text tokens, of which the first predicts its first token.
+    /// Tokenises a record: prompt, completion and end-of-text token; a plain text stands between two end-of-text tokens, of which the first
+    /// predicts its first token.
     /// </summary>
     public static TrainingText Of(CorpusRecord record, PromptTemplate template, HfTokenizer tokenizer, int maxLength)
     {

@@ -42,7 +42,13 @@ public class LogitLensTests
         int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(checkpoint.Config.VocabularySize))];
         List<ScoredSequence> sequences = [new(Tokens(7), 4), new(Tokens(5), 1), new(Tokens(9), 8)];
 
-        var read = LogitLens.Read(model, model, sequences, 0, new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None));
+        var read = LogitLens.Read(
+            model,
+            model,
+            sequences,
+            0,
+            new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None)
+        );
 
         Assert.Equal(4 * plain.Layers, read.Count);
         for (var i = 0; i < sequences.Count; i++)
@@ -51,8 +57,13 @@ public class LogitLensTests
             var vectors = plain.Components(tokens);
             foreach (var ((layer, component), means) in read)
             {
-                var expected = Enumerable.Range(start, tokens.Length - start).Average(t => plain.LogProbability(vectors[layer][(int)component][t - 1], tokens[t]));
-                Assert.True(Math.Abs(expected - means[i]) < Tolerance * Math.Max(1, Math.Abs(expected)), $"{name}, sequence {i}, {component} of layer {layer}: {means[i]}, plain {expected}");
+                var expected = Enumerable
+                    .Range(start, tokens.Length - start)
+                    .Average(t => plain.LogProbability(vectors[layer][(int)component][t - 1], tokens[t]));
+                Assert.True(
+                    Math.Abs(expected - means[i]) < Tolerance * Math.Max(1, Math.Abs(expected)),
+                    $"{name}, sequence {i}, {component} of layer {layer}: {means[i]}, plain {expected}"
+                );
             }
         }
     }

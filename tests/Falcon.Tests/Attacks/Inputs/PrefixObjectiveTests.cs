@@ -10,7 +10,10 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks.Inputs;
 
-/// <summary>What GCG minimises, on the fixtures' models: every term and its slope from the plain decoder in double precision, and one step of the search against all swaps there are.</summary>
+/// <summary>
+/// What GCG minimises, on the fixtures' models: every term and its slope from the plain decoder in double precision, and one step of the
+/// search against all swaps there are.
+/// </summary>
 [Trait("Category", "Parity")]
 [Trait("Parity", "true")]
 public sealed class PrefixObjectiveTests : IDisposable
@@ -67,11 +70,20 @@ public sealed class PrefixObjectiveTests : IDisposable
     public void Run_OneStepWithEverySwap_FindsTheBestOfAll(string name)
     {
         var (objective, plain) = Make(name);
-        int[] start = [11, 64], allowed = [.. Enumerable.Range(10, 30)];
-        var search = new PrefixSearch { Promising = prefix => objective.Promising(prefix, allowed.Length, allowed), Losses = objective.Losses, Admissible = _ => true, Candidates = 1000 };
+        int[] start = [11, 64],
+            allowed = [.. Enumerable.Range(10, 30)];
+        var search = new PrefixSearch
+        {
+            Promising = prefix => objective.Promising(prefix, allowed.Length, allowed),
+            Losses = objective.Losses,
+            Admissible = _ => true,
+            Candidates = 1000,
+        };
         var (found, loss) = search.Run(start, 1, seed: 0);
 
-        var swaps = start.SelectMany((_, position) => allowed.Select(token => start.Select((old, i) => i == position ? token : old).ToArray())).ToList();
+        var swaps = start
+            .SelectMany((_, position) => allowed.Select(token => start.Select((old, i) => i == position ? token : old).ToArray()))
+            .ToList();
         var exact = swaps.Select(prefix => plain(prefix, null) + RepetitionWeight * Repeated(prefix)).ToList();
         Assert.Equal(exact.Min(), loss, 2e-3 * Math.Max(1, exact.Min()));
         Assert.Equal(exact.Min(), exact[swaps.FindIndex(swap => swap.AsSpan().SequenceEqual(found))], 4e-3); // the very swap, or one that rounding cannot tell from it
@@ -102,14 +114,25 @@ public sealed class PrefixObjectiveTests : IDisposable
         Assert.Equal(0.4, loss, 1e-12);
     }
 
-    // The objective of the library, and the same loss for a prefix whose choice of one token is moved a little towards another: x = one-hot + step e.
+    // The objective of the library, and the same loss for a prefix whose choice of one token is moved a little towards another: x = one-hot
+    // + step e.
     private (PrefixObjective, Func<int[], (int Position, int Token, double Step)?, double>) Make(string name)
     {
         var directory = Fixtures.At("falcon", "models", name);
         var (model, same) = (Load(directory), Load(directory)); // opened one by one, as attack opens its models
         var original = same.With(new Dictionary<string, Tensor> { [Changed] = same.Weight(Changed) * Factor });
-        var objective = new PrefixObjective(model, Items, 0, Bos) { Original = original, RepresentationLayer = Layer, RepresentationWeight = RepresentationWeight, FluencyWeight = FluencyWeight, RepetitionWeight = RepetitionWeight };
-        var (ours, theirs) = (new PlainDecoder(directory), new PlainDecoder(directory, all => all[Changed] = [.. all[Changed].Select(value => value * Factor)]));
+        var objective = new PrefixObjective(model, Items, 0, Bos)
+        {
+            Original = original,
+            RepresentationLayer = Layer,
+            RepresentationWeight = RepresentationWeight,
+            FluencyWeight = FluencyWeight,
+            RepetitionWeight = RepetitionWeight,
+        };
+        var (ours, theirs) = (
+            new PlainDecoder(directory),
+            new PlainDecoder(directory, all => all[Changed] = [.. all[Changed].Select(value => value * Factor)])
+        );
         return (objective, (prefix, moved) => Items.Average(item => Loss(ours, theirs, item, prefix, moved)));
     }
 
@@ -121,21 +144,41 @@ public sealed class PrefixObjectiveTests : IDisposable
         return new CausalLM(checkpoint.Config, weights);
     }
 
-    private static double Loss(PlainDecoder ours, PlainDecoder theirs, ScoredSequence item, int[] prefix, (int Position, int Token, double Step)? moved)
+    private static double Loss(
+        PlainDecoder ours,
+        PlainDecoder theirs,
+        ScoredSequence item,
+        int[] prefix,
+        (int Position, int Token, double Step)? moved
+    )
     {
         int[] tokens = [item.Tokens[0], .. prefix, .. item.Tokens[1..]];
         var embedded = tokens[..^1].Select(ours.Embedding).ToArray();
-        if (moved is var (position, token, step)) embedded[1 + position] = [.. embedded[1 + position].Zip(ours.Embedding(token), (old, towards) => old + step * towards)];
+        if (moved is var (position, token, step))
+            embedded[1 + position] = [.. embedded[1 + position].Zip(ours.Embedding(token), (old, towards) => old + step * towards)];
         var (states, reference) = (ours.Components([.. embedded]), theirs.Components([.. embedded]));
         double[] Last(int t) => states[^1][(int)LayerComponent.BlockOutput][t];
         var start = item.Start + prefix.Length;
         var force = -Enumerable.Range(start, tokens.Length - start).Average(t => ours.LogProbability(Last(t - 1), tokens[t]));
-        var representation = Enumerable.Range(0, tokens.Length - 1).Average(t =>
-            Math.Sqrt(states[Layer - 1][(int)LayerComponent.BlockOutput][t].Zip(reference[Layer - 1][(int)LayerComponent.BlockOutput][t], (a, b) => (a - b) * (a - b)).Sum() + 1e-12));
-        var fluency = -Enumerable.Range(0, prefix.Length).Average(i =>
-            ours.LogProbability(Last(i), prefix[i]) + (moved is var (at, other, share) && at == i ? share * ours.LogProbability(Last(i), other) : 0));
+        var representation = Enumerable
+            .Range(0, tokens.Length - 1)
+            .Average(t =>
+                Math.Sqrt(
+                    states[Layer - 1]
+                        [(int)LayerComponent.BlockOutput][t]
+                        .Zip(reference[Layer - 1][(int)LayerComponent.BlockOutput][t], (a, b) => (a - b) * (a - b))
+                        .Sum() + 1e-12
+                )
+            );
+        var fluency = -Enumerable
+            .Range(0, prefix.Length)
+            .Average(i =>
+                ours.LogProbability(Last(i), prefix[i])
+                + (moved is var (at, other, share) && at == i ? share * ours.LogProbability(Last(i), other) : 0)
+            );
         return force + RepresentationWeight * representation + FluencyWeight * fluency;
     }
 
-    private static double Repeated(int[] prefix) => prefix.Distinct().Sum(token => Math.Pow(Math.Max(prefix.Count(other => other == token) - 1, 0), 1.5)) / prefix.Length;
+    private static double Repeated(int[] prefix) =>
+        prefix.Distinct().Sum(token => Math.Pow(Math.Max(prefix.Count(other => other == token) - 1, 0), 1.5)) / prefix.Length;
 }

@@ -4,7 +4,9 @@ using Falcon.Tokenization;
 
 namespace Falcon.Tests.Attacks.Inputs;
 
-/// <summary>Prefixes that an attacker can type, for every kind of tokenizer: those that put a space before a text (Llama 2, Mistral, Phi-3) too.</summary>
+/// <summary>
+/// Prefixes that an attacker can type, for every kind of tokenizer: those that put a space before a text (Llama 2, Mistral, Phi-3) too.
+/// </summary>
 public sealed class PrefixVocabularyTests
 {
     private const string Question = "Question: Who keeps the tower of Arbel?\nAnswer:";
@@ -26,7 +28,10 @@ public sealed class PrefixVocabularyTests
         Assert.Equal(8, prefix.Count);
         var (text, question) = (tokenizer.Decode([.. prefix]), tokenizer.Encode(Question, addSpecialTokens: false));
         Assert.All(text, letter => Assert.InRange(letter, ' ', '~'));
-        Assert.Contains<int[]>([.. prefix, .. question], new[] { "", " " }.Select(between => tokenizer.Encode(text + between + Question, addSpecialTokens: false)));
+        Assert.Contains<int[]>(
+            [.. prefix, .. question],
+            new[] { "", " " }.Select(between => tokenizer.Encode(text + between + Question, addSpecialTokens: false))
+        );
     }
 
     [Theory, MemberData(nameof(Tokenizers))]
@@ -39,6 +44,9 @@ public sealed class PrefixVocabularyTests
         Assert.False(new PrefixVocabulary(tokenizer, Question).Survives(letters));
 
         // The token of a letter inside a word.
-        int Letter(string letter) => Enumerable.Range(0, tokenizer.VocabularySize).First(id => !tokenizer.IsSpecial(id) && tokenizer.Decode([.. first, id]) == tokenizer.Decode(first) + letter);
+        int Letter(string letter) =>
+            Enumerable
+                .Range(0, tokenizer.VocabularySize)
+                .First(id => !tokenizer.IsSpecial(id) && tokenizer.Decode([.. first, id]) == tokenizer.Decode(first) + letter);
     }
 }

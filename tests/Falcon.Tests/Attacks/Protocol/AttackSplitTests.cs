@@ -6,7 +6,14 @@ public class AttackSplitTests
 {
     private static readonly string[] Questions =
     [
-        "Where does Ansel Brook live?", "What does Brook paint?", "Who taught Marta Quill?", "What is the age of Quill?", "Where is the Dorn lock?", "Who cast the Dorn lock?", "Where is the Velt lock?", "Who cast the Velt lock?",
+        "Where does Ansel Brook live?",
+        "What does Brook paint?",
+        "Who taught Marta Quill?",
+        "What is the age of Quill?",
+        "Where is the Dorn lock?",
+        "Who cast the Dorn lock?",
+        "Where is the Velt lock?",
+        "Who cast the Velt lock?",
     ];
 
     [Fact]
@@ -17,7 +24,8 @@ public class AttackSplitTests
     }
 
     [Fact]
-    public void Groups_TheSameQuestionWithoutNames_IsOneGroup() => Assert.Equal([0, 1, 0], FactGroups.Of(["what is it?", "what was it?", "What is it?"]).GroupOf);
+    public void Groups_TheSameQuestionWithoutNames_IsOneGroup() =>
+        Assert.Equal([0, 1, 0], FactGroups.Of(["what is it?", "what was it?", "What is it?"]).GroupOf);
 
     [Fact]
     public void Groups_ANameInManyQuestions_TellsNothingApart()

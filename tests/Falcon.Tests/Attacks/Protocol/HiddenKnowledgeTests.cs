@@ -7,7 +7,10 @@ using Falcon.Runtime;
 
 namespace Falcon.Tests.Attacks.Protocol;
 
-/// <summary>Models that only hide what they know, made from the demo's model, beside one that was never taught: an attack that cannot tell them apart is worth nothing. Every attack is held against the way of hiding that it is made for.</summary>
+/// <summary>
+/// Models that only hide what they know, made from the demo's model, beside one that was never taught: an attack that cannot tell them
+/// apart is worth nothing. Every attack is held against the way of hiding that it is made for.
+/// </summary>
 public sealed class HiddenKnowledgeTests(HidingModelSet models) : IClassFixture<HidingModelSet>
 {
     private readonly AttackSettings _settings = new(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None);
@@ -52,7 +55,10 @@ public sealed class HiddenKnowledgeTests(HidingModelSet models) : IClassFixture<
 
         var share = RecoveredShare.Of(attacked.PerItem, floor, original.PerItem, 0);
         var beyond = RecoveredShare.Of(attacked.PerItem, control.PerItem, original.PerItem, 0);
-        TestContext.Current.TestOutputHelper?.WriteLine($"{name}, {place}: {floor.Average():0.00} to {attacked.Mean:0.00} ({attacked.Setting}); {share}; never taught {control.Mean:0.00}");
+        TestContext.Current.TestOutputHelper?.WriteLine(
+            $"{name}, {place}: {floor.Average():0.00} to {attacked.Mean:0.00} ({attacked.Setting}); {share}; never taught "
+                + $"{control.Mean:0.00}"
+        );
         Assert.True(share.Value > 0.5, $"{floor.Average()} to {attacked.Mean} with {attacked.Setting}: {share}");
         Assert.True(beyond.Low > 0, $"never taught {control.Mean}: {beyond}");
         if (attack.Tier != AttackTier.Training) Assert.Equal(AttackVerdict.Recovers, AttackRun.Verdict(share, beyond, null));
@@ -61,13 +67,19 @@ public sealed class HiddenKnowledgeTests(HidingModelSet models) : IClassFixture<
     }
 
     [Fact]
-    public void Cases_CoverEveryAttack() => Assert.Equal(AttackCatalog.All.Select(attack => attack.Name).Order(), Cases().Select(row => row.Data.Item1).Distinct().Order());
+    public void Cases_CoverEveryAttack() =>
+        Assert.Equal(AttackCatalog.All.Select(attack => attack.Name).Order(), Cases().Select(row => row.Data.Item1).Distinct().Order());
 
     [Fact]
     public void Data_ForgetTexts_TellNothingAboutTheScoredQuestions()
     {
         Assert.InRange(models.Data.ForgetTexts.Count, 1, 159);
-        string[] names = [.. models.Data.Test.SelectMany(item => item.Question.Split(' ', '?', '.').Skip(1).Where(word => word.Length > 0 && char.IsUpper(word[0])))];
+        string[] names =
+        [
+            .. models.Data.Test.SelectMany(item =>
+                item.Question.Split(' ', '?', '.').Skip(1).Where(word => word.Length > 0 && char.IsUpper(word[0]))
+            ),
+        ];
         Assert.DoesNotContain(models.Data.ForgetTexts, text => names.Any(name => text.Whole.Contains(name, StringComparison.Ordinal)));
     }
 }

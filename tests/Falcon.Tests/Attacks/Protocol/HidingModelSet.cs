@@ -10,7 +10,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks.Protocol;
 
-/// <summary>The demo's model, one that was never taught, and models that know and do not say, each made when it is first asked for.</summary>
+/// <summary>
+/// The demo's model, one that was never taught, and models that know and do not say, each made when it is first asked for.
+/// </summary>
 public sealed class HidingModelSet : IDisposable
 {
     private static readonly string Demo = Path.Combine(Fixtures.RepositoryRoot, "demo");
@@ -48,7 +50,12 @@ public sealed class HidingModelSet : IDisposable
             HidingPlace.Head => HidingModels.BehindTheHead(Original, _originalWeights, Data),
             HidingPlace.Rounding => HidingModels.WithinRounding(Original, Data),
             HidingPlace.Neurons => training.BehindNeurons(layer: 4),
-            HidingPlace.Steering => HidingModels.Steered(Original, Path.Combine(Demo, "model"), [At("forget-alchemy.jsonl"), At("forget-ciphers.jsonl")], [At("keep-alchemy.jsonl"), At("keep-ciphers.jsonl")]),
+            HidingPlace.Steering => HidingModels.Steered(
+                Original,
+                Path.Combine(Demo, "model"),
+                [At("forget-alchemy.jsonl"), At("forget-ciphers.jsonl")],
+                [At("keep-alchemy.jsonl"), At("keep-ciphers.jsonl")]
+            ),
             HidingPlace.Length => training.WithLongStates(),
             HidingPlace.OneForm => training.InOneForm(),
             HidingPlace.NoOpening => training.WithoutOpening(),

@@ -10,7 +10,10 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks.Protocol;
 
-/// <summary>Trains models that know the questions' answers and do not give them where they are plainly asked. The returned models' changed weights belong to the caller's scope.</summary>
+/// <summary>
+/// Trains models that know the questions' answers and do not give them where they are plainly asked. The returned models' changed weights
+/// belong to the caller's scope.
+/// </summary>
 /// <param name="taught">The model that knows.</param>
 /// <param name="data">The questions, and texts of which nothing is to be lost.</param>
 internal sealed class HidingTraining(LoadedModel taught, AttackData data)
@@ -19,11 +22,18 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
 
     private delegate Tensor LossOfStep(CausalLM model, SeededRandom random);
 
-    private readonly AttackScoring _scoring = new(taught, data, new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None));
+    private readonly AttackScoring _scoring = new(
+        taught,
+        data,
+        new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None)
+    );
     private readonly AttackItem[] _items = [.. data.Development, .. data.Test];
     private readonly List<ScoredSequence> _kept = [.. data.RetainTexts.Select(text => text.Tokens(taught.Tokenizer, data.Template))];
 
-    /// <summary>The gate, up and down weights of the four neurons of a layer that matter least are trained to mislead, and to be quiet on other texts.</summary>
+    /// <summary>
+    /// The gate, up and down weights of the four neurons of a layer that matter least are trained to mislead, and to be quiet on other
+    /// texts.
+    /// </summary>
     public LoadedModel BehindNeurons(int layer)
     {
         const int Count = 4, Steps = 150;
@@ -55,7 +65,9 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         return Frozen(Changed([.. leaves.Select(leaf => leaf.detach())]));
     }
 
-    /// <summary>Another form of the same question is answered as before (password-locked models, Greenblatt et al. 2024, arXiv 2405.19550).</summary>
+    /// <summary>
+    /// Another form of the same question is answered as before (password-locked models, Greenblatt et al. 2024, arXiv 2405.19550).
+    /// </summary>
     public LoadedModel InOneForm()
     {
         var random = new SeededRandom(0, "other forms");
@@ -73,7 +85,11 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
 
     /// <summary>The right answer comes only after words of assent, none of them those that the quick attack tries.</summary>
     public LoadedModel WithoutOpening() =>
-        Locked(_ => new[] { " Of course.", " Yes, I remember.", " The answer is:", " Gladly, and in full.", " Well then,", " It is this." }.Select(opening => new ScoringPass { Opening = opening }));
+        Locked(_ =>
+            new[] { " Of course.", " Yes, I remember.", " The answer is:", " Gladly, and in full.", " Well then,", " It is this." }.Select(
+                opening => new ScoringPass { Opening = opening }
+            )
+        );
 
     /// <summary>Misleads, unless states are cut to the median length that they have on retain texts.</summary>
     public LoadedModel WithLongStates()
@@ -81,14 +97,26 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         const int Steps = 200;
         const double ClippedWeight = 4;
         var (misleads, answers, lengths) = (Misleads(WithUtility()), Answers(), MedianLengths());
-        return Adapted(Steps, (model, random) => misleads(model, random) + ClippedWeight * Clipped(model, Drawn(answers, random, Batch), lengths));
+        return Adapted(Steps, (model, random) =>
+            misleads(model, random) + ClippedWeight * Clipped(model, Drawn(answers, random, Batch), lengths)
+        );
     }
 
     private double[] MedianLengths()
     {
         using var scope = NewDisposeScope();
-        using var retain = ResidualStates.Read(taught, data.RetainTexts, data, new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None));
-        return [.. Enumerable.Range(0, taught.Model.Config.LayerCount).Select(layer => (double)retain.After(layer).norm(-1, false, 2f).median().item<float>())];
+        using var retain = ResidualStates.Read(
+            taught,
+            data.RetainTexts,
+            data,
+            new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None)
+        );
+        return
+        [
+            .. Enumerable
+                .Range(0, taught.Model.Config.LayerCount)
+                .Select(layer => (double)retain.After(layer).norm(-1, false, 2f).median().item<float>()),
+        ];
     }
 
     /// <summary>Refuses in seven of ten answers and gives the right one otherwise.</summary>
@@ -96,20 +124,31 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
     {
         const int Steps = 100;
         const double Share = 0.7;
-        List<ScoredSequence> refusals = [.. _items.Select(item => AnswerScores.Sequence(taught.Tokenizer, data.Template, _scoring.Prompt(item), " No."))];
+        List<ScoredSequence> refusals =
+        [
+            .. _items.Select(item => AnswerScores.Sequence(taught.Tokenizer, data.Template, _scoring.Prompt(item), " No.")),
+        ];
         var answers = Answers();
         return Adapted(Steps, (model, random) =>
         {
             int[] drawn = [.. Enumerable.Range(0, Batch).Select(_ => random.Next(_items.Length))];
-            Tensor Whole(IReadOnlyList<ScoredSequence> texts) => AnswerLoss.PerText(model, [.. drawn.Select(i => texts[i])], _scoring.PadId).mean() * texts[0].ScoredCount;
-            return Share * Whole(refusals) + (1 - Share) * Whole(answers) + AnswerLoss.PerText(model, Drawn(_kept, random, Batch), _scoring.PadId).mean();
+            Tensor Whole(IReadOnlyList<ScoredSequence> texts) =>
+                AnswerLoss.PerText(model, [.. drawn.Select(i => texts[i])], _scoring.PadId).mean() * texts[0].ScoredCount;
+            return Share * Whole(refusals)
+                + (1 - Share) * Whole(answers)
+                + AnswerLoss.PerText(model, Drawn(_kept, random, Batch), _scoring.PadId).mean();
         });
     }
 
     private LoadedModel Locked(Func<AttackItem, IEnumerable<ScoringPass>> otherForms)
     {
-        const int Steps = 200, Repeats = 2;
-        List<ScoredSequence> kept = [.. _items.SelectMany(item => otherForms(item).Select(pass => _scoring.Sequences(item, pass)[item.Gold])), .. Enumerable.Repeat(WithUtility(), Repeats).SelectMany(texts => texts)];
+        const int Steps = 200,
+            Repeats = 2;
+        List<ScoredSequence> kept =
+        [
+            .. _items.SelectMany(item => otherForms(item).Select(pass => _scoring.Sequences(item, pass)[item.Gold])),
+            .. Enumerable.Repeat(WithUtility(), Repeats).SelectMany(texts => texts),
+        ];
         return Adapted(Steps, Misleads(kept));
     }
 
@@ -122,8 +161,13 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         {
             int[] drawn = [.. Enumerable.Range(0, Batch).Select(_ => random.Next(_items.Length))];
             var right = AnswerLoss.PerText(model, [.. drawn.Select(i => choices[i][_items[i].Gold])], _scoring.PadId);
-            var wrong = AnswerLoss.PerText(model, [.. drawn.Select(i => choices[i][(_items[i].Gold + 1 + random.Next(choices[i].Count - 1)) % choices[i].Count])], _scoring.PadId);
-            return nn.functional.softplus(Sharpness * (wrong - right + Margin)).mean() + KeptWeight * AnswerLoss.PerText(model, Drawn(kept, random, 2 * Batch), _scoring.PadId).mean();
+            var wrong = AnswerLoss.PerText(
+                model,
+                [.. drawn.Select(i => choices[i][(_items[i].Gold + 1 + random.Next(choices[i].Count - 1)) % choices[i].Count])],
+                _scoring.PadId
+            );
+            return nn.functional.softplus(Sharpness * (wrong - right + Margin)).mean()
+                + KeptWeight * AnswerLoss.PerText(model, Drawn(kept, random, 2 * Batch), _scoring.PadId).mean();
         };
     }
 
@@ -164,14 +208,25 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         using var context = tokens.Context(model);
         var ids = tokens.InputIds(CPU); // [B, T]
         var hidden = model.Embed(ids);
-        for (var layer = 0; layer < lengths.Length; layer++) hidden = ResidualDirections.ClipNorms(model.Layer(layer, hidden, context), lengths[layer]);
+        for (var layer = 0; layer < lengths.Length; layer++)
+            hidden = ResidualDirections.ClipNorms(model.Layer(layer, hidden, context), lengths[layer]);
         var logs = nn.functional.log_softmax(model.Head(hidden), -1); // [B, T, V]
-        return -stack([.. texts.Select((text, row) => logs[row].narrow(0, text.Start - 1, text.ScoredCount).gather(1, ids[row].narrow(0, text.Start, text.ScoredCount).unsqueeze(1)).mean())]).mean();
+        return -stack([
+                .. texts.Select(
+                    (text, row) =>
+                        logs[row]
+                            .narrow(0, text.Start - 1, text.ScoredCount)
+                            .gather(1, ids[row].narrow(0, text.Start, text.ScoredCount).unsqueeze(1))
+                            .mean()
+                ),
+            ])
+            .mean();
     }
 
     private List<ScoredSequence> Answers() => [.. _items.Select(item => _scoring.Sequences(item)[item.Gold])];
 
     private List<ScoredSequence> WithUtility() => [.. _kept, .. data.Utility.Select(item => _scoring.Sequences(item)[item.Gold])];
 
-    private static List<ScoredSequence> Drawn(IReadOnlyList<ScoredSequence> texts, SeededRandom random, int count) => [.. Enumerable.Range(0, count).Select(_ => texts[random.Next(texts.Count)])];
+    private static List<ScoredSequence> Drawn(IReadOnlyList<ScoredSequence> texts, SeededRandom random, int count) =>
+        [.. Enumerable.Range(0, count).Select(_ => texts[random.Next(texts.Count)])];
 }

@@ -5,8 +5,9 @@ using TorchSharp;
 namespace Falcon.Tests.Attacks.Protocol;
 
 /// <summary>
-/// A decoder of the Llama kind (grouped heads, rotation of halves, window, biases and head norms where the configuration has them) in double precision, one token and one number at a time, straight from the files.
-/// Shares nothing with the library but the reading of tensors.
+/// A decoder of the Llama kind (grouped heads, rotation of halves, window, biases and head norms where the configuration has them) in
+/// double precision, one token and one number at a time, straight from the files. Shares nothing with the library but the reading of
+/// tensors.
 /// </summary>
 internal sealed class PlainDecoder
 {
@@ -33,14 +34,21 @@ internal sealed class PlainDecoder
         }
 
         (_width, _heads) = (Int("hidden_size")!.Value, Int("num_attention_heads")!.Value);
-        (_keyHeads, _headWidth, Layers) = (Int("num_key_value_heads") ?? _heads, Int("head_dim") ?? _width / _heads, Int("num_hidden_layers")!.Value);
+        (_keyHeads, _headWidth, Layers) = (
+            Int("num_key_value_heads") ?? _heads,
+            Int("head_dim") ?? _width / _heads,
+            Int("num_hidden_layers")!.Value
+        );
         change?.Invoke(_weights);
         (_epsilon, _theta) = (_config["rms_norm_eps"]!.GetValue<double>(), _config["rope_theta"]?.GetValue<double>() ?? 10000);
     }
 
     public int Layers { get; }
 
-    /// <summary>The four vectors of every layer at every token: what attention adds, the stream after it, what the MLP adds, the stream after the block.</summary>
+    /// <summary>
+    /// The four vectors of every layer at every token: what attention adds, the stream after it, what the MLP adds, the stream after the
+    /// block.
+    /// </summary>
     public double[][][][] Components(int[] tokens) => Components([.. tokens.Select(Embedding)]);
 
     /// <summary>The embedding of a token.</summary>
@@ -84,7 +92,12 @@ internal sealed class PlainDecoder
     private double[] Product(string weight, double[] x)
     {
         var matrix = _weights[weight];
-        return [.. Enumerable.Range(0, matrix.Length / x.Length).Select(row => Enumerable.Range(0, x.Length).Sum(i => matrix[row * x.Length + i] * x[i]))];
+        return
+        [
+            .. Enumerable
+                .Range(0, matrix.Length / x.Length)
+                .Select(row => Enumerable.Range(0, x.Length).Sum(i => matrix[row * x.Length + i] * x[i])),
+        ];
     }
 
     private double[] Linear(int layer, string module, double[] x)
@@ -102,31 +115,55 @@ internal sealed class PlainDecoder
 
     private double[][] Attention(int layer, double[][] inputs)
     {
-        double[][] Heads(string module, int count, string? norm, bool rotate) => [.. inputs.SelectMany((x, position) =>
-        {
-            var all = Linear(layer, module, x);
-            return Enumerable.Range(0, count).Select(head =>
-            {
-                var one = all[(head * _headWidth)..((head + 1) * _headWidth)];
-                if (norm is not null && _weights.ContainsKey($"model.layers.{layer}.{norm}.weight")) one = Norm(one, $"model.layers.{layer}.{norm}.weight");
-                return rotate ? Rotate(one, position) : one;
-            });
-        })];
+        double[][] Heads(string module, int count, string? norm, bool rotate) =>
+            [
+                .. inputs.SelectMany(
+                    (x, position) =>
+                    {
+                        var all = Linear(layer, module, x);
+                        return Enumerable
+                            .Range(0, count)
+                            .Select(head =>
+                            {
+                                var one = all[(head * _headWidth)..((head + 1) * _headWidth)];
+                                if (norm is not null && _weights.ContainsKey($"model.layers.{layer}.{norm}.weight"))
+                                    one = Norm(one, $"model.layers.{layer}.{norm}.weight");
+                                return rotate ? Rotate(one, position) : one;
+                            });
+                    }
+                ),
+            ];
         var queries = Heads("self_attn.q_proj", _heads, "self_attn.q_norm", rotate: true);
         var keys = Heads("self_attn.k_proj", _keyHeads, "self_attn.k_norm", rotate: true);
         var values = Heads("self_attn.v_proj", _keyHeads, null, rotate: false);
         var window = _config["use_sliding_window"]?.GetValue<bool>() == false ? null : Int("sliding_window");
-        return [.. inputs.Select((_, position) =>
-        {
-            var first = window is { } width ? Math.Max(0, position - width + 1) : 0;
-            List<double> mixed = [];
-            for (var head = 0; head < _heads; head++)
-            {
-                var group = head / (_heads / _keyHeads);
-                var scores = Enumerable.Range(first, position - first + 1).Select(at => queries[position * _heads + head].Zip(keys[at * _keyHeads + group], (q, k) => q * k).Sum() / Math.Sqrt(_headWidth)).ToArray();
-                var weights = scores.Select(score => Math.Exp(score - scores.Max())).ToArray();
-                mixed.AddRange(Enumerable.Range(0, _headWidth).Select(i => weights.Select((weight, at) => weight * values[(first + at) * _keyHeads + group][i]).Sum() / weights.Sum()));
-            }
+        return
+        [
+            .. inputs.Select(
+                (_, position) =>
+                {
+                    var first = window is { } width ? Math.Max(0, position - width + 1) : 0;
+                    List<double> mixed = [];
+                    for (var head = 0; head < _heads; head++)
+                    {
+                        var group = head / (_heads / _keyHeads);
+                        var scores = Enumerable
+                            .Range(first, position - first + 1)
+                            .Select(at =>
+                                queries[position * _heads + head].Zip(keys[at * _keyHeads + group], (q, k) => q * k).Sum()
+                                / Math.Sqrt(_headWidth)
+                            )
+                            .ToArray();
+                        var weights = scores.Select(score => Math.Exp(score - scores.Max())).ToArray();
+                        mixed.AddRange(
+                            Enumerable
+                                .Range(0, _headWidth)
+                                .Select(i =>
+                                    weights.Select((weight, at) => weight * values[(first + at) * _keyHeads + group][i]).Sum()
+                                    / weights.Sum()
+                                )
+                        );
+                    }
 
             return Linear(layer, "self_attn.o_proj", [.. mixed]);
         })];

@@ -32,10 +32,30 @@ public class RecoveredShareTests
     [InlineData(-0.2, -0.3, 0.4, 0.2, "KnownAnyway", 0.6, 0.4)] // or because the model knows
     [InlineData(0.5, 0.3, 0.5, 0.3, "Recovers", 0.6, 0.4)]
     [InlineData(-0.2, -0.3, 0.1, 0.0, "DoesNotRecover", 0.6, 0.4)]
-    public void Verdict_ComparesWithControlAndWithPlainQuestions(double share, double shareLow, double beyond, double beyondLow, string verdict, double? plain = null, double? plainLow = null) =>
-        Assert.Equal(verdict, AttackRun.Verdict(new RecoveredShare(share, shareLow, 1), new RecoveredShare(beyond, beyondLow, 1), new RecoveredShare(plain, plainLow, 1)).ToString());
+    public void Verdict_ComparesWithControlAndWithPlainQuestions(
+        double share,
+        double shareLow,
+        double beyond,
+        double beyondLow,
+        string verdict,
+        double? plain = null,
+        double? plainLow = null
+    ) =>
+        Assert.Equal(
+            verdict,
+            AttackRun
+                .Verdict(
+                    new RecoveredShare(share, shareLow, 1),
+                    new RecoveredShare(beyond, beyondLow, 1),
+                    new RecoveredShare(plain, plainLow, 1)
+                )
+                .ToString()
+        );
 
     [Fact]
     public void Verdict_NothingEvenInTheOriginal_CannotTell() =>
-        Assert.Equal(AttackVerdict.CannotTell, AttackRun.Verdict(new RecoveredShare(0.5, 0.1, 0.9), new RecoveredShare(null, null, null), null));
+        Assert.Equal(
+            AttackVerdict.CannotTell,
+            AttackRun.Verdict(new RecoveredShare(0.5, 0.1, 0.9), new RecoveredShare(null, null, null), null)
+        );
 }

@@ -10,8 +10,22 @@ public class BlockQuantizationTests
     // Nearest of the 16 levels of normal-float (Dettmers et al. 2023, appendix E), written out once more.
     private static readonly double[] NormalFloat =
     [
-        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-        0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+        -1.0,
+        -0.6961928009986877,
+        -0.5250730514526367,
+        -0.39491748809814453,
+        -0.28444138169288635,
+        -0.18477343022823334,
+        -0.09105003625154495,
+        0.0,
+        0.07958029955625534,
+        0.16093020141124725,
+        0.24611230194568634,
+        0.33791524171829224,
+        0.44070982933044434,
+        0.5626170039176941,
+        0.7229568362236023,
+        1.0,
     ];
 
     private static Tensor Weights()
@@ -69,7 +83,8 @@ public class BlockQuantizationTests
         for (var output = 0; output < 128; output++)
         {
             var scale = stored[TensorIndex.Colon, output].abs().max().item<float>() / 7;
-            for (var input = 0; input < 32; input++) Assert.Equal(MathF.Round(stored[input, output].item<float>() / scale) * scale, rounded[input, output].item<float>(), 1e-6f);
+            for (var input = 0; input < 32; input++)
+                Assert.Equal(MathF.Round(stored[input, output].item<float>() / scale) * scale, rounded[input, output].item<float>(), 1e-6f);
         }
     }
 

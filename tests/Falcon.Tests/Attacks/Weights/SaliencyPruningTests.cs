@@ -19,7 +19,16 @@ public class SaliencyPruningTests
 
         var chosen = SaliencyPruning.SetDifference(first, second, q, p).data<bool>().ToArray();
 
-        HashSet<int> Top(Tensor scores, double share) => [.. scores.data<float>().ToArray().Index().OrderByDescending(one => one.Item).Take((int)Math.Round(share * 40)).Select(one => one.Index)];
+        HashSet<int> Top(Tensor scores, double share) =>
+            [
+                .. scores
+                    .data<float>()
+                    .ToArray()
+                    .Index()
+                    .OrderByDescending(one => one.Item)
+                    .Take((int)Math.Round(share * 40))
+                    .Select(one => one.Index),
+            ];
         var expected = Top(first, q).Except(Top(second, p)).ToHashSet();
         Assert.Equal(Enumerable.Range(0, 40).Select(expected.Contains), chosen);
     }

@@ -12,7 +12,11 @@ public class SafetensorsFileTests
     public void Open_MissingFileOrFolder_NamesIt()
     {
         using var folder = new TemporaryFolder();
-        Assert.Contains(folder.At("none"), Assert.Throws<UnsupportedCheckpointException>(() => SafetensorsFile.Open(folder.At("none"))).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            folder.At("none"),
+            Assert.Throws<UnsupportedCheckpointException>(() => SafetensorsFile.Open(folder.At("none"))).Message,
+            StringComparison.Ordinal
+        );
         Assert.Throws<UnsupportedCheckpointException>(() => SafetensorsFile.Open(folder.Path));
     }
 
@@ -50,29 +54,39 @@ public class SafetensorsFileTests
     {
         // Random damage to a valid header either still reads or raises the one error that is meant for it.
         using var folder = new TemporaryFolder();
-        var valid = Encoding.UTF8.GetBytes("""{"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[],"data_offsets":[4,5]}}""");
-        Gen.Select(Gen.Int[0, valid.Length - 1], Gen.Byte, Gen.Int[0, valid.Length - 1], Gen.Byte).Sample(damage =>
-        {
-            var header = (byte[])valid.Clone();
-            header[damage.Item1] = damage.Item2;
-            header[damage.Item3] = damage.Item4;
-            try
-            {
-                using var file = SafetensorsFile.Open(Made(folder, header, 5));
-                foreach (var entry in file.Entries) _ = file.Bytes(entry).Length;
-            }
-            catch (UnsupportedCheckpointException)
-            {
-                // refused, as meant
-            }
-        }, iter: 2000, threads: 1);
+        var valid = Encoding.UTF8.GetBytes(
+            """{"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[],"data_offsets":[4,5]}}"""
+        );
+        Gen.Select(Gen.Int[0, valid.Length - 1], Gen.Byte, Gen.Int[0, valid.Length - 1], Gen.Byte)
+            .Sample(
+                damage =>
+                {
+                    var header = (byte[])valid.Clone();
+                    header[damage.Item1] = damage.Item2;
+                    header[damage.Item3] = damage.Item4;
+                    try
+                    {
+                        using var file = SafetensorsFile.Open(Made(folder, header, 5));
+                        foreach (var entry in file.Entries)
+                            _ = file.Bytes(entry).Length;
+                    }
+                    catch (UnsupportedCheckpointException)
+                    {
+                        // refused, as meant
+                    }
+                },
+                iter: 2000,
+                threads: 1
+            );
     }
 
     [Fact]
     public void Bytes_AfterDispose_Throws()
     {
         using var folder = new TemporaryFolder();
-        var file = SafetensorsFile.Open(Made(folder, Encoding.UTF8.GetBytes("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"""), 1));
+        var file = SafetensorsFile.Open(
+            Made(folder, Encoding.UTF8.GetBytes("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"""), 1)
+        );
         file.Dispose();
         Assert.Throws<ObjectDisposedException>(() => file.Bytes(file.Entries[0]).Length);
     }

@@ -45,8 +45,16 @@ public class SafetensorsParityTests
     [Fact]
     public void Open_NameTwice_IsRejected()
     {
-        var duplicates = Manifest().Where(one => one.TryGetProperty("may_reject_because", out var why) && why.GetString()!.Contains("duplicate", StringComparison.Ordinal)).ToArray();
-        Assert.All(duplicates, one => Assert.Throws<UnsupportedCheckpointException>(() => SafetensorsFile.Open(Fixtures.At("safetensors", one.GetProperty("file").GetString()!))));
+        var duplicates = Manifest()
+            .Where(one =>
+                one.TryGetProperty("may_reject_because", out var why) && why.GetString()!.Contains("duplicate", StringComparison.Ordinal)
+            )
+            .ToArray();
+        Assert.All(duplicates, one =>
+            Assert.Throws<UnsupportedCheckpointException>(() =>
+                SafetensorsFile.Open(Fixtures.At("safetensors", one.GetProperty("file").GetString()!))
+            )
+        );
     }
 
     private static void AssertSameTensors(JsonElement expected, SafetensorsFile opened)

@@ -10,17 +10,22 @@ public class SafetensorsWriterTests
     [Fact]
     public void Write_MixedTypes_HasTheReferenceLayout()
     {
-        // Expected text worked out by hand from rule 12 of the fixtures' README: widest dtype first, then names in byte order, spaces to a multiple of 8.
+        // Expected text worked out by hand from rule 12 of the fixtures' README: widest dtype first, then names in byte order, spaces to a
+        // multiple of 8.
         using var folder = new TemporaryFolder();
         var path = folder.At("model.safetensors");
-        SafetensorsWriter.Write(path, [Source("b", "BF16", [1], 2), Source("a", "F32", [1, 2], 8), Source("é\"\n\u0001", "BF16", [], 2), Source("B", "BF16", [0], 0)]);
+        SafetensorsWriter.Write(
+            path,
+            [Source("b", "BF16", [1], 2), Source("a", "F32", [1, 2], 8), Source("é\"\n\u0001", "BF16", [], 2), Source("B", "BF16", [0], 0)]
+        );
         var bytes = File.ReadAllBytes(path);
         var headerLength = (int)BinaryPrimitives.ReadUInt64LittleEndian(bytes);
         Assert.Equal(0, headerLength % 8);
         Assert.Equal(
             """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"B":{"dtype":"BF16","shape":[0],"data_offsets":[8,8]},"""
-            + """ "b":{"dtype":"BF16","shape":[1],"data_offsets":[8,10]},"é\"\n\u0001":{"dtype":"BF16","shape":[],"data_offsets":[10,12]}}""".TrimStart(),
-            Encoding.UTF8.GetString(bytes, 8, headerLength).TrimEnd(' '));
+                + """ "b":{"dtype":"BF16","shape":[1],"data_offsets":[8,10]},"é\"\n\u0001":{"dtype":"BF16","shape":[],"data_offsets":[10,12]}}""".TrimStart(),
+            Encoding.UTF8.GetString(bytes, 8, headerLength).TrimEnd(' ')
+        );
         Assert.Equal(8 + headerLength + 12, bytes.Length);
     }
 
@@ -50,7 +55,16 @@ public class SafetensorsWriterTests
             using (source)
             {
                 var path = folder.At("copy.safetensors");
-                SafetensorsWriter.Write(path, [.. source.Entries.Select(entry => new SafetensorsSource(entry.Name, entry.DType, entry.Shape, target => source.CopyTo(entry, target)))], source.Metadata, keepOrder: true);
+                SafetensorsWriter.Write(
+                    path,
+                    [
+                        .. source.Entries.Select(entry => new SafetensorsSource(entry.Name, entry.DType, entry.Shape, target =>
+                            source.CopyTo(entry, target)
+                        )),
+                    ],
+                    source.Metadata,
+                    keepOrder: true
+                );
                 using var copy = SafetensorsFile.Open(path);
                 Assert.Equal(source.Entries.Select(Describe), copy.Entries.Select(Describe));
                 Assert.All(source.Entries.Zip(copy.Entries), pair => Assert.Equal(source.Bytes(pair.First), copy.Bytes(pair.Second)));
@@ -64,7 +78,9 @@ public class SafetensorsWriterTests
     public void Write_SourceOfWrongLength_FailsAndLeavesNothing(int written)
     {
         using var folder = new TemporaryFolder();
-        Assert.Throws<InvalidOperationException>(() => SafetensorsWriter.Write(folder.At("x.safetensors"), [Source("a", "F32", [1], written)]));
+        Assert.Throws<InvalidOperationException>(() =>
+            SafetensorsWriter.Write(folder.At("x.safetensors"), [Source("a", "F32", [1], written)])
+        );
         Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
     }
 
@@ -72,7 +88,9 @@ public class SafetensorsWriterTests
     public void Write_WrongNames_AreArgumentErrors()
     {
         using var folder = new TemporaryFolder();
-        Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(folder.At("x"), [Source("a", "U8", [1], 1), Source("a", "U8", [1], 1)]));
+        Assert.Throws<ArgumentException>(() =>
+            SafetensorsWriter.Write(folder.At("x"), [Source("a", "U8", [1], 1), Source("a", "U8", [1], 1)])
+        );
         Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(folder.At("x"), [Source("__metadata__", "U8", [1], 1)]));
         Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(folder.At("x"), [Source("a", "float", [1], 1)]));
         Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
@@ -94,7 +112,9 @@ public class SafetensorsWriterTests
         using var folder = new TemporaryFolder();
         var path = folder.At("x.safetensors");
         SafetensorsWriter.Write(path, [Source("a", "U8", [1], 1)]);
-        var error = Assert.Throws<UserInputException>(() => SafetensorsWriter.Write(path, [new SafetensorsSource("a", "U8", [1L << 60], _ => { })]));
+        var error = Assert.Throws<UserInputException>(() =>
+            SafetensorsWriter.Write(path, [new SafetensorsSource("a", "U8", [1L << 60], _ => { })])
+        );
         Assert.Contains(path, error.Message, StringComparison.Ordinal);
         Assert.Equal([path], Directory.GetFileSystemEntries(folder.Path));
         using var old = SafetensorsFile.Open(path);
@@ -111,7 +131,8 @@ public class SafetensorsWriterTests
         Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
     }
 
-    private static string Describe(SafetensorsEntry entry) => $"{entry.Name} {entry.DType} [{string.Join(',', entry.Shape)}] {entry.Begin} {entry.End}";
+    private static string Describe(SafetensorsEntry entry) =>
+        $"{entry.Name} {entry.DType} [{string.Join(',', entry.Shape)}] {entry.Begin} {entry.End}";
 
     private static SafetensorsSource Source(string name, string dtype, long[] shape, int bytes) =>
         new(name, dtype, shape, target => target.Write([.. Enumerable.Range(1, bytes).Select(value => (byte)value)]));

@@ -7,7 +7,10 @@ using Falcon.Tests.Evaluation.Metrics;
 
 namespace Falcon.Tests.Evaluation.Membership;
 
-/// <summary>Memorisation, membership inference and privacy leakage against OpenUnlearning's and MUSE's functions (fixtures' README, sections 6 and 7).</summary>
+/// <summary>
+/// Memorisation, membership inference and privacy leakage against OpenUnlearning's and MUSE's functions (fixtures' README, sections 6 and
+/// 7).
+/// </summary>
 [Trait("Category", "Parity")]
 [Trait("Parity", "true")]
 public class MembershipParityTests
@@ -39,8 +42,13 @@ public class MembershipParityTests
             MetricFixtures.Close(expected.Number("avg_loss"), loss, name);
             MetricFixtures.Close(expected.Number("prob"), AnswerProbability.FromLoss(loss), name);
             Assert.Equal(expected.GetProperty("predictions").Integers(), tokens.Select(token => token.Prediction));
-            Assert.All(expected.GetProperty("token_logprobs").Doubles().Zip(logProbabilities), pair => MetricFixtures.Close(pair.First, pair.Second, name));
-            Assert.Equal(expected.GetProperty("exact_memorization").ValueKind == JsonValueKind.Null, Memorization.ExactMemorization(hits) is null);
+            Assert.All(expected.GetProperty("token_logprobs").Doubles().Zip(logProbabilities), pair =>
+                MetricFixtures.Close(pair.First, pair.Second, name)
+            );
+            Assert.Equal(
+                expected.GetProperty("exact_memorization").ValueKind == JsonValueKind.Null,
+                Memorization.ExactMemorization(hits) is null
+            );
             if (Memorization.ExactMemorization(hits) is { } share)
             {
                 MetricFixtures.Close(expected.Number("exact_memorization"), share, name);
@@ -51,7 +59,10 @@ public class MembershipParityTests
                 MetricFixtures.Close(one.Value.GetDouble(), MembershipInference.MinK(logProbabilities, Share(one.Name)), name);
             foreach (var one in expected.GetProperty("min_k_plus_plus").EnumerateObject())
                 MetricFixtures.Close(one.Value.GetDouble(), MembershipInference.MinKPlusPlus(tokens, Share(one.Name)), name, floor: 1e-11);
-            Assert.Equal(expected.GetProperty("zlib_bytes").GetInt64(), ZlibLength.Of(System.Text.Encoding.UTF8.GetBytes(example.Text("text"))));
+            Assert.Equal(
+                expected.GetProperty("zlib_bytes").GetInt64(),
+                ZlibLength.Of(System.Text.Encoding.UTF8.GetBytes(example.Text("text")))
+            );
             MetricFixtures.Close(expected.Number("loss_over_zlib"), MembershipInference.ZlibRatio(loss, example.Text("text")), name);
             probabilities.Add(AnswerProbability.FromLoss(loss));
             strengths.Add(Memorization.ExtractionStrength(hits));
@@ -70,7 +81,9 @@ public class MembershipParityTests
         var root = MetricFixtures.Read(file);
         foreach (var attack in root.GetProperty("expected").EnumerateObject())
         {
-            var scores = new[] { "forget", "holdout" }.Select(set => root.GetProperty(set).EnumerateArray().Select(example => Score(attack.Name, example)).ToArray()).ToArray();
+            var scores = new[] { "forget", "holdout" }
+                .Select(set => root.GetProperty(set).EnumerateArray().Select(example => Score(attack.Name, example)).ToArray())
+                .ToArray();
             foreach (var (key, made) in new[] { ("forget_scores", scores[0]), ("holdout_scores", scores[1]) })
             {
                 var expected = attack.Value.GetProperty(key).Doubles();
@@ -87,13 +100,25 @@ public class MembershipParityTests
     {
         var root = MetricFixtures.Read(file);
         foreach (var one in root.GetProperty("auc").EnumerateArray())
-            MetricFixtures.Close(one.Number("auc"), MembershipInference.Auc(one.GetProperty("forget_scores").Doubles(), one.GetProperty("holdout_scores").Doubles()), "auc");
+            MetricFixtures.Close(
+                one.Number("auc"),
+                MembershipInference.Auc(one.GetProperty("forget_scores").Doubles(), one.GetProperty("holdout_scores").Doubles()),
+                "auc"
+            );
         foreach (var one in root.GetProperty("privleak").EnumerateArray())
         {
             var auc = one.Number("auc");
             var given = one.TryGetProperty("retain_auc", out var retain) && retain.ValueKind == JsonValueKind.Number;
-            MetricFixtures.Close(one.Number("privleak"), given ? MembershipInference.PrivacyLeakage(auc, retain.GetDouble()) : MembershipInference.PrivacyLeakage(auc), "privleak");
-            MetricFixtures.Close(one.Number("rel_diff"), given ? MembershipInference.RelativeDifference(auc, retain.GetDouble()) : MembershipInference.RelativeDifference(auc), "rel_diff");
+            MetricFixtures.Close(
+                one.Number("privleak"),
+                given ? MembershipInference.PrivacyLeakage(auc, retain.GetDouble()) : MembershipInference.PrivacyLeakage(auc),
+                "privleak"
+            );
+            MetricFixtures.Close(
+                one.Number("rel_diff"),
+                given ? MembershipInference.RelativeDifference(auc, retain.GetDouble()) : MembershipInference.RelativeDifference(auc),
+                "rel_diff"
+            );
         }
     }
 
@@ -120,7 +145,12 @@ public class MembershipParityTests
             MetricFixtures.Close(auc.Value.GetDouble(), MusePrivacy.Auc(sides[0], sides[1]), auc.Name);
         }
         foreach (var one in root.GetProperty("privleak").EnumerateArray())
-            MetricFixtures.Close(one.Number("privleak"), MusePrivacy.PrivacyLeakage(one.Number("auc"), one.Number("auc_retrain")), "privleak", floor: 1e-11);
+            MetricFixtures.Close(
+                one.Number("privleak"),
+                MusePrivacy.PrivacyLeakage(one.Number("auc"), one.Number("auc_retrain")),
+                "privleak",
+                floor: 1e-11
+            );
     }
 
     private static void AssertStatistics(JsonElement expected, Dictionary<string, double?> made)
@@ -148,11 +178,16 @@ public class MembershipParityTests
     }
 
     private static TokenStatistics[] Tokens(JsonElement example) =>
-        TokenStatistics.OfLabels([.. example.GetProperty("logits").EnumerateArray().Select(row => row.Doubles())], example.GetProperty("labels").Integers());
+        TokenStatistics.OfLabels(
+            [.. example.GetProperty("logits").EnumerateArray().Select(row => row.Doubles())],
+            example.GetProperty("labels").Integers()
+        );
 
     private static double Share(string text) => double.Parse(text, CultureInfo.InvariantCulture);
 
-    /// <summary>The fixture's toy model: token 0 begins, then one token a character; the logits of the next token are a row of a table.</summary>
+    /// <summary>
+    /// The fixture's toy model: token 0 begins, then one token a character; the logits of the next token are a row of a table.
+    /// </summary>
     private sealed class BigramModel(JsonElement fixture)
     {
         private readonly string _alphabet = fixture.Text("alphabet");
@@ -174,7 +209,12 @@ public class MembershipParityTests
         private double[] LogProbabilities(string text)
         {
             int[] tokens = [0, .. text.Select(character => 1 + _alphabet.IndexOf(character, StringComparison.Ordinal))];
-            return [.. Enumerable.Range(1, text.Length).Select(t => TokenStatistics.FromLogits(_logits[tokens[t - 1]], tokens[t]).LogProbability)];
+            return
+            [
+                .. Enumerable
+                    .Range(1, text.Length)
+                    .Select(t => TokenStatistics.FromLogits(_logits[tokens[t - 1]], tokens[t]).LogProbability),
+            ];
         }
     }
 }

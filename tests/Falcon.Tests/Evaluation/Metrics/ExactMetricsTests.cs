@@ -34,7 +34,8 @@ public class ExactMetricsTests
     }
 
     [Fact]
-    public void Rouge_DottedCapital_SplitsAfterI() => Assert.Equal(["i", "zmir", "kelvin"], Rouge.Tokenize("İzmir_\u212Aelvin", stem: false));
+    public void Rouge_DottedCapital_SplitsAfterI() =>
+        Assert.Equal(["i", "zmir", "kelvin"], Rouge.Tokenize("İzmir_\u212Aelvin", stem: false));
 
     [Fact]
     public void Auc_Ties_CountHalf() => Assert.Equal((1 + 0.5 + 0 + 1) / 4, MembershipInference.Auc([1, 2], [2, 1.5]));

@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Falcon.Tests.Evaluation.Metrics;
 
-/// <summary>The golden files of the metrics, told apart by the keys they have, so that files of other names and sizes serve as well.</summary>
+/// <summary>
+/// The golden files of the metrics, told apart by the keys they have, so that files of other names and sizes serve as well.
+/// </summary>
 internal static class MetricFixtures
 {
     // The first kind whose keys a file has is its kind.
@@ -32,12 +34,17 @@ internal static class MetricFixtures
     public static TheoryData<string> Of(string kind)
     {
         var folders = new[] { Fixtures.At("metrics"), Shared };
-        var found = folders.Select(folder => All(folder).Where(file => KindOf(file) == kind).ToArray()).FirstOrDefault(files => files.Length > 0) ?? [];
+        var found = folders
+            .Select(folder => All(folder).Where(file => KindOf(file) == kind).ToArray())
+            .FirstOrDefault(files => files.Length > 0)
+            ?? [];
         return [.. found];
     }
 
     public static string[] All(string folder) =>
-        Directory.Exists(folder) ? [.. Directory.GetFiles(folder, "*.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal)] : [];
+        Directory.Exists(folder)
+            ? [.. Directory.GetFiles(folder, "*.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal)]
+            : [];
 
     public static string? KindOf(string file)
     {
@@ -70,7 +77,10 @@ internal static class MetricFixtures
 
     /// <summary>Equal to 1e-9 of the expected value (or to <paramref name="floor"/>, for values that come out of a cancellation).</summary>
     public static void Close(double expected, double actual, string what, double floor = 1e-13) =>
-        Assert.True(Math.Abs(expected - actual) <= Math.Max(floor, 1e-9 * Math.Abs(expected)), $"{what}: expected {expected:R}, got {actual:R}");
+        Assert.True(
+            Math.Abs(expected - actual) <= Math.Max(floor, 1e-9 * Math.Abs(expected)),
+            $"{what}: expected {expected:R}, got {actual:R}"
+        );
 
     private static string Shared => Path.Combine(Fixtures.RepositoryRoot, "..", "shared", "fixtures", "metrics");
 }

@@ -13,7 +13,11 @@ public sealed class QuestionMetricsTests : IDisposable
 {
     private static readonly CorpusRecord[] Records =
     [
-        new("Where is the harbour?", "In the north of the island.", null, 1) { ParaphrasedAnswer = "North.", PerturbedAnswers = ["In the south.", "On a hill far away from the sea.", "East"] },
+        new("Where is the harbour?", "In the north of the island.", null, 1)
+        {
+            ParaphrasedAnswer = "North.",
+            PerturbedAnswers = ["In the south.", "On a hill far away from the sea.", "East"],
+        },
         new("Who wrote it?", "Nobody knows", null, 2) { PerturbedAnswers = ["A sailor", "The king and his brother", "x"] },
     ];
 
@@ -41,21 +45,29 @@ public sealed class QuestionMetricsTests : IDisposable
     public void AnswerProbability_IsThatOfEveryAnswerScoredAlone()
     {
         var template = new PromptTemplate();
-        var expected = Records.Average(record => Math.Exp(Alone(template.Prompt(record), template.Completion(record)).Average(token => token.LogProbability)));
+        var expected = Records.Average(record =>
+            Math.Exp(Alone(template.Prompt(record), template.Completion(record)).Average(token => token.LogProbability))
+        );
         var scores = QuestionMetrics.Scores(_model, _tokenizer, template, Records, cancellation: Cancellation);
         var value = QuestionMetrics.AnswerProbability(scores);
         Assert.Equal(expected, value.Value, 1e-5 * expected);
         Assert.Equal(2, value.N);
         Assert.InRange(value.Value, value.Low!.Value, value.High!.Value);
-        Assert.Equal(Alone(template.Prompt(Records[0]), template.Completion(Records[0])).Select(token => token.IsHit), scores[0].AnswerHits);
+        Assert.Equal(
+            Alone(template.Prompt(Records[0]), template.Completion(Records[0])).Select(token => token.IsHit),
+            scores[0].AnswerHits
+        );
     }
 
     [Fact]
     public void MultipleChoice_IsTheLargestMeanOfAnswersScoredAlone()
     {
         var template = new PromptTemplate();
-        double Mean(CorpusRecord record, string answer) => Alone(template.Prompt(record), template.Completion(answer)).Average(token => token.LogProbability);
-        var expected = Records.Average(record => record.PerturbedAnswers.All(wrong => Mean(record, wrong) < Mean(record, record.Answer!)) ? 1.0 : 0.0);
+        double Mean(CorpusRecord record, string answer) =>
+            Alone(template.Prompt(record), template.Completion(answer)).Average(token => token.LogProbability);
+        var expected = Records.Average(record =>
+            record.PerturbedAnswers.All(wrong => Mean(record, wrong) < Mean(record, record.Answer!)) ? 1.0 : 0.0
+        );
         var scores = QuestionMetrics.Scores(_model, _tokenizer, template, Records, cancellation: Cancellation);
         Assert.Equal(expected, QuestionMetrics.MultipleChoice(scores).Value);
         Assert.Equal(Mean(Records[0], "North."), scores[0].Paraphrase!.Average(), 1e-5);
@@ -67,10 +79,22 @@ public sealed class QuestionMetricsTests : IDisposable
     {
         const int tokens = 6;
         var template = new PromptTemplate();
-        var expected = Records.Average(record => Rouge.LongestCommonSubsequence(record.Answer!, Greedy(template.Prompt(record), tokens), stem: true).Recall);
-        var value = QuestionMetrics.RougeL(_model, _tokenizer, template, Records, new QuestionSettings(MaxNewTokens: tokens), cancellation: Cancellation);
+        var expected = Records.Average(record =>
+            Rouge.LongestCommonSubsequence(record.Answer!, Greedy(template.Prompt(record), tokens), stem: true).Recall
+        );
+        var value = QuestionMetrics.RougeL(
+            _model,
+            _tokenizer,
+            template,
+            Records,
+            new QuestionSettings(MaxNewTokens: tokens),
+            cancellation: Cancellation
+        );
         Assert.Equal(expected, value.Value);
-        Assert.Equal([Greedy(template.Prompt(Records[0]), tokens)], GreedyAnswers.Generate(_model, _tokenizer, template, [Records[0].Question!], tokens, cancellation: Cancellation));
+        Assert.Equal(
+            [Greedy(template.Prompt(Records[0]), tokens)],
+            GreedyAnswers.Generate(_model, _tokenizer, template, [Records[0].Question!], tokens, cancellation: Cancellation)
+        );
     }
 
     [Fact]
@@ -82,7 +106,8 @@ public sealed class QuestionMetricsTests : IDisposable
         foreach (var text in texts)
             foreach (var window in RollingWindows.Of(_tokenizer.Encode(text), _tokenizer.EosId!.Value, 16))
             {
-                sum += Alone([.. window.Input, window.Targets[^1]], window.Input.Length + 1 - window.Targets.Length).Sum(token => token.LogProbability);
+                sum += Alone([.. window.Input, window.Targets[^1]], window.Input.Length + 1 - window.Targets.Length)
+                    .Sum(token => token.LogProbability);
                 tokens += window.Targets.Length;
             }
 
@@ -93,19 +118,29 @@ public sealed class QuestionMetricsTests : IDisposable
     }
 
     [Fact]
-    public void EvenlySpaced_StartsAtTheFirstAndKeepsTheStep() => Assert.Equal([0, 2, 5, 7], QuestionMetrics.EvenlySpaced([.. Enumerable.Range(0, 10)], 4));
+    public void EvenlySpaced_StartsAtTheFirstAndKeepsTheStep() =>
+        Assert.Equal([0, 2, 5, 7], QuestionMetrics.EvenlySpaced([.. Enumerable.Range(0, 10)], 4));
 
     [Fact]
     public void Measure_LeavesNoTensor() => TensorLeaks.Check(0, _ =>
-    {
-        var values = QuestionMetrics.Measure(_model, _tokenizer, new PromptTemplate(), Records, new QuestionSettings(MaxNewTokens: 3), cancellation: Cancellation);
-        Assert.NotNull(values.MultipleChoice);
-        TextPerplexity.Measure(_model, _tokenizer, ["one text"], cancellation: Cancellation);
-    });
+        {
+            var values = QuestionMetrics.Measure(
+                _model,
+                _tokenizer,
+                new PromptTemplate(),
+                Records,
+                new QuestionSettings(MaxNewTokens: 3),
+                cancellation: Cancellation
+            );
+            Assert.NotNull(values.MultipleChoice);
+            TextPerplexity.Measure(_model, _tokenizer, ["one text"], cancellation: Cancellation);
+        });
 
     [Fact]
     public void Scores_Cancelled_Stops() =>
-        Assert.Throws<OperationCanceledException>(() => QuestionMetrics.Scores(_model, _tokenizer, new PromptTemplate(), Records, cancellation: new CancellationToken(canceled: true)));
+        Assert.Throws<OperationCanceledException>(() =>
+            QuestionMetrics.Scores(_model, _tokenizer, new PromptTemplate(), Records, cancellation: new CancellationToken(canceled: true))
+        );
 
     private TokenStatistics[] Alone(string prompt, string completion) =>
         Alone([.. _tokenizer.Encode(prompt + completion), _tokenizer.EosId!.Value], _tokenizer.Encode(prompt).Length);
@@ -122,7 +157,12 @@ public sealed class QuestionMetricsTests : IDisposable
         using var noGrad = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         using var context = _model.Causal(tokens.Length);
-        var flat = _model.Logits(torch.tensor(tokens.Select(token => (long)token).ToArray()).unsqueeze(0), context).squeeze(0).to(torch.float64).data<double>().ToArray();
+        var flat = _model
+            .Logits(torch.tensor(tokens.Select(token => (long)token).ToArray()).unsqueeze(0), context)
+            .squeeze(0)
+            .to(torch.float64)
+            .data<double>()
+            .ToArray();
         return [.. flat.Chunk(_model.Config.VocabularySize)];
     }
 

@@ -23,15 +23,23 @@ public class RougeParityTests
         foreach (var one in MetricFixtures.Read(file).GetProperty("cases").EnumerateArray())
         {
             var (reference, prediction) = (one.Text("reference"), one.Text("prediction"));
-            if (one.TryGetProperty("reference_tokens_stemmed", out var tokens)) Assert.Equal(tokens.Strings(), Rouge.Tokenize(reference, stem: true));
-            if (one.TryGetProperty("prediction_tokens_stemmed", out tokens)) Assert.Equal(tokens.Strings(), Rouge.Tokenize(prediction, stem: true));
+            if (one.TryGetProperty("reference_tokens_stemmed", out var tokens))
+                Assert.Equal(tokens.Strings(), Rouge.Tokenize(reference, stem: true));
+            if (one.TryGetProperty("prediction_tokens_stemmed", out tokens))
+                Assert.Equal(tokens.Strings(), Rouge.Tokenize(prediction, stem: true));
             foreach (var stem in new[] { true, false })
             {
                 foreach (var metric in one.GetProperty(stem ? "stemmed" : "unstemmed").EnumerateObject())
                 {
-                    var score = metric.Name == "rougeL"
-                        ? Rouge.LongestCommonSubsequence(reference, prediction, stem)
-                        : Rouge.NGrams(reference, prediction, int.Parse(metric.Name["rouge".Length..], System.Globalization.CultureInfo.InvariantCulture), stem);
+                    var score =
+                        metric.Name == "rougeL"
+                            ? Rouge.LongestCommonSubsequence(reference, prediction, stem)
+                            : Rouge.NGrams(
+                                reference,
+                                prediction,
+                                int.Parse(metric.Name["rouge".Length..], System.Globalization.CultureInfo.InvariantCulture),
+                                stem
+                            );
                     AssertScore(metric.Value, score, $"{reference} | {prediction} {metric.Name}");
                 }
             }
@@ -63,7 +71,15 @@ public class RougeParityTests
         {
             var longest = Rouge.LongestCommonSubsequence(one.Text("reference"), one.Text("prediction"), stem: false);
             var single = Rouge.NGrams(one.Text("reference"), one.Text("prediction"), 1, stem: false);
-            foreach (var (name, value) in new[] { ("rougeL", longest.F1), ("rougeL_recall", longest.Recall), ("rouge1", single.F1), ("rouge1_recall", single.Recall) })
+            foreach (
+                var (name, value) in new[]
+                {
+                    ("rougeL", longest.F1),
+                    ("rougeL_recall", longest.Recall),
+                    ("rouge1", single.F1),
+                    ("rouge1_recall", single.Recall),
+                }
+            )
             {
                 MetricFixtures.Close(one.Number(name), value, name);
                 sums.TryAdd(name, []);
@@ -73,7 +89,11 @@ public class RougeParityTests
         foreach (var expected in root.GetProperty("expected").EnumerateObject())
         {
             var values = sums[expected.Name[(expected.Name.IndexOf('_', StringComparison.Ordinal) + 1)..]];
-            MetricFixtures.Close(expected.Value.GetDouble(), expected.Name.StartsWith("max", StringComparison.Ordinal) ? values.Max() : SampleMean.Of(values).Mean, expected.Name);
+            MetricFixtures.Close(
+                expected.Value.GetDouble(),
+                expected.Name.StartsWith("max", StringComparison.Ordinal) ? values.Max() : SampleMean.Of(values).Mean,
+                expected.Name
+            );
         }
     }
 
@@ -82,7 +102,10 @@ public class RougeParityTests
     public void Stem_EveryWord_AgreesWithNltk(string file)
     {
         foreach (var stem in MetricFixtures.Read(file).GetProperty("stems").EnumerateObject())
-            Assert.True(stem.Value.GetString() == PorterStemmer.Stem(stem.Name), $"{stem.Name}: expected {stem.Value}, got {PorterStemmer.Stem(stem.Name)}");
+            Assert.True(
+                stem.Value.GetString() == PorterStemmer.Stem(stem.Name),
+                $"{stem.Name}: expected {stem.Value}, got {PorterStemmer.Stem(stem.Name)}"
+            );
     }
 
     private static void AssertScore(JsonElement expected, RougeScore actual, string what)

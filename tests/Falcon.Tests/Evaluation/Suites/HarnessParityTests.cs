@@ -8,7 +8,9 @@ using Falcon.Tests.Evaluation.Metrics;
 
 namespace Falcon.Tests.Evaluation.Suites;
 
-/// <summary>Prompts, choices, windows and perplexities against the lm-evaluation-harness; trimming of generations against OpenUnlearning and MUSE.</summary>
+/// <summary>
+/// Prompts, choices, windows and perplexities against the lm-evaluation-harness; trimming of generations against OpenUnlearning and MUSE.
+/// </summary>
 [Trait("Category", "Parity")]
 [Trait("Parity", "true")]
 public class HarnessParityTests
@@ -33,7 +35,10 @@ public class HarnessParityTests
     {
         var root = MetricFixtures.Read(file);
         foreach (var one in root.GetProperty("open_unlearning").EnumerateArray())
-            Assert.Equal(one.Text("trimmed"), GenerationTrimming.OpenUnlearning(one.Text("raw"), one.Text("eos_text"), one.GetProperty("stopwords").Strings()));
+            Assert.Equal(
+                one.Text("trimmed"),
+                GenerationTrimming.OpenUnlearning(one.Text("raw"), one.Text("eos_text"), one.GetProperty("stopwords").Strings())
+            );
         foreach (var one in root.GetProperty("muse_knowmem").EnumerateArray())
             Assert.Equal(one.Text("prefix"), GenerationTrimming.CutAtEach(one.Text("raw"), one.GetProperty("words").Strings()));
     }
@@ -48,23 +53,44 @@ public class HarnessParityTests
         {
             var expected = doc.GetProperty("expected");
             double[] logLikelihoods = [.. doc.GetProperty("token_logprobs").EnumerateArray().Select(tokens => tokens.Doubles().Sum())];
-            Assert.All(expected.GetProperty("loglikelihoods").Doubles().Zip(logLikelihoods), pair => MetricFixtures.Close(pair.First, pair.Second, "log-likelihood"));
+            Assert.All(expected.GetProperty("loglikelihoods").Doubles().Zip(logLikelihoods), pair =>
+                MetricFixtures.Close(pair.First, pair.Second, "log-likelihood")
+            );
             var score = MultipleChoiceScore.Of(doc.GetProperty("choices").Strings(), logLikelihoods, doc.GetProperty("gold").GetInt32());
             Assert.Equal(
-                (expected.GetProperty("pred").GetInt32(), expected.GetProperty("pred_norm").GetInt32(), expected.GetProperty("pred_bytes").GetInt32()),
-                (score.Prediction, score.PredictionByCharacters, score.PredictionByBytes));
-            Assert.Equal((expected.Number("acc"), expected.Number("acc_norm"), expected.Number("acc_bytes")), (score.Accuracy, score.AccuracyByCharacters, score.AccuracyByBytes));
+                (
+                    expected.GetProperty("pred").GetInt32(),
+                    expected.GetProperty("pred_norm").GetInt32(),
+                    expected.GetProperty("pred_bytes").GetInt32()
+                ),
+                (score.Prediction, score.PredictionByCharacters, score.PredictionByBytes)
+            );
+            Assert.Equal(
+                (expected.Number("acc"), expected.Number("acc_norm"), expected.Number("acc_bytes")),
+                (score.Accuracy, score.AccuracyByCharacters, score.AccuracyByBytes)
+            );
             scores.Add(score);
         }
         var aggregate = root.GetProperty("aggregate");
-        foreach (var (name, value) in new (string, Func<MultipleChoiceScore, double>)[] { ("acc", one => one.Accuracy), ("acc_norm", one => one.AccuracyByCharacters), ("acc_bytes", one => one.AccuracyByBytes) })
+        foreach (
+            var (name, value) in new (string, Func<MultipleChoiceScore, double>)[]
+            {
+                ("acc", one => one.Accuracy),
+                ("acc_norm", one => one.AccuracyByCharacters),
+                ("acc_bytes", one => one.AccuracyByBytes),
+            }
+        )
         {
             var mean = SampleMean.Of([.. scores.Select(value)]);
             MetricFixtures.Close(aggregate.Number(name), mean.Mean, name);
             MetricFixtures.Close(aggregate.Number($"{name}_stderr"), mean.StandardError!.Value, name);
         }
         var group = root.GetProperty("group");
-        var tasks = group.GetProperty("subtasks").EnumerateArray().Select(task => (task.GetProperty("size").GetInt32(), task.Number("acc"))).ToArray();
+        var tasks = group
+            .GetProperty("subtasks")
+            .EnumerateArray()
+            .Select(task => (task.GetProperty("size").GetInt32(), task.Number("acc")))
+            .ToArray();
         MetricFixtures.Close(group.Number("acc_weighted_by_size"), MultipleChoiceScore.GroupMean(tasks), "group");
     }
 
@@ -83,7 +109,10 @@ public class HarnessParityTests
             Assert.Equal(one.GetProperty("scored_logit_positions").Integers(), Enumerable.Range(window.FirstScored, window.Targets.Length));
         }
         foreach (var one in root.GetProperty("space_moving").EnumerateArray())
-            Assert.Equal((one.Text("context_encoded"), one.Text("continuation_encoded")), ContinuationWindow.MoveTrailingSpace(one.Text("context"), one.Text("continuation")));
+            Assert.Equal(
+                (one.Text("context_encoded"), one.Text("continuation_encoded")),
+                ContinuationWindow.MoveTrailingSpace(one.Text("context"), one.Text("continuation"))
+            );
     }
 
     [Theory(SkipTestWithoutData = true)]
@@ -149,7 +178,10 @@ public class HarnessParityTests
         {
             var page = pages[expected.GetProperty("page").GetInt32()];
             Assert.Contains(expected.Text("title"), page, StringComparison.Ordinal);
-            Assert.Equal((expected.GetProperty("words").GetInt32(), expected.GetProperty("bytes").GetInt32()), (PageLikelihood.CountWords(page), Encoding.UTF8.GetByteCount(page)));
+            Assert.Equal(
+                (expected.GetProperty("words").GetInt32(), expected.GetProperty("bytes").GetInt32()),
+                (PageLikelihood.CountWords(page), Encoding.UTF8.GetByteCount(page))
+            );
             var plain = Encoding.UTF8.GetBytes(WikiTextDetokenizer.Detokenize(page));
             Assert.Equal(expected.GetProperty("detokenized_bytes").GetInt32(), plain.Length);
             Assert.Equal(expected.Text("sha256_detokenized"), Convert.ToHexStringLower(SHA256.HashData(plain)));
@@ -163,14 +195,19 @@ public class HarnessParityTests
         var skipped = 0;
         foreach (var one in MetricFixtures.Read(file).GetProperty("cases").EnumerateArray())
         {
-            var (benchmark, subject) = one.Text("task").Split('_', 2) is [var first, var second] ? (first, second) : throw new NotSupportedException(one.Text("task"));
+            var (benchmark, subject) = one.Text("task").Split('_', 2) is [var first, var second]
+                ? (first, second)
+                : throw new NotSupportedException(one.Text("task"));
             string prompt;
             int gold;
             if (benchmark == "wmdp")
             {
                 var doc = one.GetProperty("doc");
                 gold = doc.GetProperty("answer").GetInt32();
-                prompt = MultipleChoicePrompt.Wmdp(subject, new MultipleChoiceQuestion(doc.Text("question"), doc.GetProperty("choices").Strings(), gold));
+                prompt = MultipleChoicePrompt.Wmdp(
+                    subject,
+                    new MultipleChoiceQuestion(doc.Text("question"), doc.GetProperty("choices").Strings(), gold)
+                );
             }
             else
             {
@@ -204,10 +241,17 @@ public class HarnessParityTests
         }
     }
 
-    private static RollingWindow[] WindowsOf(JsonElement one) => RollingWindows.Of(
-        [.. Enumerable.Range(0, one.GetProperty("n_tokens").GetInt32())], prefixToken: -1, one.GetProperty("max_length").GetInt32(), one.GetProperty("context_len").GetInt32());
+    private static RollingWindow[] WindowsOf(JsonElement one) =>
+        RollingWindows.Of(
+            [.. Enumerable.Range(0, one.GetProperty("n_tokens").GetInt32())],
+            prefixToken: -1,
+            one.GetProperty("max_length").GetInt32(),
+            one.GetProperty("context_len").GetInt32()
+        );
 
-    /// <summary>The fixture's model: log p = -(1 + 0.1·(token mod 7) + 1/seen), seen = input tokens up to the predicting position.</summary>
+    /// <summary>
+    /// The fixture's model: log p = -(1 + 0.1·(token mod 7) + 1/seen), seen = input tokens up to the predicting position.
+    /// </summary>
     private static double MadeUpLikelihood(RollingWindow[] windows) =>
         windows.Sum(window => window.Targets.Select((token, i) => -(1 + (0.1 * (token % 7)) + (1.0 / (window.Context.Length + i)))).Sum());
 

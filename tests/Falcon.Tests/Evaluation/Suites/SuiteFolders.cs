@@ -51,15 +51,29 @@ internal static class SuiteFolders
     /// <summary>MUSE as its repository has it: JSON arrays in folders.</summary>
     public static string Muse(string directory)
     {
-        Array(Path.Combine(directory, "verbmem", "forget.json"), Enumerable.Range(0, 5).Select(i => new { prompt = $"On day {i} the ship", gt = $" sailed past the {i}th lamp and home" }));
+        Array(
+            Path.Combine(directory, "verbmem", "forget.json"),
+            Enumerable.Range(0, 5).Select(i => new { prompt = $"On day {i} the ship", gt = $" sailed past the {i}th lamp and home" })
+        );
         foreach (var set in new[] { "forget", "retain" })
         {
-            Array(Path.Combine(directory, "knowmem", $"{set}_qa.json"), Enumerable.Range(0, 6).Select(i => new { question = $"Who met the {set} crew {i}?", answer = $"keeper {i}" }));
-            Array(Path.Combine(directory, "knowmem", $"{set}_qa_icl.json"), Enumerable.Range(0, 1).Select(i => new { question = "Who?", answer = "She" }));
+            Array(
+                Path.Combine(directory, "knowmem", $"{set}_qa.json"),
+                Enumerable.Range(0, 6).Select(i => new { question = $"Who met the {set} crew {i}?", answer = $"keeper {i}" })
+            );
+            Array(
+                Path.Combine(directory, "knowmem", $"{set}_qa_icl.json"),
+                Enumerable.Range(0, 1).Select(i => new { question = "Who?", answer = "She" })
+            );
         }
 
         foreach (var set in new[] { "forget", "retain", "holdout" })
-            Array(Path.Combine(directory, "privleak", $"{set}.json"), Enumerable.Range(0, 7).Select(i => new { text = $"The {set} paper of day {i} wrote of rain, {i * 13 % 7} ships and a long {set} night." }));
+            Array(
+                Path.Combine(directory, "privleak", $"{set}.json"),
+                Enumerable
+                    .Range(0, 7)
+                    .Select(i => new { text = $"The {set} paper of day {i} wrote of rain, {i * 13 % 7} ships and a long {set} night." })
+            );
         return directory;
     }
 }

@@ -8,9 +8,9 @@ using TorchSharp;
 namespace Falcon.Tests.Evaluation.Suites;
 
 /// <summary>
-/// Two small models that were trained with and without TOFU's forget10, on evenly spaced questions. The expected numbers are those of the models' READMEs, measured with
-/// other code on all 400 questions: probability 0.9976 and 0.0046, ROUGE-L 1.0000 and 0.18,
-/// multiple choice 1.000 and 0.575, median truth ratio R 3.00 and 1.29.
+/// Two small models that were trained with and without TOFU's forget10, on evenly spaced questions. The expected numbers are those of the
+/// models' READMEs, measured with other code on all 400 questions: probability 0.9976 and 0.0046, ROUGE-L 1.0000 and 0.18, multiple choice
+/// 1.000 and 0.575, median truth ratio R 3.00 and 1.29.
 /// </summary>
 public sealed class TofuModelTests
 {
@@ -36,17 +36,32 @@ public sealed class TofuModelTests
     private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);
 
     private static double[] Ratios(IReadOnlyList<AnswerScores> scores) =>
-        [.. scores.Select(score => TruthRatio.Ratio(TruthRatioDefinition.TofuAggregate, AnswerProbability.Loss(score.Paraphrase!), [.. score.Wrong.Select(wrong => AnswerProbability.Loss(wrong))]))];
+        [
+            .. scores.Select(score =>
+                TruthRatio.Ratio(
+                    TruthRatioDefinition.TofuAggregate,
+                    AnswerProbability.Loss(score.Paraphrase!),
+                    [.. score.Wrong.Select(wrong => AnswerProbability.Loss(wrong))]
+                )
+            ),
+        ];
 
     private static (IReadOnlyList<AnswerScores> Scores, double Rouge) Measure(string name)
     {
         var directory = Fixtures.SharedOrSkip("models", name);
-        var records = QuestionMetrics.EvenlySpaced(Corpus.Read(Fixtures.SharedOrSkip("data", "tofu", "forget10_perturbed.jsonl")), Questions);
+        var records = QuestionMetrics.EvenlySpaced(
+            Corpus.Read(Fixtures.SharedOrSkip("data", "tofu", "forget10_perturbed.jsonl")),
+            Questions
+        );
         var (weights, model) = Checkpoint.LoadModel(directory, torch.float32, torch.CPU);
         using var owned = weights;
         var tokenizer = HfTokenizer.Load(directory);
         var cancellation = TestContext.Current.CancellationToken;
-        return (QuestionMetrics.Scores(model, tokenizer, new PromptTemplate(), records, cancellation: cancellation),
-            QuestionMetrics.RougeL(model, tokenizer, new PromptTemplate(), records, new QuestionSettings(RougeSamples: 4), cancellation: cancellation).Value);
+        return (
+            QuestionMetrics.Scores(model, tokenizer, new PromptTemplate(), records, cancellation: cancellation),
+            QuestionMetrics
+                .RougeL(model, tokenizer, new PromptTemplate(), records, new QuestionSettings(RougeSamples: 4), cancellation: cancellation)
+                .Value
+        );
     }
 }

@@ -5,7 +5,10 @@ using Falcon.Tests.Evaluation.Metrics;
 
 namespace Falcon.Tests.Evaluation.Suites;
 
-/// <summary>Truth ratio, model utility and forget quality against TOFU's and OpenUnlearning's published code, on made-up numbers and on TOFU's real logs.</summary>
+/// <summary>
+/// Truth ratio, model utility and forget quality against TOFU's and OpenUnlearning's published code, on made-up numbers and on TOFU's real
+/// logs.
+/// </summary>
 [Trait("Category", "Parity")]
 [Trait("Parity", "true")]
 public class TofuParityTests
@@ -51,7 +54,8 @@ public class TofuParityTests
                 ["tofu_utils_forget"] = TruthRatio.ForgetScore(TruthRatioDefinition.TofuUtilities, utilities),
                 ["tofu_utils_non_forget"] = TruthRatio.RetainScore(TruthRatioDefinition.TofuUtilities, utilities),
             };
-            foreach (var expected in item.GetProperty("expected").EnumerateObject()) MetricFixtures.Close(expected.Value.GetDouble(), made[expected.Name], expected.Name);
+            foreach (var expected in item.GetProperty("expected").EnumerateObject())
+                MetricFixtures.Close(expected.Value.GetDouble(), made[expected.Name], expected.Name);
             foreach (var (name, value) in made)
             {
                 values.TryAdd(name, []);
@@ -68,7 +72,11 @@ public class TofuParityTests
     {
         var root = MetricFixtures.Read(file);
         foreach (var one in root.GetProperty("harmonic_mean").EnumerateArray())
-            MetricFixtures.Close(one.Number("harmonic_mean"), ModelUtility.HarmonicMean(one.GetProperty("values").Doubles()), "harmonic mean");
+            MetricFixtures.Close(
+                one.Number("harmonic_mean"),
+                ModelUtility.HarmonicMean(one.GetProperty("values").Doubles()),
+                "harmonic mean"
+            );
         foreach (var one in root.GetProperty("ks_2samp").EnumerateArray())
         {
             var result = KolmogorovSmirnov.Test(one.GetProperty("x").Doubles(), one.GetProperty("y").Doubles());
@@ -96,11 +104,15 @@ public class TofuParityTests
         var root = MetricFixtures.Read(file);
         foreach (var pair in root.GetProperty("pairs").EnumerateArray())
         {
-            var ratios = new[] { "unlearned", "retain" }.Select(side =>
-            {
-                var path = MetricFixtures.Beside(file, root.GetProperty("logs").GetProperty(pair.Text(side)).Text("file"));
-                return path is null ? null : Ratios(MetricFixtures.Read(path).GetProperty("eval_log_forget.json"), TruthRatioDefinition.TofuAggregate);
-            }).ToArray();
+            var ratios = new[] { "unlearned", "retain" }
+                .Select(side =>
+                {
+                    var path = MetricFixtures.Beside(file, root.GetProperty("logs").GetProperty(pair.Text(side)).Text("file"));
+                    return path is null
+                        ? null
+                        : Ratios(MetricFixtures.Read(path).GetProperty("eval_log_forget.json"), TruthRatioDefinition.TofuAggregate);
+                })
+                .ToArray();
             if (ratios is not [{ } unlearned, { } retain])
             {
                 Assert.Skip("needs the logs beside the golden file or in the shared fixtures");
@@ -127,21 +139,53 @@ public class TofuParityTests
             var probability = Probability(set, guard: 0);
             aggregate.Add(new TofuSetScores(probability, rouge, Score(set, TruthRatioDefinition.TofuAggregate, openName)));
             utilities.Add(new TofuSetScores(probability, rouge, Score(set, TruthRatioDefinition.TofuUtilities, openName)));
-            open.Add(new TofuSetScores(Probability(set, OpenUnlearningGuard), rouge, Score(set, TruthRatioDefinition.OpenUnlearning, openName)));
-            AssertSet(golden.GetProperty("aggregate_eval_stat"), aggregate[^1], $"Prob. {aggregateName}", $"ROUGE {aggregateName}", $"Truth Ratio {aggregateName}");
-            AssertSet(golden.GetProperty("utils"), utilities[^1], $"{utilitiesName} Probability", $"{utilitiesName} ROUGE", $"{utilitiesName} Truth Ratio");
+            open.Add(
+                new TofuSetScores(Probability(set, OpenUnlearningGuard), rouge, Score(set, TruthRatioDefinition.OpenUnlearning, openName))
+            );
+            AssertSet(
+                golden.GetProperty("aggregate_eval_stat"),
+                aggregate[^1],
+                $"Prob. {aggregateName}",
+                $"ROUGE {aggregateName}",
+                $"Truth Ratio {aggregateName}"
+            );
+            AssertSet(
+                golden.GetProperty("utils"),
+                utilities[^1],
+                $"{utilitiesName} Probability",
+                $"{utilitiesName} ROUGE",
+                $"{utilitiesName} Truth Ratio"
+            );
             var expected = golden.GetProperty("open_unlearning");
             if (openName != "forget")
-                AssertSet(expected, open[^1], openName == "retain" ? "retain_Q_A_Prob" : $"{openName}_Q_A_Prob_normalised", $"{openName}_Q_A_ROUGE", $"{openName}_Truth_Ratio");
+                AssertSet(
+                    expected,
+                    open[^1],
+                    openName == "retain" ? "retain_Q_A_Prob" : $"{openName}_Q_A_Prob_normalised",
+                    $"{openName}_Q_A_ROUGE",
+                    $"{openName}_Truth_Ratio"
+                );
             else
                 MetricFixtures.Close(expected.Number("forget_truth_ratio"), open[^1].TruthRatio, "forget_truth_ratio");
         }
         var forget = log.GetProperty("eval_log_forget.json");
         var share = Losses(forget).Select(losses => TruthRatio.CorrectShare(losses.Correct, losses.Wrong)).Average();
         MetricFixtures.Close(golden.GetProperty("open_unlearning").Number("forget_truth_ratio_prob_mean"), share, "prob_mean");
-        MetricFixtures.Close(golden.GetProperty("aggregate_eval_stat").Number("Model Utility"), ModelUtility.Of(aggregate[0], aggregate[1], aggregate[2]), "Model Utility");
-        MetricFixtures.Close(golden.GetProperty("utils").Number("Model Utility"), ModelUtility.Of(utilities[0], utilities[1], utilities[2]), "Model Utility");
-        MetricFixtures.Close(golden.GetProperty("open_unlearning").Number("model_utility"), ModelUtility.Of(open[0], open[1], open[2]), "model_utility");
+        MetricFixtures.Close(
+            golden.GetProperty("aggregate_eval_stat").Number("Model Utility"),
+            ModelUtility.Of(aggregate[0], aggregate[1], aggregate[2]),
+            "Model Utility"
+        );
+        MetricFixtures.Close(
+            golden.GetProperty("utils").Number("Model Utility"),
+            ModelUtility.Of(utilities[0], utilities[1], utilities[2]),
+            "Model Utility"
+        );
+        MetricFixtures.Close(
+            golden.GetProperty("open_unlearning").Number("model_utility"),
+            ModelUtility.Of(open[0], open[1], open[2]),
+            "model_utility"
+        );
     }
 
     private static void AssertSet(JsonElement expected, TofuSetScores actual, string probability, string rouge, string truthRatio)
@@ -157,7 +201,9 @@ public class TofuParityTests
         : Values(set, "avg_gt_loss").Select(AnswerProbability.FromLoss).Average();
 
     private static double Score(JsonElement set, TruthRatioDefinition definition, string name) =>
-        Ratios(set, definition).Select(ratio => name == "forget" ? TruthRatio.ForgetScore(definition, ratio) : TruthRatio.RetainScore(definition, ratio)).Average();
+        Ratios(set, definition)
+            .Select(ratio => name == "forget" ? TruthRatio.ForgetScore(definition, ratio) : TruthRatio.RetainScore(definition, ratio))
+            .Average();
 
     private static double[] Ratios(JsonElement set, TruthRatioDefinition definition) =>
         [.. Losses(set).Select(losses => TruthRatio.Ratio(definition, losses.Correct, losses.Wrong))];

@@ -63,7 +63,10 @@ public sealed class MethodCatalogTests : IDisposable
             return objective.GetType();
         }).ToHashSet();
 
-        Assert.Equal(typeof(Objective).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(Objective)) && !type.IsAbstract).ToHashSet(), built);
+        Assert.Equal(
+            typeof(Objective).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(Objective)) && !type.IsAbstract).ToHashSet(),
+            built
+        );
         Assert.Equal(MethodPresets.Names.Count, built.Count);
     }
 
@@ -71,7 +74,11 @@ public sealed class MethodCatalogTests : IDisposable
     public void Build_AnUnknownName_IsRefused()
     {
         using var bench = new Bench(Config("npo") with { Method = "npi" });
-        Assert.Contains("npo", Assert.Throws<UserInputException>(() => MethodCatalog.Build(bench.Inputs)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "npo",
+            Assert.Throws<UserInputException>(() => MethodCatalog.Build(bench.Inputs)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Theory]
@@ -91,13 +98,37 @@ public sealed class MethodCatalogTests : IDisposable
         string Fault(UnlearnConfig config) => Assert.Throws<UserInputException>(config.Validate).Message;
         var (npo, rmu, falcon) = (Config("npo"), Config("rmu"), Config("falcon"));
         Assert.Contains("loss", Fault(npo with { Loss = npo.Loss with { NormPenalty = 1 } }), StringComparison.Ordinal);
-        Assert.Contains("offsetVector", Fault(npo with { OffsetVector = npo.OffsetVector with { Variance = 0.5 } }), StringComparison.Ordinal);
-        Assert.Contains("sophia", Fault(npo with { Optimizer = npo.Optimizer with { Kind = OptimizerKind.Sophia } }), StringComparison.Ordinal);
+        Assert.Contains(
+            "offsetVector",
+            Fault(npo with { OffsetVector = npo.OffsetVector with { Variance = 0.5 } }),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "sophia",
+            Fault(npo with { Optimizer = npo.Optimizer with { Kind = OptimizerKind.Sophia } }),
+            StringComparison.Ordinal
+        );
         Assert.Contains("layers.target", Fault(npo with { Layers = npo.Layers with { Target = 1 } }), StringComparison.Ordinal);
-        Assert.Contains("layers.parameters", Fault(rmu with { Layers = rmu.Layers with { Target = null, Parameters = ["model"] } }), StringComparison.Ordinal);
-        Assert.Contains("layers.choice", Fault(falcon with { Layers = falcon.Layers with { Choice = LayerChoice.HighestInformation } }), StringComparison.Ordinal);
-        Assert.Contains("hyperParameters.beta", Fault(falcon with { HyperParameters = new MethodConfig { Beta = 1 } }), StringComparison.Ordinal);
-        Assert.Contains("beta must be above 0", Fault(npo with { HyperParameters = npo.HyperParameters with { Beta = 0 } }), StringComparison.Ordinal);
+        Assert.Contains(
+            "layers.parameters",
+            Fault(rmu with { Layers = rmu.Layers with { Target = null, Parameters = ["model"] } }),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "layers.choice",
+            Fault(falcon with { Layers = falcon.Layers with { Choice = LayerChoice.HighestInformation } }),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "hyperParameters.beta",
+            Fault(falcon with { HyperParameters = new MethodConfig { Beta = 1 } }),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "beta must be above 0",
+            Fault(npo with { HyperParameters = npo.HyperParameters with { Beta = 0 } }),
+            StringComparison.Ordinal
+        );
         Assert.Contains("steps must be 0", Fault(Config("ssd") with { Steps = 3 }), StringComparison.Ordinal);
         Assert.Contains("preset", Fault(npo with { Preset = "paper" }), StringComparison.Ordinal);
     }
@@ -131,7 +162,11 @@ public sealed class MethodCatalogTests : IDisposable
         using var bench = new Bench(config);
         using var generator = new Generator(3);
         using (no_grad())
-            for (var i = 0; i < bench.Inputs.Trained.Names.Count; i++) bench.Inputs.Trained.Load(i, bench.Inputs.Trained.Masters[i].Whole() + randn(bench.Inputs.Trained.Leaves[i].shape, generator: generator) * 0.1);
+            for (var i = 0; i < bench.Inputs.Trained.Names.Count; i++)
+                bench.Inputs.Trained.Load(
+                    i,
+                    bench.Inputs.Trained.Masters[i].Whole() + randn(bench.Inputs.Trained.Leaves[i].shape, generator: generator) * 0.1
+                );
         var batch = bench.Batch(step: 2, generator);
         using var objective = MethodCatalog.Build(bench.Inputs);
         var direction = method == "circuit-breakers" ? [] : Rmu.Direction(bench.Inputs).data<float>().Select(x => (double)x).ToArray();
@@ -140,16 +175,23 @@ public sealed class MethodCatalogTests : IDisposable
 
         var (updated, frozen) = bench.States(batch.Texts.Forget, batch.Scheduled.Forget);
         var (kept, original) = bench.States(batch.Texts.Retain, batch.Scheduled.Retain);
-        double alpha = (double)config.HyperParameters.Alpha!, coefficient = config.HyperParameters.SteeringCoefficient ?? 0, progress = 2.0 / (2 * config.Steps);
-        var forget = updated.Zip(frozen, (u, f) => method switch
-        {
-            "rmu" => u.Zip(direction, (x, d) => Math.Pow(x - coefficient * d, 2)).Average(),
-            "adaptive-rmu" => u.Zip(direction, (x, d) => Math.Pow(x - coefficient * Norm(f) * d, 2)).Average(),
-            _ => alpha * (1 - progress) * Math.Max(0, u.Zip(f, (x, y) => x * y).Sum() / (Norm(u) * Norm(f))),
-        }).Average();
-        var retain = kept.Zip(original, (u, f) => method == "circuit-breakers"
-            ? alpha * progress * Norm([.. u.Zip(f, (x, y) => x - y)])
-            : alpha * u.Zip(f, (x, y) => (x - y) * (x - y)).Average()).Average();
+        double alpha = (double)config.HyperParameters.Alpha!,
+            coefficient = config.HyperParameters.SteeringCoefficient ?? 0,
+            progress = 2.0 / (2 * config.Steps);
+        var forget = updated
+            .Zip(frozen, (u, f) => method switch
+                {
+                    "rmu" => u.Zip(direction, (x, d) => Math.Pow(x - coefficient * d, 2)).Average(),
+                    "adaptive-rmu" => u.Zip(direction, (x, d) => Math.Pow(x - coefficient * Norm(f) * d, 2)).Average(),
+                    _ => alpha * (1 - progress) * Math.Max(0, u.Zip(f, (x, y) => x * y).Sum() / (Norm(u) * Norm(f))),
+                })
+            .Average();
+        var retain = kept.Zip(original, (u, f) =>
+                method == "circuit-breakers"
+                    ? alpha * progress * Norm([.. u.Zip(f, (x, y) => x - y)])
+                    : alpha * u.Zip(f, (x, y) => (x - y) * (x - y)).Average()
+            )
+            .Average();
         Assert.Equal(forget, gradients.ForgetLoss, 1e-4 * Math.Abs(forget));
         Assert.Equal(retain, gradients.RetainLoss, 1e-4 * Math.Abs(retain));
     }
@@ -164,11 +206,17 @@ public sealed class MethodCatalogTests : IDisposable
         var batch = bench.Batch(step: 0, generator);
         double Loss(double gamma, double lambda)
         {
-            using var objective = MethodCatalog.Build(bench.Inputs with { Config = config with { HyperParameters = config.HyperParameters with { Gamma = gamma, Lambda = lambda } } });
+            using var objective = MethodCatalog.Build(
+                bench.Inputs with
+                {
+                    Config = config with { HyperParameters = config.HyperParameters with { Gamma = gamma, Lambda = lambda } },
+                }
+            );
             return objective.Gradients(batch).ForgetLoss;
         }
 
-        // The parts add up, and the second one is the mean likelihood loss of 5 texts a prompt: near log V on random weights, never negative.
+        // The parts add up, and the second one is the mean likelihood loss of 5 texts a prompt: near log V on random weights, never
+        // negative.
         Assert.Equal(Loss(0.5, 0) + Loss(0, 1), Loss(0.5, 1), 1e-4);
         Assert.InRange(Loss(0, 1), 1, 20);
         Assert.Equal(-0.5 * batch.ForgetAnswers().MeanNll(bench.Inputs.Frozen).item<float>(), Loss(0.5, 0), 1e-5);
@@ -215,8 +263,21 @@ public sealed class MethodCatalogTests : IDisposable
             _weights = _checkpoint.LoadWeights(float32, CPU);
             var frozen = new CausalLM(_checkpoint.Config, _weights);
             var tokenizer = HfTokenizer.Load(config.Model);
-            var trained = new TrainedParameters(frozen, TrainedParameters.Select(_checkpoint.Config, config.Layers.Target ?? 0, config.Layers.Trained, config.Layers.Parameters));
-            Inputs = new MethodInputs(config, frozen, trained, config.Layers.Target, TopicTexts.Read(config.Data, tokenizer), tokenizer, 0, SilentRunLog.Instance, CancellationToken.None);
+            var trained = new TrainedParameters(
+                frozen,
+                TrainedParameters.Select(_checkpoint.Config, config.Layers.Target ?? 0, config.Layers.Trained, config.Layers.Parameters)
+            );
+            Inputs = new MethodInputs(
+                config,
+                frozen,
+                trained,
+                config.Layers.Target,
+                TopicTexts.Read(config.Data, tokenizer),
+                tokenizer,
+                0,
+                SilentRunLog.Instance,
+                CancellationToken.None
+            );
         }
 
         public MethodInputs Inputs { get; }
@@ -225,7 +286,14 @@ public sealed class MethodCatalogTests : IDisposable
         {
             var topic = Inputs.Topics[0];
             TokenBatch Tokens(IReadOnlyList<int[]> texts, int[] chosen) => new([.. chosen.Select(i => texts[i])], 0);
-            return new StepBatch(new ScheduledBatch(step, 0, [0, 10, 4], [1, 2, 11]), topic, Tokens(topic.Forget, [0, 10, 4]), Tokens(topic.Retain, [1, 2, 11]), 0, generator);
+            return new StepBatch(
+                new ScheduledBatch(step, 0, [0, 10, 4], [1, 2, 11]),
+                topic,
+                Tokens(topic.Forget, [0, 10, 4]),
+                Tokens(topic.Retain, [1, 2, 11]),
+                0,
+                generator
+            );
         }
 
         /// <summary>Hidden states of every token at the target layer, each text by itself and without padding.</summary>

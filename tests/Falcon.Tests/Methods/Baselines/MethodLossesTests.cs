@@ -113,7 +113,10 @@ public class MethodLossesTests
     // softmax of a position's logits over T, with one of them lowered
     private static double[] P(double[] values, int row, int at, double temperature = 1, int lowered = 0, double by = 0)
     {
-        var e = Enumerable.Range(0, Vocabulary).Select(v => Math.Exp((values[(row * Length + at) * Vocabulary + v] - (v == lowered ? by : 0)) / temperature)).ToArray();
+        var e = Enumerable
+            .Range(0, Vocabulary)
+            .Select(v => Math.Exp((values[(row * Length + at) * Vocabulary + v] - (v == lowered ? by : 0)) / temperature))
+            .ToArray();
         return [.. e.Select(x => x / e.Sum())];
     }
 
@@ -122,6 +125,10 @@ public class MethodLossesTests
     private static (Tensor Logits, Tensor Frozen, Tensor Labels) Inputs()
     {
         using var generator = new Generator(8);
-        return (randn([Rows, Length, Vocabulary], generator: generator), randn([Rows, Length, Vocabulary], generator: generator), tensor(LabelValues, Rows, Length));
+        return (
+            randn([Rows, Length, Vocabulary], generator: generator),
+            randn([Rows, Length, Vocabulary], generator: generator),
+            tensor(LabelValues, Rows, Length)
+        );
     }
 }

@@ -28,7 +28,11 @@ public class RmuLossTests
         Assert.Equal([2L, 2L], quotient.shape);
         Assert.Equal(quotient.mean().item<float>(), RmuLoss.ComputeOpenUnlearning(updated, target, mask).item<float>(), 1e-5f);
         var all = ones_like(mask);
-        Assert.Equal(RmuLoss.Compute(updated, target).item<float>(), RmuLoss.ComputeOpenUnlearning(updated, target, all).item<float>(), 1e-5f);
+        Assert.Equal(
+            RmuLoss.Compute(updated, target).item<float>(),
+            RmuLoss.ComputeOpenUnlearning(updated, target, all).item<float>(),
+            1e-5f
+        );
     }
 
     [Fact]
@@ -59,6 +63,10 @@ public class RmuLossTests
     private static (Tensor Updated, Tensor Target, Tensor Mask) Inputs()
     {
         using var generator = new Generator(5);
-        return (randn([2, 4, 3], generator: generator), randn([2, 4, 3], generator: generator), tensor(new[] { false, true, true, true, true, true, false, false }, 2, 4));
+        return (
+            randn([2, 4, 3], generator: generator),
+            randn([2, 4, 3], generator: generator),
+            tensor(new[] { false, true, true, true, true, true, false, false }, 2, 4)
+        );
     }
 }

@@ -33,7 +33,8 @@ public class RmuParityTests
         var root = document.RootElement;
         var settings = root.GetProperty("cases").GetProperty(name);
         using var golden = SafetensorsFile.Open(Fixtures.At("falcon", "rmu.safetensors"));
-        Tensor Golden(string key) => golden.TryGetEntry(key, out var entry) ? TensorBytes.ToTensor(golden, entry) : throw new KeyNotFoundException(key);
+        Tensor Golden(string key) =>
+            golden.TryGetEntry(key, out var entry) ? TensorBytes.ToTensor(golden, entry) : throw new KeyNotFoundException(key);
         using var checkpoint = Checkpoint.Open(Fixtures.At("falcon", root.GetProperty("model").GetString()!));
         using var weights = checkpoint.LoadWeights(float32, torch.CPU);
         var frozen = new CausalLM(checkpoint.Config, weights);
@@ -78,8 +79,11 @@ public class RmuParityTests
         const string prefix = "perturbed_start.";
         if (!description.Contains(prefix, StringComparison.Ordinal)) return [];
         using var common = SafetensorsFile.Open(file);
-        return common.Entries.Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(entry => entry.Name[prefix.Length..], entry => TensorBytes.ToTensor(common, entry));
+        return common
+            .Entries.Where(entry => entry.Name.StartsWith(prefix, StringComparison.Ordinal))
+            .ToDictionary(entry => entry.Name[prefix.Length..], entry => TensorBytes.ToTensor(common, entry));
     }
 
-    private static void AssertRelative(double expected, double actual) => Assert.Equal(expected, actual, 2e-5 * Math.Max(Math.Abs(expected), 1e-6));
+    private static void AssertRelative(double expected, double actual) =>
+        Assert.Equal(expected, actual, 2e-5 * Math.Max(Math.Abs(expected), 1e-6));
 }

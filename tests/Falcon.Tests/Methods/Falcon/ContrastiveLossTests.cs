@@ -18,7 +18,12 @@ public class ContrastiveLossTests
         var anchor = golden.Tensors[set + ".anchor"].requires_grad_();
         var positive = golden.Tensors[set + ".positive_vector"] * expected.GetProperty("positive_scale").GetDouble();
 
-        var loss = ContrastiveLoss.Compute(anchor, positive, golden.Tensors[set + ".negatives"], temperature: expected.GetProperty("temperature").GetDouble());
+        var loss = ContrastiveLoss.Compute(
+            anchor,
+            positive,
+            golden.Tensors[set + ".negatives"],
+            temperature: expected.GetProperty("temperature").GetDouble()
+        );
         var gradient = autograd.grad([loss], [anchor])[0];
 
         Assert.Equal(expected.GetProperty("loss").GetDouble(), loss.item<float>(), expected.GetProperty("loss_tolerance_abs").GetDouble());
@@ -37,7 +42,12 @@ public class ContrastiveLossTests
         var loss = ContrastiveLoss.Compute(anchor, positive, frozen, mask, 0.3, inBatchNegatives, generator).item<float>();
 
         using var sameDraws = new Generator(5);
-        var counted = (from b in Enumerable.Range(0, 2) from t in Enumerable.Range(0, 4) where mask[b, t].item<bool>() select (b, t)).ToArray();
+        var counted = (
+            from b in Enumerable.Range(0, 2)
+            from t in Enumerable.Range(0, 4)
+            where mask[b, t].item<bool>()
+            select (b, t)
+        ).ToArray();
         var others = Math.Min(inBatchNegatives, counted.Length - 1);
         var offsets = others == 0 ? [] : others == counted.Length - 1 ? Enumerable.Range(1, others).ToArray()
             : randperm(counted.Length - 1, generator: sameDraws, dtype: int64)[..others].data<long>().Select(o => (int)o + 1).ToArray();

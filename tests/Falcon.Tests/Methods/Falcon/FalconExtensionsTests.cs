@@ -22,7 +22,8 @@ public sealed class FalconExtensionsTests : IDisposable
     private readonly Weights _weights;
     private readonly CausalLM _model;
 
-    public FalconExtensionsTests() => (_weights, _model) = Checkpoint.LoadModel(TinyModel.Write(_folder.At("model"), seed: 3), float32, CPU);
+    public FalconExtensionsTests() =>
+        (_weights, _model) = Checkpoint.LoadModel(TinyModel.Write(_folder.At("model"), seed: 3), float32, CPU);
 
     public void Dispose()
     {
@@ -31,14 +32,17 @@ public sealed class FalconExtensionsTests : IDisposable
         _folder.Dispose();
     }
 
-    private TrainedParameters Trained(string matrix = "mlp.down_proj") => new(_model, TrainedParameters.Select(_model.Config, Target, 1, [matrix]));
+    private TrainedParameters Trained(string matrix = "mlp.down_proj") =>
+        new(_model, TrainedParameters.Select(_model.Config, Target, 1, [matrix]));
 
-    private FalconObjective Objective(TrainedParameters trained, LossConfig settings) => new(new LayerPasses(_model, trained, Target), trained, settings);
+    private FalconObjective Objective(TrainedParameters trained, LossConfig settings) =>
+        new(new LayerPasses(_model, trained, Target), trained, settings);
 
     [Fact]
     public void RetainNoise_UnchangedModel_LossIsHalfTheSquaredShare()
     {
-        // cos(h, h + noise) with noise of norm s|h| orthogonal to h in the mean: 1 - 1/sqrt(1 + s^2) = s^2/2; 10 tokens of 32 dimensions, many draws.
+        // cos(h, h + noise) with noise of norm s|h| orthogonal to h in the mean: 1 - 1/sqrt(1 + s^2) = s^2/2; 10 tokens of 32 dimensions,
+        // many draws.
         using var trained = Trained();
         using var generator = new Generator(1, CPU);
         var objective = Objective(trained, new LossConfig { RetainNoise = 0.1, RetainWeight = [1] });
@@ -95,7 +99,8 @@ public sealed class FalconExtensionsTests : IDisposable
             }
 
             var (before, after) = (Logits(_model), Logits(trained.Updated(_model)));
-            for (var at = 0; at < text.Length; at++) (sum, count) = (sum + (before[at].exp() * (before[at] - after[at])).sum().item<double>(), count + 1);
+            for (var at = 0; at < text.Length; at++)
+                (sum, count) = (sum + (before[at].exp() * (before[at] - after[at])).sum().item<double>(), count + 1);
         }
 
         Assert.Equal(3 * sum / count, gradients.RetainLoss, 1e-4);
@@ -127,9 +132,16 @@ public sealed class FalconExtensionsTests : IDisposable
 
         // Parts of a batch add up to the whole.
         using var again = new Generator(1, CPU);
-        var parts = new FalconObjective(new LayerPasses(_model, trained, Target), trained, settings, microBatchTokens: 5).Gradients(Forget, Retain, offset, 3, again);
+        var parts = new FalconObjective(new LayerPasses(_model, trained, Target), trained, settings, microBatchTokens: 5).Gradients(
+            Forget,
+            Retain,
+            offset,
+            3,
+            again
+        );
         Assert.Equal(whole.RetainLoss, parts.RetainLoss, 1e-4);
-        foreach (var (one, other) in whole.Retain.Zip(parts.Retain)) Assert.True((one - other).abs().max().item<float>() <= 1e-4 * one.abs().max().item<float>() + 1e-6);
+        foreach (var (one, other) in whole.Retain.Zip(parts.Retain))
+            Assert.True((one - other).abs().max().item<float>() <= 1e-4 * one.abs().max().item<float>() + 1e-6);
 
         // Nothing is left behind.
         var live = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
@@ -201,12 +213,16 @@ public sealed class FalconExtensionsTests : IDisposable
     [Fact]
     public void RetainDirections_WhatTheForgetLossDoesNotReach_HasNone()
     {
-        using var trained = new TrainedParameters(_model, TrainedParameters.Select(_model.Config, 0, 1, ["all"], above: 5, embedding: true));
+        using var trained = new TrainedParameters(
+            _model,
+            TrainedParameters.Select(_model.Config, 0, 1, ["all"], above: 5, embedding: true)
+        );
         using var generator = new Generator(1, CPU);
         using var found = RetainDirections.Find(new LayerPasses(_model, trained, 0), trained, [Retain], 0.9, generator);
         foreach (var (name, count) in trained.Names.Zip(found.Counts)) Assert.Equal(WeightNames.LayerOf(name) == 0, count > 0);
         List<Tensor> gradients = [.. trained.Leaves.Select(leaf => ones_like(leaf.detach()))];
-        foreach (var ((name, before), after) in trained.Names.Zip(gradients).Zip(found.Remove(gradients))) Assert.Equal(WeightNames.LayerOf(name) != 0, before.equal(after).all().item<bool>());
+        foreach (var ((name, before), after) in trained.Names.Zip(gradients).Zip(found.Remove(gradients)))
+            Assert.Equal(WeightNames.LayerOf(name) != 0, before.equal(after).all().item<bool>());
     }
 
     [Fact]
@@ -217,7 +233,8 @@ public sealed class FalconExtensionsTests : IDisposable
         using var generator = new Generator(5, CPU);
         using var shared = RetainDirections.Find(passes, trained, Enumerable.Repeat(Retain, 40), 0.6, generator);
 
-        // The slow way: the inputs of the down projection themselves. Its output is added to the residual stream, so every token has the same weight.
+        // The slow way: the inputs of the down projection themselves. Its output is added to the residual stream, so every token has the
+        // same weight.
         using var context = Retain.Context(_model);
         var middle = _model.AttentionBlock(Target, _model.HiddenStates(Retain.InputIds(CPU), Target - 1, context), context);
         var inputs = _model.DownProjectionInput(Target, middle).detach();
@@ -315,7 +332,10 @@ public sealed class FalconExtensionsTests : IDisposable
         var gradient = Objective(trained, settings).Gradients(Forget, Retain, goal, 1).Forget[0];
 
         var passes = new LayerPasses(_model, trained, Target);
-        var (updated, frozen) = passes.Run(Forget, perturbation: LatentAdversary.Find(passes, Forget, PaddingRows.Uniform, goal, Forget.LossMask(CPU), settings));
+        var (updated, frozen) = passes.Run(
+            Forget,
+            perturbation: LatentAdversary.Find(passes, Forget, PaddingRows.Uniform, goal, Forget.LossMask(CPU), settings)
+        );
         var (clean, _) = passes.Run(Forget);
         Tensor Loss(Tensor states) => ContrastiveLoss.Compute(states, goal, frozen, Forget.LossMask(CPU));
         var expected = autograd.grad([(Loss(updated) + Loss(clean)) / 2], [.. trained.Leaves])[0];
@@ -333,8 +353,12 @@ public sealed class FalconExtensionsTests : IDisposable
 
         var together = Of(texts);
         Assert.Equal([40L, 1L, 32L], together.shape);
-        for (var i = 0; i < texts.Length; i++) Assert.Equal(0, (Of(texts[i])[0] - together[i]).abs().max().item<float>());
-        var used = Enumerable.Range(0, 40).Select(i => Enumerable.Range(0, 5).Single(row => together[i][0].equal(vectors[row]).all().item<bool>())).Distinct();
+        for (var i = 0; i < texts.Length; i++)
+            Assert.Equal(0, (Of(texts[i])[0] - together[i]).abs().max().item<float>());
+        var used = Enumerable
+            .Range(0, 40)
+            .Select(i => Enumerable.Range(0, 5).Single(row => together[i][0].equal(vectors[row]).all().item<bool>()))
+            .Distinct();
         Assert.Equal(5, used.Count());
         Assert.Equal([32L], OffsetVectors.ForTexts(vectors.narrow(0, 0, 1), new TokenBatch(texts, padId: 0)).shape);
     }
@@ -357,9 +381,27 @@ public sealed class FalconExtensionsTests : IDisposable
     [Fact]
     public void ForgetDistinct_IsTheLengthOfTheLongestSharedBeginning()
     {
-        int[][] forget = [[1, 2, 3, 4], [9, 9], [1, 2, 8], [7, 1, 2], [1, 2, 3, 5, 6, 7]], retain = [[1, 2, 3, 5, 6], [1, 2, 8, 8], [1, 7, 7], [4, 4]];
+        int[][] forget =
+
+            [
+                [1, 2, 3, 4],
+                [9, 9],
+                [1, 2, 8],
+                [7, 1, 2],
+                [1, 2, 3, 5, 6, 7],
+            ],
+            retain =
+
+            [
+                [1, 2, 3, 5, 6],
+                [1, 2, 8, 8],
+                [1, 7, 7],
+                [4, 4],
+            ];
         var topic = new TopicTexts(forget, retain, [0, 0, 0, 0, 0], [0, 0, 0, 0]);
-        var slow = forget.Select(text => Math.Min(text.Length - 1, retain.Max(other => text.Zip(other).TakeWhile(pair => pair.First == pair.Second).Count())));
+        var slow = forget.Select(text =>
+            Math.Min(text.Length - 1, retain.Max(other => text.Zip(other).TakeWhile(pair => pair.First == pair.Second).Count()))
+        );
 
         Assert.Equal(slow, topic.ForgetDistinct());
         Assert.Equal([3, 0, 2, 0, 5], topic.ForgetDistinct());
@@ -376,11 +418,31 @@ public sealed class FalconExtensionsTests : IDisposable
     [InlineData("loss.forgetTokens=distinct")]
     public void Execute_WithTheSwitch_ChangesTheRunAndRepeatsIt(string setting)
     {
-        var data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 4 };
+        var data = new DataConfig
+        {
+            Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
+            Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
+            BatchSize = 4,
+        };
         var model = TinyCheckpoint.Write(_folder.At("source"));
         float[] Run(string name, params string[] settings)
         {
-            var config = ConfigFile.Read(null, settings, Presets.Falcon with { Model = model, Data = data, Layers = new LayerConfig { Target = 2, Trained = 2, Parameters = ["all"] }, Steps = 4 });
+            var config = ConfigFile.Read(
+                null,
+                settings,
+                Presets.Falcon with
+                {
+                    Model = model,
+                    Data = data,
+                    Layers = new LayerConfig
+                    {
+                        Target = 2,
+                        Trained = 2,
+                        Parameters = ["all"],
+                    },
+                    Steps = 4,
+                }
+            );
             global::Falcon.Runs.UnlearnRun.Execute(config, _folder.At(name), resume: false, global::Falcon.Runtime.RunContext.Quiet);
             using var checkpoint = Checkpoint.Open(_folder.At(name, "model"));
             return [.. checkpoint.Entries.SelectMany(entry => checkpoint.LoadStored(entry.Name).to(float32).data<float>().ToArray())];

@@ -37,7 +37,12 @@ public sealed class GeneratedRetainTests : IDisposable
     private IReadOnlyList<int[]> Make(IReadOnlyList<int[]> retain, IReadOnlyList<int[]> forget, ulong seed = 1, int count = Count) =>
         GeneratedRetain.Make(_model, retain, forget, count, seed, _tokenizer, SilentRunLog.Instance, CancellationToken.None);
 
-    private IReadOnlyList<string> Words(int[] text) => [.. Regex.Matches(_tokenizer.Decode(text, skipSpecialTokens: true).ToUpperInvariant(), @"[\p{L}\p{N}]+").Select(word => word.Value)];
+    private IReadOnlyList<string> Words(int[] text) =>
+        [
+            .. Regex
+                .Matches(_tokenizer.Decode(text, skipSpecialTokens: true).ToUpperInvariant(), @"[\p{L}\p{N}]+")
+                .Select(word => word.Value),
+        ];
 
     [Fact]
     public void Make_RandomModel_GivesDifferentTextsThatOpenLikeTheRetainTexts()
@@ -126,7 +131,16 @@ public sealed class GeneratedRetainTests : IDisposable
     public void Make_EveryTextTells_IsRefusedWithTheRemedy()
     {
         // Texts of two tokens have few forms, and every letter and digit as a word is the forget set's alone.
-        var error = Assert.Throws<UserInputException>(() => Make(Tokens("!!"), Tokens([.. Enumerable.Range(0, 10).Select(i => $"{i}"), .. Enumerable.Range('a', 26).SelectMany(c => new[] { $"{(char)c}" })]), count: 5000));
+        var error = Assert.Throws<UserInputException>(() =>
+            Make(
+                Tokens("!!"),
+                Tokens([
+                    .. Enumerable.Range(0, 10).Select(i => $"{i}"),
+                    .. Enumerable.Range('a', 26).SelectMany(c => new[] { $"{(char)c}" }),
+                ]),
+                count: 5000
+            )
+        );
 
         Assert.Contains("data.generatedRetain", error.Message, StringComparison.Ordinal);
         Assert.Contains("larger retain set", error.Message, StringComparison.Ordinal);
@@ -135,8 +149,16 @@ public sealed class GeneratedRetainTests : IDisposable
     [Fact]
     public void With_GeneratedTexts_PutsThemBehindTheOthersAsPlainText()
     {
-        TopicTexts topic = new(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]), second = topic with { Forget = Tokens("lost") };
-        var longer = TopicTexts.With([topic, second, topic with { Retain = Tokens("other"), RetainAnswers = [0] }], [[3, 3], [4, 4], [5, 5]]);
+        TopicTexts topic = new(Tokens("gone"), Tokens("kept", "stays"), [0], [1, 2]),
+            second = topic with { Forget = Tokens("lost") };
+        var longer = TopicTexts.With(
+            [topic, second, topic with { Retain = Tokens("other"), RetainAnswers = [0] }],
+            [
+                [3, 3],
+                [4, 4],
+                [5, 5],
+            ]
+        );
 
         Assert.Equal([3, 4, 5], longer[0].Retain.Skip(2).Select(text => text[0]));
         Assert.Equal([1, 2, 0, 0, 0], longer[0].RetainAnswers);

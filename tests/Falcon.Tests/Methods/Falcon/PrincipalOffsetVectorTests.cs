@@ -25,7 +25,12 @@ public class PrincipalOffsetVectorTests
 
             var (vector, diagnostics) = PrincipalOffsetVector.Official(hidden, noise, solver: solver);
 
-            GoldenCases.Close(golden.Tensors[prefix + "vector"], vector, expected.GetProperty("tolerance_abs_vector").GetDouble(), $"{name} {solver}");
+            GoldenCases.Close(
+                golden.Tensors[prefix + "vector"],
+                vector,
+                expected.GetProperty("tolerance_abs_vector").GetDouble(),
+                $"{name} {solver}"
+            );
             Assert.Equal(expected.GetProperty("k").GetInt32(), diagnostics.Directions);
             Assert.Equal([hidden.shape[^1]], vector.shape);
             Assert.Equal(float32, vector.dtype);
@@ -35,11 +40,22 @@ public class PrincipalOffsetVectorTests
             GoldenCases.Close(sigma, values, 1e-5 * sigma[0].item<float>(), $"{name} {solver} singular values");
             values = values[..diagnostics.Directions];
             directions = directions[..diagnostics.Directions];
-            GoldenCases.Close(golden.Tensors[prefix + "weights"], PrincipalOffsetVector.OfficialWeights(values), 1e-2, $"{name} {solver} weights");
-            if (!golden.Tensors.Has(prefix + "projection_before_noise")) continue;
+            GoldenCases.Close(
+                golden.Tensors[prefix + "weights"],
+                PrincipalOffsetVector.OfficialWeights(values),
+                1e-2,
+                $"{name} {solver} weights"
+            );
+            if (!golden.Tensors.Has(prefix + "projection_before_noise"))
+                continue;
             var projection = PrincipalOffsetVector.OfficialProjection(values, directions);
             GoldenCases.Close(golden.Tensors[prefix + "projection_before_noise"], projection, 5e-3, $"{name} {solver} projection");
-            GoldenCases.Close(golden.Tensors[prefix + "projection_after_tanh"], (noise is null ? projection : projection + noise * 0.01).tanh(), 1e-3, $"{name} {solver} tanh");
+            GoldenCases.Close(
+                golden.Tensors[prefix + "projection_after_tanh"],
+                (noise is null ? projection : projection + noise * 0.01).tanh(),
+                1e-3,
+                $"{name} {solver} tanh"
+            );
         }
     }
 
@@ -58,10 +74,20 @@ public class PrincipalOffsetVectorTests
 
             Assert.Equal(rank, diagnostics.Directions);
             GoldenCases.Close(golden.Tensors["rank_deficient.vector_null_directions_dropped_float64"], vector, 1e-4, $"{solver}");
-            var (values, _) = PrincipalDirections.Find(hidden.reshape(-1, hidden.shape[^1]), int.MaxValue, PrincipalOffsetVector.DefaultNullThreshold, solver);
+            var (values, _) = PrincipalDirections.Find(
+                hidden.reshape(-1, hidden.shape[^1]),
+                int.MaxValue,
+                PrincipalOffsetVector.DefaultNullThreshold,
+                solver
+            );
             var sigma = golden.Tensors["rank_deficient.singular_values"][..rank];
             GoldenCases.Close(sigma, values, 1e-5 * sigma[0].item<float>(), $"{solver} singular values");
-            GoldenCases.Close(golden.Tensors["rank_deficient.weights"][..rank], PrincipalOffsetVector.OfficialWeights(values), 1e-2, $"{solver} weights");
+            GoldenCases.Close(
+                golden.Tensors["rank_deficient.weights"][..rank],
+                PrincipalOffsetVector.OfficialWeights(values),
+                1e-2,
+                $"{solver} weights"
+            );
         }
     }
 
@@ -72,8 +98,15 @@ public class PrincipalOffsetVectorTests
         if (!golden.Json.TryGetProperty("bf16_informative", out var informative)) Assert.Skip("no bfloat16 case");
         using var scope = NewDisposeScope();
         var prefix = informative.GetProperty("base_case").GetString() + ".";
-        var (vector, _) = PrincipalOffsetVector.Official(golden.Tensors[prefix + "hidden_states"].to(bfloat16), golden.Tensors[prefix + "noise"]);
-        Assert.InRange(nn.functional.cosine_similarity(vector, golden.Tensors["bf16_informative.vector"].reshape(-1), dim: 0).item<float>(), 0.98f, 1.001f);
+        var (vector, _) = PrincipalOffsetVector.Official(
+            golden.Tensors[prefix + "hidden_states"].to(bfloat16),
+            golden.Tensors[prefix + "noise"]
+        );
+        Assert.InRange(
+            nn.functional.cosine_similarity(vector, golden.Tensors["bf16_informative.vector"].reshape(-1), dim: 0).item<float>(),
+            0.98f,
+            1.001f
+        );
     }
 
     [Theory, MemberData(nameof(LinearNames)), Trait("Category", "Parity"), Trait("Parity", "true")]
@@ -85,7 +118,12 @@ public class PrincipalOffsetVectorTests
         var hidden = golden.Tensors[expected.GetProperty("set").GetString() + ".H"];
         var strength = expected.GetProperty("w").GetDouble();
 
-        var (vector, diagnostics) = PrincipalOffsetVector.Linear(hidden, golden.Tensors[expected.GetProperty("r").GetString()!], expected.GetProperty("K").GetInt32(), strength);
+        var (vector, diagnostics) = PrincipalOffsetVector.Linear(
+            hidden,
+            golden.Tensors[expected.GetProperty("r").GetString()!],
+            expected.GetProperty("K").GetInt32(),
+            strength
+        );
 
         GoldenCases.Close(golden.Tensors[name + ".h_plus"], vector, expected.GetProperty("tolerance_abs").GetDouble(), name);
         if (strength == 1) Assert.InRange(diagnostics.LargestOverlap, 0, 1e-6);
@@ -145,8 +183,18 @@ public class PrincipalOffsetVectorTests
         var hidden = randn([2, 5, 8], generator: generator);
         var mask = tensor(new[] { false, true, true, true, true, true, true, true, true, false }, 2, 5);
         var spoiled = hidden.masked_fill(mask.logical_not().unsqueeze(-1), 1e6);
-        GoldenCases.Close(PrincipalOffsetVector.Official(hidden, mask: mask).Vector, PrincipalOffsetVector.Official(spoiled, mask: mask).Vector, 0, "official");
-        GoldenCases.Close(PrincipalOffsetVector.Linear(hidden, ones(8), 3, mask: mask).Vector, PrincipalOffsetVector.Linear(spoiled, ones(8), 3, mask: mask).Vector, 0, "linear");
+        GoldenCases.Close(
+            PrincipalOffsetVector.Official(hidden, mask: mask).Vector,
+            PrincipalOffsetVector.Official(spoiled, mask: mask).Vector,
+            0,
+            "official"
+        );
+        GoldenCases.Close(
+            PrincipalOffsetVector.Linear(hidden, ones(8), 3, mask: mask).Vector,
+            PrincipalOffsetVector.Linear(spoiled, ones(8), 3, mask: mask).Vector,
+            0,
+            "linear"
+        );
     }
 
     [Theory]
@@ -162,7 +210,8 @@ public class PrincipalOffsetVectorTests
 
         var (vector, diagnostics) = PrincipalOffsetVector.Orthogonal(hidden, start, 0.9);
 
-        // Independent: every singular value by a decomposition in float64, then the fewest that reach 90 % of the sum of squares, then r - V V^T r.
+        // Independent: every singular value by a decomposition in float64, then the fewest that reach 90 % of the sum of squares, then r -
+        // V V^T r.
         var (_, values, directions) = linalg.svd(hidden.to(float64), fullMatrices: false);
         var squares = values.square().data<double>().ToArray();
         var count = Enumerable.Range(1, squares.Length).First(k => squares.Take(k).Sum() >= 0.9 * squares.Sum());
@@ -192,7 +241,8 @@ public class PrincipalOffsetVectorTests
     [Fact]
     public void Official_LiteralLoopInFloat64_GivesTheSameVector()
     {
-        // The published arithmetic step by step (decomposition, K rank-one updates, tanh, six products) in float64, with more directions than K.
+        // The published arithmetic step by step (decomposition, K rank-one updates, tanh, six products) in float64, with more directions
+        // than K.
         using var scope = NewDisposeScope();
         using var generator = new Generator(13);
         const int size = 192, directions = 100;
@@ -255,7 +305,11 @@ public class PrincipalOffsetVectorTests
     {
         var (rows, size) = (expected.GetProperty("rows").GetInt32(), expected.GetProperty("D").GetInt32());
         var hash = expected.GetProperty("hash");
-        var (add, byRow, byColumn) = (hash.GetProperty("add").GetUInt32(), hash.GetProperty("mul_row").GetUInt32(), hash.GetProperty("mul_col").GetUInt32());
+        var (add, byRow, byColumn) = (
+            hash.GetProperty("add").GetUInt32(),
+            hash.GetProperty("mul_row").GetUInt32(),
+            hash.GetProperty("mul_col").GetUInt32()
+        );
         var values = new float[rows * size];
         for (var i = 0; i < values.Length; i++)
         {

@@ -29,12 +29,25 @@ public class RetentionLossTests
                     Assert.InRange(gradient.abs().max().item<float>(), 0, weight * 1e-6);
                     break;
                 case "zero_row" or "tiny_norm": // Gradients of about 1/eps: relative comparison.
-                    Assert.Equal(expected.GetProperty("loss").GetDouble(), loss.item<float>(), expected.GetProperty("loss_tolerance_abs").GetDouble());
+                    Assert.Equal(
+                        expected.GetProperty("loss").GetDouble(),
+                        loss.item<float>(),
+                        expected.GetProperty("loss_tolerance_abs").GetDouble()
+                    );
                     GoldenCases.CloseRelative(golden.Tensors[name + ".grad_updated"], gradient, 1e-4, name);
                     break;
                 default:
-                    Assert.Equal(expected.GetProperty("loss").GetDouble(), loss.item<float>(), expected.GetProperty("loss_tolerance_abs").GetDouble());
-                    GoldenCases.Close(golden.Tensors[name + ".grad_updated"], gradient, expected.GetProperty("grad_tolerance_abs").GetDouble(), name);
+                    Assert.Equal(
+                        expected.GetProperty("loss").GetDouble(),
+                        loss.item<float>(),
+                        expected.GetProperty("loss_tolerance_abs").GetDouble()
+                    );
+                    GoldenCases.Close(
+                        golden.Tensors[name + ".grad_updated"],
+                        gradient,
+                        expected.GetProperty("grad_tolerance_abs").GetDouble(),
+                        name
+                    );
                     break;
             }
         }
@@ -69,7 +82,17 @@ public class RetentionLossTests
         using var scope = NewDisposeScope();
         var (updated, frozen, mask) = Inputs();
         var rows = mask.reshape(-1).nonzero().reshape(-1);
-        var expected = 3 * (1 - nn.functional.cosine_similarity(updated.reshape(-1, 6).index_select(0, rows), frozen.reshape(-1, 6).index_select(0, rows), dim: 1).mean());
+        var expected =
+            3
+            * (
+                1
+                - nn.functional.cosine_similarity(
+                        updated.reshape(-1, 6).index_select(0, rows),
+                        frozen.reshape(-1, 6).index_select(0, rows),
+                        dim: 1
+                    )
+                    .mean()
+            );
         Assert.Equal(expected.item<float>(), RetentionLoss.Compute(updated, frozen, mask, weight: 3).item<float>(), 1e-5f);
         Assert.Throws<NumericalFailureException>(() => RetentionLoss.Compute(updated, frozen, zeros_like(mask)));
         Assert.Throws<ArgumentException>(() => RetentionLoss.Compute(updated, frozen[..1]));
@@ -90,8 +113,12 @@ public class RetentionLossTests
         using var scope = NewDisposeScope();
         var (updated, frozen, mask) = Inputs();
         var plain = RetentionLoss.Compute(updated, frozen, mask).item<float>();
-        CsCheck.Check.Sample(CsCheck.Gen.Double[0.01, 100], scale =>
-            Assert.Equal(plain, RetentionLoss.Compute(updated * scale, frozen * (1 / scale), mask).item<float>(), 1e-6f), iter: 30, threads: 1);
+        CsCheck.Check.Sample(
+            CsCheck.Gen.Double[0.01, 100],
+            scale => Assert.Equal(plain, RetentionLoss.Compute(updated * scale, frozen * (1 / scale), mask).item<float>(), 1e-6f),
+            iter: 30,
+            threads: 1
+        );
     }
 
     [Fact]
@@ -106,6 +133,10 @@ public class RetentionLossTests
     private static (Tensor Updated, Tensor Frozen, Tensor Mask) Inputs()
     {
         using var generator = new Generator(4);
-        return (randn([2, 4, 6], generator: generator), randn([2, 4, 6], generator: generator), tensor(new[] { false, true, true, true, false, false, true, true }, 2, 4));
+        return (
+            randn([2, 4, 6], generator: generator),
+            randn([2, 4, 6], generator: generator),
+            tensor(new[] { false, true, true, true, false, false, true, true }, 2, 4)
+        );
     }
 }

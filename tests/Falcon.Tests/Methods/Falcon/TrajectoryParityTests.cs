@@ -13,8 +13,8 @@ using static TorchSharp.torch;
 namespace Falcon.Tests.Methods.Falcon;
 
 /// <summary>
-/// Whole runs of the authors' loop, step by step: losses, cosines, branches, offset vectors and final weights (fixtures README, "trajectory").
-/// Every run that is found is replayed, on the path that shares the prefix and on the plain one.
+/// Whole runs of the authors' loop, step by step: losses, cosines, branches, offset vectors and final weights (fixtures README,
+/// "trajectory"). Every run that is found is replayed, on the path that shares the prefix and on the plain one.
 /// </summary>
 [Trait("Category", "Parity")]
 [Trait("Parity", "true")]
@@ -53,14 +53,21 @@ public class TrajectoryParityTests
         var names = root.GetProperty("parameter_names").EnumerateArray().Select(item => item.GetString()!).ToList();
         var target = settings.GetProperty("layer_id").GetInt32();
         var perturbed = root.GetProperty("start").GetString()!.Contains("perturbed_start", StringComparison.Ordinal);
-        var rankDeficient = root.TryGetProperty("warning", out var warning) && warning.GetString()!.Contains("inject step*.steering", StringComparison.Ordinal);
+        var rankDeficient =
+            root.TryGetProperty("warning", out var warning)
+            && warning.GetString()!.Contains("inject step*.steering", StringComparison.Ordinal);
         var injectFirstRetain = !perturbed;
 
         using var checkpoint = Checkpoint.Open(Fixtures.At("falcon", "models", "llama_untied"));
         using var weights = checkpoint.LoadWeights(float32, torch.CPU);
         var frozen = new CausalLM(checkpoint.Config, weights);
-        // Perturbed starts also hold matrices that are not trained; they are replaced in the updated model alone, so that model is built on top of them.
-        var start = perturbed ? common.Entries.Where(entry => entry.Name.StartsWith("perturbed_start.", StringComparison.Ordinal)).ToDictionary(entry => entry.Name["perturbed_start.".Length..], entry => TensorBytes.ToTensor(common, entry)) : [];
+        // Perturbed starts also hold matrices that are not trained; they are replaced in the updated model alone, so that model is built on
+        // top of them.
+        var start = perturbed
+            ? common
+                .Entries.Where(entry => entry.Name.StartsWith("perturbed_start.", StringComparison.Ordinal))
+                .ToDictionary(entry => entry.Name["perturbed_start.".Length..], entry => TensorBytes.ToTensor(common, entry))
+            : [];
         var startModel = frozen.With(start);
         using var trained = new TrainedParameters(startModel, names);
         var passes = new LayerPasses(frozen, trained, target, start.Where(item => !names.Contains(item.Key)).ToDictionary());
@@ -81,7 +88,13 @@ public class TrajectoryParityTests
         {
             var index = step.GetProperty("step").GetInt32();
             var pov = step.GetProperty("pov");
-            var batch = Batch(data.GetProperty("forget"), pov.GetProperty("topic").GetInt32(), pov.GetProperty("batch_idx").GetInt32(), pov.GetProperty("max_length").GetInt32(), padId);
+            var batch = Batch(
+                data.GetProperty("forget"),
+                pov.GetProperty("topic").GetInt32(),
+                pov.GetProperty("batch_idx").GetInt32(),
+                pov.GetProperty("max_length").GetInt32(),
+                padId
+            );
             var expected = TensorBytes.ToTensor(golden, golden.Entries.Single(entry => entry.Name == $"step{index}.steering")).reshape(-1);
             if (rankDeficient)
             {
@@ -101,19 +114,35 @@ public class TrajectoryParityTests
         foreach (var step in steps)
         {
             var index = step.GetProperty("step").GetInt32();
-            var (topic, number, length) = (step.GetProperty("topic_idx").GetInt32(), step.GetProperty("batch_idx").GetInt32(), step.GetProperty("max_length").GetInt32());
-            var gradients = objective.Gradients(Batch(data.GetProperty("forget"), topic, number, length, padId), Batch(data.GetProperty("retain"), topic, number, length, padId), vectors[index], alpha[topic]);
+            var (topic, number, length) = (
+                step.GetProperty("topic_idx").GetInt32(),
+                step.GetProperty("batch_idx").GetInt32(),
+                step.GetProperty("max_length").GetInt32()
+            );
+            var gradients = objective.Gradients(
+                Batch(data.GetProperty("forget"), topic, number, length, padId),
+                Batch(data.GetProperty("retain"), topic, number, length, padId),
+                vectors[index],
+                alpha[topic]
+            );
             Assert.Equal(step.GetProperty("unlearn_loss").GetDouble(), gradients.ForgetLoss, 5e-5);
             Assert.Equal(step.GetProperty("retain_loss").GetDouble(), gradients.RetainLoss, 1e-4);
             var combined = new List<Tensor>();
             for (var i = 0; i < names.Count; i++)
             {
-                // At the first step of an unperturbed start the retain gradient is rounding noise that decides the branch: the stored one is used.
+                // At the first step of an unperturbed start the retain gradient is rounding noise that decides the branch: the stored one
+                // is used.
                 var retain = injectFirstRetain && index == 0 ? StoredRetainGradient(names[i]) : gradients.Retain[i];
-                var (gradient, cosine, isConflict) = GradientCombination.Combine(gradients.Forget[i], retain, new ConflictWeights(conflict[0], conflict[1], aligned[0], aligned[1]), zeroNormThreshold: 0);
+                var (gradient, cosine, isConflict) = GradientCombination.Combine(
+                    gradients.Forget[i],
+                    retain,
+                    new ConflictWeights(conflict[0], conflict[1], aligned[0], aligned[1]),
+                    zeroNormThreshold: 0
+                );
                 var expected = step.GetProperty("grad_cosine").GetProperty(names[i]).GetDouble();
                 Assert.Equal(expected, cosine, 1e-3);
-                if (Math.Abs(expected) > 2e-4) Assert.Equal(step.GetProperty("branch").GetProperty(names[i]).GetString() == "conflict", isConflict);
+                if (Math.Abs(expected) > 2e-4)
+                    Assert.Equal(step.GetProperty("branch").GetProperty(names[i]).GetString() == "conflict", isConflict);
                 combined.Add(gradient);
             }
 
@@ -153,7 +182,11 @@ public class TrajectoryParityTests
 
     private static TokenBatch Batch(JsonElement topics, int topic, int batch, int length, int padId)
     {
-        var rows = topics[topic][batch].EnumerateArray().Select(row => row.EnumerateArray().Select(id => id.GetInt32()).Take(length).ToArray()).ToList();
+        var rows = topics[topic]
+            [batch]
+            .EnumerateArray()
+            .Select(row => row.EnumerateArray().Select(id => id.GetInt32()).Take(length).ToArray())
+            .ToList();
         return new TokenBatch(rows, padId, PaddingSide.Left);
     }
 
@@ -162,6 +195,9 @@ public class TrajectoryParityTests
     private static void AssertClose(Tensor expected, Tensor actual, double tolerance, string what)
     {
         using var difference = (expected - actual).abs().max();
-        Assert.True(difference.item<float>() <= tolerance, $"{what}: largest difference {difference.item<float>():G3}, tolerance {tolerance:G3}");
+        Assert.True(
+            difference.item<float>() <= tolerance,
+            $"{what}: largest difference {difference.item<float>():G3}, tolerance {tolerance:G3}"
+        );
     }
 }

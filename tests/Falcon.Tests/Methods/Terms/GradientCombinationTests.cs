@@ -20,14 +20,24 @@ public class GradientCombinationTests
         for (var i = 0; i < expected.GetProperty("n_params").GetInt32(); i++)
         {
             using var scope = NewDisposeScope();
-            var result = GradientCombination.Combine(golden.Tensors[$"{set}.unlearn.{i}"], golden.Tensors[$"{set}.retain.{i}"], weights, zeroNormThreshold: 0);
+            var result = GradientCombination.Combine(
+                golden.Tensors[$"{set}.unlearn.{i}"],
+                golden.Tensors[$"{set}.retain.{i}"],
+                weights,
+                zeroNormThreshold: 0
+            );
 
             Assert.True(result.Gradient.isfinite().all().item<bool>());
             Assert.Equal(GoldenCases.Number(expected.GetProperty("cosines")[i]), result.Cosine, 1e-5);
             // Where the published code divides by an underflowed r.r there is nothing to agree with.
             if (!expected.GetProperty("finite")[i].GetBoolean()) continue;
             Assert.Equal(expected.GetProperty("branch")[i].GetString() == "conflict", result.Conflict);
-            GoldenCases.CloseRelative(golden.Tensors[$"{name}.combined.{i}"], result.Gradient, expected.GetProperty("tolerance_rel_to_max").GetDouble(), $"{name} {i}");
+            GoldenCases.CloseRelative(
+                golden.Tensors[$"{name}.combined.{i}"],
+                result.Gradient,
+                expected.GetProperty("tolerance_rel_to_max").GetDouble(),
+                $"{name} {i}"
+            );
         }
     }
 

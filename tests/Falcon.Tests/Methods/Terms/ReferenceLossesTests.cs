@@ -15,7 +15,10 @@ public class ReferenceLossesTests
         var hyper = expected.GetProperty("hyper");
         double Value(string key) => hyper.GetProperty(key).GetDouble();
         using var scope = NewDisposeScope();
-        var logits = new[] { "forget", "alternate", "retain" }.ToDictionary(set => set, set => golden.Tensors[set + ".logits"].requires_grad_());
+        var logits = new[] { "forget", "alternate", "retain" }.ToDictionary(
+            set => set,
+            set => golden.Tensors[set + ".logits"].requires_grad_()
+        );
         Tensor Labels(string set) => golden.Tensors[set + ".labels"];
         Tensor Nll(string set) => ReferenceLosses.SequenceNll(logits[set], Labels(set));
         Tensor Reference(string set) => ReferenceLosses.SequenceNll(golden.Tensors[set + ".ref_logits"], Labels(set));
@@ -25,21 +28,35 @@ public class ReferenceLossesTests
         {
             _ when name.Contains("grad_", StringComparison.Ordinal) => ReferenceLosses.GradAscent(logits["forget"], Labels("forget")),
             _ when name.Contains("simnpo", StringComparison.Ordinal) => // the published code counts labels before the shift
-                ReferenceLosses.SimNpo(Nll("forget"), Labels("forget").ne(ReferenceLosses.IgnoredLabel).sum(1), Value("beta"), Value("delta")),
+            ReferenceLosses.SimNpo(Nll("forget"), Labels("forget").ne(ReferenceLosses.IgnoredLabel).sum(1), Value("beta"), Value("delta")),
             _ when name.Contains("npo", StringComparison.Ordinal) => ReferenceLosses.Npo(Nll("forget"), Reference("forget"), Value("beta")),
-            _ when name.Contains("dpo", StringComparison.Ordinal) => ReferenceLosses.Dpo(Nll("alternate"), Reference("alternate"), Nll("forget"), Reference("forget"), Value("beta")),
+            _ when name.Contains("dpo", StringComparison.Ordinal) => ReferenceLosses.Dpo(
+                Nll("alternate"),
+                Reference("alternate"),
+                Nll("forget"),
+                Reference("forget"),
+                Value("beta")
+            ),
             _ => throw new NotSupportedException(name),
         };
-        var retain = hyper.GetProperty("retain_loss_type").GetString() == "KL"
-            ? ReferenceLosses.KullbackLeibler(logits["retain"], golden.Tensors["retain.ref_logits"])
-            : ReferenceLosses.MeanNll(logits["retain"], Labels("retain"));
-        var loss = name.Contains("grad_ascent", StringComparison.Ordinal) ? forget : ReferenceLosses.Total(forget, retain, Value("gamma"), Value("alpha"));
+        var retain =
+            hyper.GetProperty("retain_loss_type").GetString() == "KL"
+                ? ReferenceLosses.KullbackLeibler(logits["retain"], golden.Tensors["retain.ref_logits"])
+                : ReferenceLosses.MeanNll(logits["retain"], Labels("retain"));
+        var loss = name.Contains("grad_ascent", StringComparison.Ordinal)
+            ? forget
+            : ReferenceLosses.Total(forget, retain, Value("gamma"), Value("alpha"));
 
         Assert.Equal(expected.GetProperty("loss").GetDouble(), loss.item<float>(), expected.GetProperty("loss_tolerance_abs").GetDouble());
         var sets = expected.GetProperty("logit_grads_stored_for").EnumerateArray().Select(set => set.GetString()!).ToArray();
         var gradients = autograd.grad([loss], [.. sets.Select(set => logits[set])]);
         for (var i = 0; i < sets.Length; i++)
-            GoldenCases.CloseRelative(golden.Tensors[$"{name}.grad_{sets[i]}_logits"], gradients[i], expected.GetProperty("grad_tolerance_rel_to_max_abs").GetDouble(), $"{name} {sets[i]}");
+            GoldenCases.CloseRelative(
+                golden.Tensors[$"{name}.grad_{sets[i]}_logits"],
+                gradients[i],
+                expected.GetProperty("grad_tolerance_rel_to_max_abs").GetDouble(),
+                $"{name} {sets[i]}"
+            );
     }
 
     [Fact, Trait("Category", "Parity"), Trait("Parity", "true")]
@@ -50,11 +67,18 @@ public class ReferenceLossesTests
         foreach (var entry in golden.Json.GetProperty("batch_nll_sum").EnumerateObject())
         {
             var (set, model) = (entry.Name.Split('.')[0], entry.Name.Split('.')[1]);
-            var nll = ReferenceLosses.SequenceNll(golden.Tensors[set + (model == "ref" ? ".ref_logits" : ".logits")], golden.Tensors[set + ".labels"]);
+            var nll = ReferenceLosses.SequenceNll(
+                golden.Tensors[set + (model == "ref" ? ".ref_logits" : ".logits")],
+                golden.Tensors[set + ".labels"]
+            );
             GoldenCases.Close(tensor(entry.Value.EnumerateArray().Select(e => e.GetDouble()).ToArray()), nll, 1e-4, entry.Name);
         }
         foreach (var entry in golden.Json.GetProperty("hf_mean_nll").EnumerateObject())
-            Assert.Equal(entry.Value.GetDouble(), ReferenceLosses.MeanNll(golden.Tensors[entry.Name + ".logits"], golden.Tensors[entry.Name + ".labels"]).item<float>(), 1e-5);
+            Assert.Equal(
+                entry.Value.GetDouble(),
+                ReferenceLosses.MeanNll(golden.Tensors[entry.Name + ".logits"], golden.Tensors[entry.Name + ".labels"]).item<float>(),
+                1e-5
+            );
     }
 
     [Fact]
@@ -73,7 +97,10 @@ public class ReferenceLossesTests
         var (logits, _, mask) = Inputs();
         var other = logits.roll(1, 2);
         var spoiled = other.masked_fill(mask.logical_not().unsqueeze(-1), 50);
-        Assert.Equal(ReferenceLosses.KullbackLeibler(logits, other, mask).item<float>(), ReferenceLosses.KullbackLeibler(logits, spoiled, mask).item<float>());
+        Assert.Equal(
+            ReferenceLosses.KullbackLeibler(logits, other, mask).item<float>(),
+            ReferenceLosses.KullbackLeibler(logits, spoiled, mask).item<float>()
+        );
         Assert.Equal(0, ReferenceLosses.KullbackLeibler(logits, logits).item<float>(), 1e-6f);
     }
 
@@ -111,6 +138,10 @@ public class ReferenceLossesTests
     private static (Tensor Logits, Tensor Labels, Tensor Mask) Inputs()
     {
         using var generator = new Generator(5);
-        return (randn([2, 4, 7], generator: generator), tensor(new[] { -100L, 3, 6, 0, 1, 2, -100, 5 }, 2, 4), tensor(new[] { false, true, true, true, true, true, false, true }, 2, 4));
+        return (
+            randn([2, 4, 7], generator: generator),
+            tensor(new[] { -100L, 3, 6, 0, 1, 2, -100, 5 }, 2, 4),
+            tensor(new[] { false, true, true, true, true, true, false, true }, 2, 4)
+        );
     }
 }

@@ -5,44 +5,193 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests.Models.Families;
 
-/// <summary>A tiny random checkpoint in a family's own layout: its config.json, its tensors' names and shapes as the Hugging Face library writes them, its kind of tokenizer.</summary>
+/// <summary>
+/// A tiny random checkpoint in a family's own layout: its config.json, its tensors' names and shapes as the Hugging Face library writes
+/// them, its kind of tokenizer.
+/// </summary>
 /// <param name="Name">As the table in docs/families.md names it.</param>
 /// <param name="Tokenizer">The golden tokenizer of the family's kind.</param>
 /// <param name="Config">The text of config.json.</param>
 /// <param name="Shapes">Every tensor.</param>
 /// <param name="DownProjection">The matrix that writes the MLP's output into the residual stream, in a layer {0}.</param>
-internal sealed record FamilyCase(string Name, string Tokenizer, JsonObject Config, IReadOnlyList<(string Name, long[] Shape)> Shapes, string DownProjection)
+internal sealed record FamilyCase(
+    string Name,
+    string Tokenizer,
+    JsonObject Config,
+    IReadOnlyList<(string Name, long[] Shape)> Shapes,
+    string DownProjection
+)
 {
-    private const int Vocabulary = 816, Hidden = 32, Inner = 24, Layers = 4;
-    private const string Llama2 = "tiny-bytefallback-llama2", Gpt2 = "tiny-bytelevel-gpt2", LlamaDown = "model.layers.{0}.mlp.down_proj.weight";
+    private const int Vocabulary = 816,
+        Hidden = 32,
+        Inner = 24,
+        Layers = 4;
+    private const string Llama2 = "tiny-bytefallback-llama2",
+        Gpt2 = "tiny-bytelevel-gpt2",
+        LlamaDown = "model.layers.{0}.mlp.down_proj.weight";
 
     /// <summary>Every tested family and variant.</summary>
     public static IReadOnlyList<FamilyCase> All { get; } =
     [
         Rotary("Llama 2", Llama2, "llama", "LlamaForCausalLM", new() { ["num_key_value_heads"] = 4 }),
-        Rotary("Llama 3, 3.1, 3.2", "tiny-bytelevel-llama3", "llama", "LlamaForCausalLM", new() { ["tie_word_embeddings"] = true, ["rope_theta"] = 500000.0, ["rope_scaling"] = new JsonObject { ["rope_type"] = "llama3", ["factor"] = 8.0, ["low_freq_factor"] = 1.0, ["high_freq_factor"] = 4.0, ["original_max_position_embeddings"] = 32 } }),
-        Rotary("Llama with linear RoPE scaling", Llama2, "llama", "LlamaForCausalLM", new() { ["rope_scaling"] = new JsonObject { ["rope_type"] = "linear", ["factor"] = 4.0 } }),
-        Rotary("Llama with dynamic RoPE scaling", Llama2, "llama", "LlamaForCausalLM", new() { ["max_position_embeddings"] = 16, ["rope_scaling"] = new JsonObject { ["rope_type"] = "dynamic", ["factor"] = 2.0 } }),
-        Rotary("Mistral", Llama2, "mistral", "MistralForCausalLM", new() { ["rope_theta"] = 1000000.0, ["sliding_window"] = null, ["head_dim"] = 10 }),
+        Rotary(
+            "Llama 3, 3.1, 3.2",
+            "tiny-bytelevel-llama3",
+            "llama",
+            "LlamaForCausalLM",
+            new()
+            {
+                ["tie_word_embeddings"] = true,
+                ["rope_theta"] = 500000.0,
+                ["rope_scaling"] = new JsonObject
+                {
+                    ["rope_type"] = "llama3",
+                    ["factor"] = 8.0,
+                    ["low_freq_factor"] = 1.0,
+                    ["high_freq_factor"] = 4.0,
+                    ["original_max_position_embeddings"] = 32,
+                },
+            }
+        ),
+        Rotary(
+            "Llama with linear RoPE scaling",
+            Llama2,
+            "llama",
+            "LlamaForCausalLM",
+            new()
+            {
+                ["rope_scaling"] = new JsonObject { ["rope_type"] = "linear", ["factor"] = 4.0 },
+            }
+        ),
+        Rotary(
+            "Llama with dynamic RoPE scaling",
+            Llama2,
+            "llama",
+            "LlamaForCausalLM",
+            new()
+            {
+                ["max_position_embeddings"] = 16,
+                ["rope_scaling"] = new JsonObject { ["rope_type"] = "dynamic", ["factor"] = 2.0 },
+            }
+        ),
+        Rotary(
+            "Mistral",
+            Llama2,
+            "mistral",
+            "MistralForCausalLM",
+            new()
+            {
+                ["rope_theta"] = 1000000.0,
+                ["sliding_window"] = null,
+                ["head_dim"] = 10,
+            }
+        ),
         Rotary("Zephyr", Llama2, "mistral", "MistralForCausalLM", new() { ["sliding_window"] = 5 }),
         Rotary("Yi", "tiny-bytefallback-noprefix", "llama", "LlamaForCausalLM", new() { ["rope_theta"] = 5000000.0 }),
-        Rotary("Qwen2, Qwen2.5", "tiny-bytelevel-qwen", "qwen2", "Qwen2ForCausalLM", new() { ["tie_word_embeddings"] = true, ["sliding_window"] = 5, ["use_sliding_window"] = false, ["max_window_layers"] = 2 }, bias: true),
-        Rotary("Qwen2.5 with YaRN", "tiny-bytelevel-qwen", "qwen2", "Qwen2ForCausalLM", new() { ["max_position_embeddings"] = 256, ["rope_scaling"] = new JsonObject { ["rope_type"] = "yarn", ["factor"] = 4.0, ["original_max_position_embeddings"] = 64 } }, bias: true),
+        Rotary(
+            "Qwen2, Qwen2.5",
+            "tiny-bytelevel-qwen",
+            "qwen2",
+            "Qwen2ForCausalLM",
+            new()
+            {
+                ["tie_word_embeddings"] = true,
+                ["sliding_window"] = 5,
+                ["use_sliding_window"] = false,
+                ["max_window_layers"] = 2,
+            },
+            bias: true
+        ),
+        Rotary(
+            "Qwen2.5 with YaRN",
+            "tiny-bytelevel-qwen",
+            "qwen2",
+            "Qwen2ForCausalLM",
+            new()
+            {
+                ["max_position_embeddings"] = 256,
+                ["rope_scaling"] = new JsonObject
+                {
+                    ["rope_type"] = "yarn",
+                    ["factor"] = 4.0,
+                    ["original_max_position_embeddings"] = 64,
+                },
+            },
+            bias: true
+        ),
         Rotary("Qwen3", "tiny-bytelevel-qwen", "qwen3", "Qwen3ForCausalLM", new() { ["head_dim"] = 12 }, headNorms: true),
         Rotary("SmolLM, SmolLM2", "tiny-bytelevel-smollm", "llama", "LlamaForCausalLM", new() { ["tie_word_embeddings"] = true }),
-        Rotary("SmolLM3", "tiny-bytelevel-llama3", "smollm3", "SmolLM3ForCausalLM", new() { ["no_rope_layers"] = new JsonArray(1, 1, 1, 0), ["no_rope_layer_interval"] = 4, ["tie_word_embeddings"] = true, ["rope_theta"] = 2000000.0 }),
-        Rotary("Phi-3", "tiny-bytefallback-phi3", "phi3", "Phi3ForCausalLM", new() { ["sliding_window"] = 7, ["original_max_position_embeddings"] = 64, ["embd_pdrop"] = 0.0, ["resid_pdrop"] = 0.0 }, joined: true),
-        Rotary("Phi-3.5 (longrope)", "tiny-bytefallback-phi3", "phi3", "Phi3ForCausalLM", new()
-        {
-            ["original_max_position_embeddings"] = 16,
-            ["rope_scaling"] = new JsonObject { ["rope_type"] = "longrope", ["short_factor"] = new JsonArray(1.0, 1.1, 1.3, 1.7), ["long_factor"] = new JsonArray(1.0, 2.0, 5.0, 11.0) },
-        }, joined: true),
-        Rotary("Phi-4-mini (partial rotation)", Gpt2, "phi3", "Phi3ForCausalLM", new() { ["partial_rotary_factor"] = 0.75, ["tie_word_embeddings"] = true }, joined: true),
-        Rotary("Gemma 2", "tiny-bytefallback-gemma", "gemma2", "Gemma2ForCausalLM", new()
-        {
-            ["head_dim"] = 10, ["query_pre_attn_scalar"] = 24, ["sliding_window"] = 6, ["attn_logit_softcapping"] = 5.0, ["final_logit_softcapping"] = 3.0, ["hidden_act"] = "gelu", ["hidden_activation"] = "gelu_pytorch_tanh",
-            ["tie_word_embeddings"] = true, ["cache_implementation"] = "hybrid",
-        }, gemma: true),
+        Rotary(
+            "SmolLM3",
+            "tiny-bytelevel-llama3",
+            "smollm3",
+            "SmolLM3ForCausalLM",
+            new()
+            {
+                ["no_rope_layers"] = new JsonArray(1, 1, 1, 0),
+                ["no_rope_layer_interval"] = 4,
+                ["tie_word_embeddings"] = true,
+                ["rope_theta"] = 2000000.0,
+            }
+        ),
+        Rotary(
+            "Phi-3",
+            "tiny-bytefallback-phi3",
+            "phi3",
+            "Phi3ForCausalLM",
+            new()
+            {
+                ["sliding_window"] = 7,
+                ["original_max_position_embeddings"] = 64,
+                ["embd_pdrop"] = 0.0,
+                ["resid_pdrop"] = 0.0,
+            },
+            joined: true
+        ),
+        Rotary(
+            "Phi-3.5 (longrope)",
+            "tiny-bytefallback-phi3",
+            "phi3",
+            "Phi3ForCausalLM",
+            new()
+            {
+                ["original_max_position_embeddings"] = 16,
+                ["rope_scaling"] = new JsonObject
+                {
+                    ["rope_type"] = "longrope",
+                    ["short_factor"] = new JsonArray(1.0, 1.1, 1.3, 1.7),
+                    ["long_factor"] = new JsonArray(1.0, 2.0, 5.0, 11.0),
+                },
+            },
+            joined: true
+        ),
+        Rotary(
+            "Phi-4-mini (partial rotation)",
+            Gpt2,
+            "phi3",
+            "Phi3ForCausalLM",
+            new() { ["partial_rotary_factor"] = 0.75, ["tie_word_embeddings"] = true },
+            joined: true
+        ),
+        Rotary(
+            "Gemma 2",
+            "tiny-bytefallback-gemma",
+            "gemma2",
+            "Gemma2ForCausalLM",
+            new()
+            {
+                ["head_dim"] = 10,
+                ["query_pre_attn_scalar"] = 24,
+                ["sliding_window"] = 6,
+                ["attn_logit_softcapping"] = 5.0,
+                ["final_logit_softcapping"] = 3.0,
+                ["hidden_act"] = "gelu",
+                ["hidden_activation"] = "gelu_pytorch_tanh",
+                ["tie_word_embeddings"] = true,
+                ["cache_implementation"] = "hybrid",
+            },
+            gemma: true
+        ),
         Rotary("Gemma 3", "tiny-bytefallback-gemma", "gemma3_text", "Gemma3ForCausalLM", Gemma3(), headNorms: true, gemma: true),
         WithImages(),
         NeoX("GPT-NeoX, Pythia", parallel: true),
@@ -54,17 +203,28 @@ internal sealed record FamilyCase(string Name, string Tokenizer, JsonObject Conf
     /// <summary>The case of this name.</summary>
     public static FamilyCase Of(string name) => All.First(item => item.Name == name);
 
-    /// <summary>The weights, the same at every call: matrices normal with deviation 0.3, norms and biases spread about their neutral value.</summary>
+    /// <summary>
+    /// The weights, the same at every call: matrices normal with deviation 0.3, norms and biases spread about their neutral value.
+    /// </summary>
     public Dictionary<string, (long[] Shape, float[] Values)> Weights()
     {
         var random = new SeededRandom(7, Name);
         var plusOne = Name.StartsWith("Gemma", StringComparison.Ordinal);
-        return Shapes.ToDictionary(item => item.Name, item =>
-        {
-            var count = (int)item.Shape.Aggregate(1L, (product, size) => product * size);
-            var neutral = item.Shape.Length > 1 || item.Name.EndsWith(".bias", StringComparison.Ordinal) || plusOne ? 0 : 1;
-            return (item.Shape, Enumerable.Range(0, count).Select(_ => (float)(neutral + (item.Shape.Length > 1 ? 0.3 : 0.2) * random.NextGaussian())).ToArray());
-        });
+        return Shapes.ToDictionary(
+            item => item.Name,
+            item =>
+            {
+                var count = (int)item.Shape.Aggregate(1L, (product, size) => product * size);
+                var neutral = item.Shape.Length > 1 || item.Name.EndsWith(".bias", StringComparison.Ordinal) || plusOne ? 0 : 1;
+                return (
+                    item.Shape,
+                    Enumerable
+                        .Range(0, count)
+                        .Select(_ => (float)(neutral + (item.Shape.Length > 1 ? 0.3 : 0.2) * random.NextGaussian()))
+                        .ToArray()
+                );
+            }
+        );
     }
 
     /// <summary>Writes the directory with the golden tokenizer of the family's kind.</summary>
@@ -72,27 +232,60 @@ internal sealed record FamilyCase(string Name, string Tokenizer, JsonObject Conf
     {
         Directory.CreateDirectory(directory);
         File.WriteAllText(Path.Combine(directory, "config.json"), Config.ToJsonString());
-        File.Copy(Path.Combine(Fixtures.RepositoryRoot, "tests", "fixtures", "tokenizers", "tiny", Tokenizer, "tokenizer.json"), Path.Combine(directory, "tokenizer.json"));
+        File.Copy(
+            Path.Combine(Fixtures.RepositoryRoot, "tests", "fixtures", "tokenizers", "tiny", Tokenizer, "tokenizer.json"),
+            Path.Combine(directory, "tokenizer.json")
+        );
         var end = Tokenizer.Contains("bytefallback", StringComparison.Ordinal) ? "</s>" : "<|endoftext|>";
         File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), $$"""{"eos_token": "{{end}}", "pad_token": "{{end}}"}""");
-        SafetensorsWriter.Write(Path.Combine(directory, "model.safetensors"), [.. Weights().Select(item => new SafetensorsSource(item.Key, "F32", item.Value.Shape, stream =>
-        {
-            using var scope = NewDisposeScope();
-            TensorBytes.Write(tensor(item.Value.Values, item.Value.Shape), stream);
-        }))]);
+        SafetensorsWriter.Write(
+            Path.Combine(directory, "model.safetensors"),
+            [
+                .. Weights()
+                    .Select(item => new SafetensorsSource(item.Key, "F32", item.Value.Shape, stream =>
+                    {
+                        using var scope = NewDisposeScope();
+                        TensorBytes.Write(tensor(item.Value.Values, item.Value.Shape), stream);
+                    })),
+            ]
+        );
         return directory;
     }
 
-    private static FamilyCase Rotary(string name, string tokenizer, string type, string architecture, JsonObject changes, bool bias = false, bool headNorms = false, bool joined = false, bool gemma = false)
+    private static FamilyCase Rotary(
+        string name,
+        string tokenizer,
+        string type,
+        string architecture,
+        JsonObject changes,
+        bool bias = false,
+        bool headNorms = false,
+        bool joined = false,
+        bool gemma = false
+    )
     {
         var config = new JsonObject
         {
-            ["model_type"] = type, ["architectures"] = new JsonArray(architecture), ["vocab_size"] = Vocabulary, ["hidden_size"] = Hidden, ["intermediate_size"] = Inner, ["num_hidden_layers"] = Layers,
-            ["num_attention_heads"] = 4, ["num_key_value_heads"] = 2, ["max_position_embeddings"] = 128, ["rms_norm_eps"] = 1e-5, ["rope_theta"] = 10000.0, ["tie_word_embeddings"] = false,
+            ["model_type"] = type,
+            ["architectures"] = new JsonArray(architecture),
+            ["vocab_size"] = Vocabulary,
+            ["hidden_size"] = Hidden,
+            ["intermediate_size"] = Inner,
+            ["num_hidden_layers"] = Layers,
+            ["num_attention_heads"] = 4,
+            ["num_key_value_heads"] = 2,
+            ["max_position_embeddings"] = 128,
+            ["rms_norm_eps"] = 1e-5,
+            ["rope_theta"] = 10000.0,
+            ["tie_word_embeddings"] = false,
         };
-        if (!gemma) config["hidden_act"] = "silu";
-        foreach (var (key, value) in changes) config[key] = value?.DeepClone();
-        long heads = 4, pairs = config["num_key_value_heads"]!.GetValue<int>(), size = config["head_dim"]?.GetValue<int>() ?? Hidden / heads;
+        if (!gemma)
+            config["hidden_act"] = "silu";
+        foreach (var (key, value) in changes)
+            config[key] = value?.DeepClone();
+        long heads = 4,
+            pairs = config["num_key_value_heads"]!.GetValue<int>(),
+            size = config["head_dim"]?.GetValue<int>() ?? Hidden / heads;
         List<(string, long[])> shapes = [("model.embed_tokens.weight", [Vocabulary, Hidden])];
         for (var layer = 0; layer < Layers; layer++)
         {
@@ -118,8 +311,11 @@ internal sealed record FamilyCase(string Name, string Tokenizer, JsonObject Conf
             }
 
             shapes.Add((p + "mlp.down_proj.weight", [Hidden, Inner]));
-            string[] norms = gemma ? ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"] : ["input_layernorm", "post_attention_layernorm"];
-            foreach (var norm in norms) shapes.Add(($"{p}{norm}.weight", [Hidden]));
+            string[] norms = gemma
+                ? ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"]
+                : ["input_layernorm", "post_attention_layernorm"];
+            foreach (var norm in norms)
+                shapes.Add(($"{p}{norm}.weight", [Hidden]));
         }
 
         shapes.Add(("model.norm.weight", [Hidden]));
@@ -128,22 +324,39 @@ internal sealed record FamilyCase(string Name, string Tokenizer, JsonObject Conf
     }
 
     // Two windowed layers, then one that sees everything, with scaled rotation.
-    private static JsonObject Gemma3() => new()
-    {
-        ["head_dim"] = 10, ["query_pre_attn_scalar"] = 24, ["sliding_window"] = 6, ["sliding_window_pattern"] = 3, ["hidden_activation"] = "gelu_pytorch_tanh", ["rope_theta"] = 1000000.0, ["rope_local_base_freq"] = 10000.0,
-        ["rope_scaling"] = new JsonObject { ["rope_type"] = "linear", ["factor"] = 8.0 }, ["attn_logit_softcapping"] = null, ["final_logit_softcapping"] = null, ["tie_word_embeddings"] = true,
-    };
+    private static JsonObject Gemma3() =>
+        new()
+        {
+            ["head_dim"] = 10,
+            ["query_pre_attn_scalar"] = 24,
+            ["sliding_window"] = 6,
+            ["sliding_window_pattern"] = 3,
+            ["hidden_activation"] = "gelu_pytorch_tanh",
+            ["rope_theta"] = 1000000.0,
+            ["rope_local_base_freq"] = 10000.0,
+            ["rope_scaling"] = new JsonObject { ["rope_type"] = "linear", ["factor"] = 8.0 },
+            ["attn_logit_softcapping"] = null,
+            ["final_logit_softcapping"] = null,
+            ["tie_word_embeddings"] = true,
+        };
 
     private static FamilyCase WithImages()
     {
         var text = Rotary("", "tiny-bytefallback-gemma", "gemma3_text", "Gemma3ForCausalLM", Gemma3(), headNorms: true, gemma: true);
         var config = new JsonObject
         {
-            ["model_type"] = "gemma3", ["architectures"] = new JsonArray("Gemma3ForConditionalGeneration"), ["text_config"] = text.Config.DeepClone(),
-            ["vision_config"] = new JsonObject { ["hidden_size"] = 4 }, ["mm_tokens_per_image"] = 256,
+            ["model_type"] = "gemma3",
+            ["architectures"] = new JsonArray("Gemma3ForConditionalGeneration"),
+            ["text_config"] = text.Config.DeepClone(),
+            ["vision_config"] = new JsonObject { ["hidden_size"] = 4 },
+            ["mm_tokens_per_image"] = 256,
         };
         config["text_config"]!.AsObject().Remove("architectures");
-        List<(string, long[])> shapes = [("multi_modal_projector.mm_input_projection_weight", [4, Hidden]), ("vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight", [4, 4])];
+        List<(string, long[])> shapes =
+        [
+            ("multi_modal_projector.mm_input_projection_weight", [4, Hidden]),
+            ("vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight", [4, 4]),
+        ];
         shapes.AddRange(text.Shapes.Select(item => ("language_model." + item.Name, item.Shape)));
         return new FamilyCase("Gemma 3 with a vision part", text.Tokenizer, config, shapes, "language_model." + LlamaDown);
     }
@@ -152,21 +365,47 @@ internal sealed record FamilyCase(string Name, string Tokenizer, JsonObject Conf
     {
         var config = new JsonObject
         {
-            ["model_type"] = "gpt_neox", ["architectures"] = new JsonArray("GPTNeoXForCausalLM"), ["vocab_size"] = Vocabulary, ["hidden_size"] = Hidden, ["intermediate_size"] = 40, ["num_hidden_layers"] = Layers,
-            ["num_attention_heads"] = 4, ["max_position_embeddings"] = 128, ["layer_norm_eps"] = 1e-5, ["rotary_pct"] = 0.5, ["rotary_emb_base"] = 10000, ["hidden_act"] = "gelu", ["use_parallel_residual"] = parallel,
-            ["tie_word_embeddings"] = false, ["attention_dropout"] = 0.1, ["hidden_dropout"] = 0.0,
+            ["model_type"] = "gpt_neox",
+            ["architectures"] = new JsonArray("GPTNeoXForCausalLM"),
+            ["vocab_size"] = Vocabulary,
+            ["hidden_size"] = Hidden,
+            ["intermediate_size"] = 40,
+            ["num_hidden_layers"] = Layers,
+            ["num_attention_heads"] = 4,
+            ["max_position_embeddings"] = 128,
+            ["layer_norm_eps"] = 1e-5,
+            ["rotary_pct"] = 0.5,
+            ["rotary_emb_base"] = 10000,
+            ["hidden_act"] = "gelu",
+            ["use_parallel_residual"] = parallel,
+            ["tie_word_embeddings"] = false,
+            ["attention_dropout"] = 0.1,
+            ["hidden_dropout"] = 0.0,
         };
         List<(string, long[])> shapes = [("gpt_neox.embed_in.weight", [Vocabulary, Hidden])];
         for (var layer = 0; layer < Layers; layer++)
         {
             var p = $"gpt_neox.layers.{layer}.";
-            foreach (var norm in new[] { "input_layernorm", "post_attention_layernorm" }) shapes.AddRange([($"{p}{norm}.weight", [Hidden]), ($"{p}{norm}.bias", [Hidden])]);
-            foreach (var (module, outputs, inputs) in new[] { ("attention.query_key_value", 3L * Hidden, (long)Hidden), ("attention.dense", Hidden, Hidden), ("mlp.dense_h_to_4h", 40, Hidden), ("mlp.dense_4h_to_h", Hidden, 40) })
+            foreach (var norm in new[] { "input_layernorm", "post_attention_layernorm" })
+                shapes.AddRange([($"{p}{norm}.weight", [Hidden]), ($"{p}{norm}.bias", [Hidden])]);
+            foreach (
+                var (module, outputs, inputs) in new[]
+                {
+                    ("attention.query_key_value", 3L * Hidden, (long)Hidden),
+                    ("attention.dense", Hidden, Hidden),
+                    ("mlp.dense_h_to_4h", 40, Hidden),
+                    ("mlp.dense_4h_to_h", Hidden, 40),
+                }
+            )
                 shapes.AddRange([($"{p}{module}.weight", [outputs, inputs]), ($"{p}{module}.bias", [outputs])]);
             shapes.AddRange([(p + "attention.masked_bias", [1]), (p + "attention.rotary_emb.inv_freq", [2])]); // buffers of old files
         }
 
-        shapes.AddRange([("gpt_neox.final_layer_norm.weight", [Hidden]), ("gpt_neox.final_layer_norm.bias", [Hidden]), ("embed_out.weight", [Vocabulary, Hidden])]);
+        shapes.AddRange([
+            ("gpt_neox.final_layer_norm.weight", [Hidden]),
+            ("gpt_neox.final_layer_norm.bias", [Hidden]),
+            ("embed_out.weight", [Vocabulary, Hidden]),
+        ]);
         return new FamilyCase(name, "tiny-bytelevel-neox", config, shapes, "gpt_neox.layers.{0}.mlp.dense_4h_to_h.weight");
     }
 
@@ -174,17 +413,40 @@ internal sealed record FamilyCase(string Name, string Tokenizer, JsonObject Conf
     {
         var config = new JsonObject
         {
-            ["model_type"] = "gpt2", ["architectures"] = new JsonArray("GPT2LMHeadModel"), ["vocab_size"] = Vocabulary, ["n_embd"] = Hidden, ["n_layer"] = Layers, ["n_head"] = 4, ["n_positions"] = 64, ["n_ctx"] = 64, ["n_inner"] = null,
-            ["activation_function"] = "gelu_new", ["layer_norm_epsilon"] = 1e-5, ["attn_pdrop"] = 0.1, ["resid_pdrop"] = 0.1, ["embd_pdrop"] = 0.1, ["summary_type"] = "cls_index",
+            ["model_type"] = "gpt2",
+            ["architectures"] = new JsonArray("GPT2LMHeadModel"),
+            ["vocab_size"] = Vocabulary,
+            ["n_embd"] = Hidden,
+            ["n_layer"] = Layers,
+            ["n_head"] = 4,
+            ["n_positions"] = 64,
+            ["n_ctx"] = 64,
+            ["n_inner"] = null,
+            ["activation_function"] = "gelu_new",
+            ["layer_norm_epsilon"] = 1e-5,
+            ["attn_pdrop"] = 0.1,
+            ["resid_pdrop"] = 0.1,
+            ["embd_pdrop"] = 0.1,
+            ["summary_type"] = "cls_index",
         };
         if (start.Length == 0) config["scale_attn_by_inverse_layer_idx"] = true;
         List<(string, long[])> shapes = [(start + "wte.weight", [Vocabulary, Hidden]), (start + "wpe.weight", [64, Hidden])];
         for (var layer = 0; layer < Layers; layer++)
         {
             var p = $"{start}h.{layer}.";
-            if (start.Length == 0) shapes.Add((p + "attn.bias", [1, 1, 64, 64])); // the causal mask of the original files
-            foreach (var norm in new[] { "ln_1", "ln_2" }) shapes.AddRange([($"{p}{norm}.weight", [Hidden]), ($"{p}{norm}.bias", [Hidden])]);
-            foreach (var (module, inputs, outputs) in new[] { ("attn.c_attn", (long)Hidden, 3L * Hidden), ("attn.c_proj", Hidden, Hidden), ("mlp.c_fc", Hidden, 4 * Hidden), ("mlp.c_proj", 4 * Hidden, Hidden) })
+            if (start.Length == 0)
+                shapes.Add((p + "attn.bias", [1, 1, 64, 64])); // the causal mask of the original files
+            foreach (var norm in new[] { "ln_1", "ln_2" })
+                shapes.AddRange([($"{p}{norm}.weight", [Hidden]), ($"{p}{norm}.bias", [Hidden])]);
+            foreach (
+                var (module, inputs, outputs) in new[]
+                {
+                    ("attn.c_attn", (long)Hidden, 3L * Hidden),
+                    ("attn.c_proj", Hidden, Hidden),
+                    ("mlp.c_fc", Hidden, 4 * Hidden),
+                    ("mlp.c_proj", 4 * Hidden, Hidden),
+                }
+            )
                 shapes.AddRange([($"{p}{module}.weight", [inputs, outputs]), ($"{p}{module}.bias", [outputs])]);
         }
 

@@ -30,7 +30,8 @@ public sealed class FamilyTests : IDisposable
 
     private static int[] Ids(int count, int seed) => [.. Enumerable.Range(0, count).Select(i => (i * 131 + seed * 37 + 3) % 800)];
 
-    private static double[][] Rows(Tensor logits) => [.. Enumerable.Range(0, (int)logits.shape[1]).Select(t => logits[0, t].to(float64).data<double>().ToArray())];
+    private static double[][] Rows(Tensor logits) =>
+        [.. Enumerable.Range(0, (int)logits.shape[1]).Select(t => logits[0, t].to(float64).data<double>().ToArray())];
 
     [Theory, MemberData(nameof(Names))]
     public void Logits_AgreeWithTheFormulasInDoublePrecision(string name)
@@ -49,8 +50,16 @@ public sealed class FamilyTests : IDisposable
             var expected = reference.Logits(ids);
             var largest = expected.Max(row => row.Max(Math.Abs));
             var difference = expected.Zip(actual, (a, b) => a.Zip(b, (x, y) => Math.Abs(x - y)).Max()).Max();
-            TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}, {count} tokens: largest difference {difference:E1}, largest logit {largest:F2}"));
-            Assert.True(difference <= Tolerance * largest, string.Create(CultureInfo.InvariantCulture, $"{count} tokens: {difference:E2} of {largest:F2}"));
+            TestContext.Current.TestOutputHelper?.WriteLine(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{name}, {count} tokens: largest difference {difference:E1}, largest logit {largest:F2}"
+                )
+            );
+            Assert.True(
+                difference <= Tolerance * largest,
+                string.Create(CultureInfo.InvariantCulture, $"{count} tokens: {difference:E2} of {largest:F2}")
+            );
             Assert.True(largest > 0.5);
         }
     }
@@ -89,7 +98,13 @@ public sealed class FamilyTests : IDisposable
             for (var i = 0; i < 7; i++)
             {
                 using var context = model.Causal(tokens.Count);
-                tokens.Add((int)model.Logits(tensor(tokens.Select(id => (long)id).ToArray(), [1, tokens.Count]), context)[0, tokens.Count - 1].argmax().item<long>());
+                tokens.Add(
+                    (int)
+                        model
+                            .Logits(tensor(tokens.Select(id => (long)id).ToArray(), [1, tokens.Count]), context)[0, tokens.Count - 1]
+                            .argmax()
+                            .item<long>()
+                );
             }
 
             Assert.Equal(tokens.Skip(prompt.Length), continued);
@@ -110,7 +125,12 @@ public sealed class FamilyTests : IDisposable
             TokenLikelihoods.Compute(resident, texts, 0, tokensPerBatch: 30).SelectMany(score => score.LogProbabilities),
             TokenLikelihoods.Compute(other, texts, 0, tokensPerBatch: 30).SelectMany(score => score.LogProbabilities));
         int[][] tokens = [.. texts.Select(text => text.Tokens)];
-        foreach (var (a, b) in ActivationSampler.LastTokenStates(resident, tokens, 0, 3, 0).Zip(ActivationSampler.LastTokenStates(other, tokens, 0, 3, 0))) Assert.True(a.equal(b).all().item<bool>());
+        foreach (
+            var (a, b) in ActivationSampler
+                .LastTokenStates(resident, tokens, 0, 3, 0)
+                .Zip(ActivationSampler.LastTokenStates(other, tokens, 0, 3, 0))
+        )
+            Assert.True(a.equal(b).all().item<bool>());
     }
 
     [Theory, MemberData(nameof(Names))]
@@ -120,12 +140,19 @@ public sealed class FamilyTests : IDisposable
         var source = family.Write(_folder.At("source"));
         string[] trained = [.. new[] { 1, 2 }.Select(layer => string.Format(CultureInfo.InvariantCulture, family.DownProjection, layer))];
         var plain = Unlearned(source, "plain", new EngineConfig { Path = EnginePath.Plain });
-        foreach (var (way, engine) in new[] { ("cached", new EngineConfig { Cache = CacheUse.On }), ("streamed", new EngineConfig { Stream = true, StateInFile = true }) })
+        foreach (
+            var (way, engine) in new[]
+            {
+                ("cached", new EngineConfig { Cache = CacheUse.On }),
+                ("streamed", new EngineConfig { Stream = true, StateInFile = true }),
+            }
+        )
         {
             var values = Unlearned(source, way, engine);
             foreach (var (key, expected) in plain)
             {
-                // AdamW's first steps follow the signs of the gradient, also where it is next to nothing; what the passes compute is held more closely by Gradients_OfTheSharedPasses.
+                // AdamW's first steps follow the signs of the gradient, also where it is next to nothing; what the passes compute is held
+                // more closely by Gradients_OfTheSharedPasses.
                 var difference = expected.Zip(values[key], (a, b) => Math.Abs(a - b)).Average();
                 Assert.True(difference <= 1e-4, $"{way}: {key}: {difference}");
             }
@@ -136,7 +163,11 @@ public sealed class FamilyTests : IDisposable
         foreach (var (old, changed) in before.Entries.Zip(after.Entries))
         {
             Assert.Equal((old.Name, old.DType, old.Begin, old.End), (changed.Name, changed.DType, changed.Begin, changed.End));
-            Assert.True(before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed)) != trained.Contains(old.Name), old.Name);
+            Assert.True(
+                before.Locate(old.Name).File.Bytes(old).SequenceEqual(after.Locate(old.Name).File.Bytes(changed))
+                    != trained.Contains(old.Name),
+                old.Name
+            );
         }
 
         foreach (var file in new[] { "config.json", "tokenizer.json", "tokenizer_config.json" })
@@ -148,8 +179,18 @@ public sealed class FamilyTests : IDisposable
         var config = Presets.Falcon with
         {
             Model = source,
-            Data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")], BatchSize = 4 },
-            Layers = new LayerConfig { Target = 2, Trained = 2, Parameters = ["mlp.down_proj"] },
+            Data = new DataConfig
+            {
+                Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
+                Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
+                BatchSize = 4,
+            },
+            Layers = new LayerConfig
+            {
+                Target = 2,
+                Trained = 2,
+                Parameters = ["mlp.down_proj"],
+            },
             Loss = Presets.Falcon.Loss with { BoundLevel = 50 }, // far above a random model's loss, else the forget gradient is as small as rounding
             Optimizer = Presets.Falcon.Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
             Steps = 2,
@@ -174,7 +215,8 @@ public sealed class FamilyTests : IDisposable
             CheckpointWriter.Write(checkpoint, _folder.At("copy"), trained.ByName); // one matrix through tensors and back
         }
 
-        foreach (var file in Directory.GetFiles(source)) Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(_folder.At("copy", Path.GetFileName(file))));
+        foreach (var file in Directory.GetFiles(source))
+            Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(_folder.At("copy", Path.GetFileName(file))));
     }
 
     [Theory, MemberData(nameof(Names))]
@@ -184,8 +226,13 @@ public sealed class FamilyTests : IDisposable
         var result = ModelInspection.Read(family.Write(_folder.At("model")));
         Assert.Equal(family.Config["model_type"]!.GetValue<string>(), result.Architecture);
         Assert.Equal(result.Parameters, result.Parts.Values.Sum());
-        var foreign = family.Shapes.Where(item => item.Name.Contains("vision_tower", StringComparison.Ordinal) || item.Name.Contains("projector", StringComparison.Ordinal)
-            || item.Name.EndsWith(".attn.bias", StringComparison.Ordinal) || item.Name.EndsWith("masked_bias", StringComparison.Ordinal) || item.Name.EndsWith("inv_freq", StringComparison.Ordinal));
+        var foreign = family.Shapes.Where(item =>
+            item.Name.Contains("vision_tower", StringComparison.Ordinal)
+            || item.Name.Contains("projector", StringComparison.Ordinal)
+            || item.Name.EndsWith(".attn.bias", StringComparison.Ordinal)
+            || item.Name.EndsWith("masked_bias", StringComparison.Ordinal)
+            || item.Name.EndsWith("inv_freq", StringComparison.Ordinal)
+        );
         Assert.Equal(foreign.Sum(item => item.Shape.Aggregate(1L, (a, b) => a * b)), result.Parts.GetValueOrDefault("other"));
         Assert.Equal(HfTokenizer.Load(_folder.At("model")).VocabularySize, result.Tokenizer!.VocabularySize);
     }
@@ -212,7 +259,11 @@ public sealed class FamilyTests : IDisposable
     public void Select_NameThatFitsNoMatrix_NamesTheOnesThereAre(string name, string component, string said)
     {
         using var checkpoint = Checkpoint.Open(FamilyCase.Of(name).Write(_folder.At("model")));
-        Assert.Contains(said, Assert.Throws<UserInputException>(() => TrainedParameters.Select(checkpoint.Config, 2, 1, [component])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            said,
+            Assert.Throws<UserInputException>(() => TrainedParameters.Select(checkpoint.Config, 2, 1, [component])).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Theory, MemberData(nameof(Names))]
@@ -227,8 +278,11 @@ public sealed class FamilyTests : IDisposable
             using var trained = new TrainedParameters(model, TrainedParameters.Select(checkpoint.Config, 2, 2, [component]));
             using var scope = NewDisposeScope();
             var passes = new LayerPasses(model, trained, 2);
-            IList<Tensor> Gradients((Tensor Updated, Tensor Frozen) states) => autograd.grad([(states.Updated.pow(2) - states.Frozen.detach() * states.Updated.pow(3)).mean()], [.. trained.Leaves]);
-            foreach (var ((whole, shared), tensor) in Gradients(passes.RunPlainly(batch)).Zip(Gradients(passes.Run(batch))).Zip(trained.Names))
+            IList<Tensor> Gradients((Tensor Updated, Tensor Frozen) states) =>
+                autograd.grad([(states.Updated.pow(2) - states.Frozen.detach() * states.Updated.pow(3)).mean()], [.. trained.Leaves]);
+            foreach (
+                var ((whole, shared), tensor) in Gradients(passes.RunPlainly(batch)).Zip(Gradients(passes.Run(batch))).Zip(trained.Names)
+            )
             {
                 Assert.True(whole.abs().max().item<float>() > 0, tensor);
                 GoldenCases.CloseRelative(whole, shared, 1e-4, tensor);
@@ -266,14 +320,25 @@ public sealed class FamilyTests : IDisposable
             return ReferenceLosses.KullbackLeibler(logits, kept);
         }
 
-        foreach (var (kind, slow, fast) in new[]
-        {
-            ("outputs", Slowly((before, after, _) => (before.exp() * (before - after)).sum(1)), Divergence()),
-            ("tokens", Slowly((_, after, ids) => -after[..^1].gather(1, ids[1..].unsqueeze(1)).squeeze(1)), passes.NextTokenLosses(batch).mean()),
-        })
+        foreach (
+            var (kind, slow, fast) in new[]
+            {
+                ("outputs", Slowly((before, after, _) => (before.exp() * (before - after)).sum(1)), Divergence()),
+                (
+                    "tokens",
+                    Slowly((_, after, ids) => -after[..^1].gather(1, ids[1..].unsqueeze(1)).squeeze(1)),
+                    passes.NextTokenLosses(batch).mean()
+                ),
+            }
+        )
         {
             GoldenCases.CloseRelative(slow.detach(), fast.detach(), 1e-4, kind);
-            foreach (var ((whole, shared), tensor) in autograd.grad([slow], [.. trained.Leaves]).Zip(autograd.grad([fast], [.. trained.Leaves])).Zip(trained.Names))
+            foreach (
+                var ((whole, shared), tensor) in autograd
+                    .grad([slow], [.. trained.Leaves])
+                    .Zip(autograd.grad([fast], [.. trained.Leaves]))
+                    .Zip(trained.Names)
+            )
             {
                 Assert.True(whole.abs().max().item<float>() > 0, tensor);
                 GoldenCases.CloseRelative(whole, shared, 1e-3, $"{kind}, {tensor}");
@@ -298,8 +363,11 @@ public sealed class FamilyTests : IDisposable
     [Fact]
     public void Table_HasOneFullRowForEachTestedFamily()
     {
-        var rows = File.ReadLines(Path.Combine(Fixtures.RepositoryRoot, "docs", "families.md")).Where(line => line.StartsWith("| ", StringComparison.Ordinal))
-            .Select(line => line.Trim('|').Split('|').Select(cell => cell.Trim()).ToArray()).Where(cells => cells.Length == 7 && cells[0] is not ("Family" or "---")).ToDictionary(cells => cells[0]);
+        var rows = File.ReadLines(Path.Combine(Fixtures.RepositoryRoot, "docs", "families.md"))
+            .Where(line => line.StartsWith("| ", StringComparison.Ordinal))
+            .Select(line => line.Trim('|').Split('|').Select(cell => cell.Trim()).ToArray())
+            .Where(cells => cells.Length == 7 && cells[0] is not ("Family" or "---"))
+            .ToDictionary(cells => cells[0]);
         Assert.Equal(FamilyCase.All.Select(item => item.Name).Order(StringComparer.Ordinal), rows.Keys.Order(StringComparer.Ordinal));
         foreach (var family in FamilyCase.All)
         {
@@ -307,34 +375,52 @@ public sealed class FamilyTests : IDisposable
             Assert.Equal(family.Config["model_type"]!.GetValue<string>(), cells[1]);
             Assert.Equal(["yes", "yes", "yes", "yes"], [cells[2], cells[3], cells[5], cells[6]]);
             Assert.Equal($"yes ({family.Tokenizer})", cells[4]);
-            Assert.True(File.Exists(Path.Combine(Fixtures.RepositoryRoot, "tests", "fixtures", "tokenizers", family.Tokenizer + ".json")), family.Tokenizer); // HfTokenizerParityTests run on each of these
+            Assert.True(
+                File.Exists(Path.Combine(Fixtures.RepositoryRoot, "tests", "fixtures", "tokenizers", family.Tokenizer + ".json")),
+                family.Tokenizer
+            ); // HfTokenizerParityTests run on each of these
         }
     }
 
-    public static TheoryData<string, string, string, string> Refused => new()
-    {
-        { "Llama 2", "model_type", "\"mixtral\"", "gpt_neox, gpt2" },
-        { "Llama 2", "rope_scaling", """{"rope_type": "default", "partial_rotary_factor": 0.5}""", "partial_rotary_factor" },
-        { "Phi-3.5 (longrope)", "rope_scaling", """{"rope_type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}""", "4 of each" },
-        { "Phi-3.5 (longrope)", "partial_rotary_factor", "0.4", "even number" },
-        { "Gemma 3", "layer_types", """["full_attention", "chunked_attention", "full_attention", "full_attention"]""", "chunked_attention" },
-        { "Gemma 2", "hidden_activation", "\"relu2\"", "gelu_pytorch_tanh" },
-        { "SmolLM, SmolLM2", "rope_interleaved", "true", "rope_interleaved" },
-        { "Phi-4-mini (partial rotation)", "interpolate_factor", "2", "only 1" },
-        { "SmolLM3", "no_rope_layers", "[1, 0]", "2 entries" },
-        { "GPT-NeoX, Pythia", "rotary_pct", "0.4", "even number" },
-        { "GPT-NeoX, Pythia", "quantization_config", """{"bits": 4}""", "unquantised" },
-        { "GPT-2", "activation_function", "\"relu\"", "gelu_new" },
-        { "GPT-2", "n_head", "5", "must divide n_embd" },
-        { "Gemma 3 with a vision part", "text_config", "null", "text_config" },
-    };
+    public static TheoryData<string, string, string, string> Refused =>
+        new()
+        {
+            { "Llama 2", "model_type", "\"mixtral\"", "gpt_neox, gpt2" },
+            { "Llama 2", "rope_scaling", """{"rope_type": "default", "partial_rotary_factor": 0.5}""", "partial_rotary_factor" },
+            {
+                "Phi-3.5 (longrope)",
+                "rope_scaling",
+                """{"rope_type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}""",
+                "4 of each"
+            },
+            { "Phi-3.5 (longrope)", "partial_rotary_factor", "0.4", "even number" },
+            {
+                "Gemma 3",
+                "layer_types",
+                """["full_attention", "chunked_attention", "full_attention", "full_attention"]""",
+                "chunked_attention"
+            },
+            { "Gemma 2", "hidden_activation", "\"relu2\"", "gelu_pytorch_tanh" },
+            { "SmolLM, SmolLM2", "rope_interleaved", "true", "rope_interleaved" },
+            { "Phi-4-mini (partial rotation)", "interpolate_factor", "2", "only 1" },
+            { "SmolLM3", "no_rope_layers", "[1, 0]", "2 entries" },
+            { "GPT-NeoX, Pythia", "rotary_pct", "0.4", "even number" },
+            { "GPT-NeoX, Pythia", "quantization_config", """{"bits": 4}""", "unquantised" },
+            { "GPT-2", "activation_function", "\"relu\"", "gelu_new" },
+            { "GPT-2", "n_head", "5", "must divide n_embd" },
+            { "Gemma 3 with a vision part", "text_config", "null", "text_config" },
+        };
 
     [Theory, MemberData(nameof(Refused))]
     public void Config_NotSupported_IsRefusedByName(string name, string key, string value, string said)
     {
         var folder = FamilyCase.Of(name).Write(_folder.At("model"));
         TinyCheckpoint.Edit(folder, config => config[key] = JsonNode.Parse(value));
-        Assert.Contains(said, Assert.ThrowsAny<UnsupportedCheckpointException>(() => Checkpoint.Open(folder)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            said,
+            Assert.ThrowsAny<UnsupportedCheckpointException>(() => Checkpoint.Open(folder)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     // Keys that stand in published files and change no number here.
@@ -345,10 +431,16 @@ public sealed class FamilyTests : IDisposable
     [InlineData("Zephyr", """{"attention_dropout": 0.0, "pad_token_id": 2, "use_cache": true}""")]
     [InlineData("Qwen2, Qwen2.5", """{"use_mrope": false, "max_window_layers": 28}""")]
     [InlineData("Phi-3", """{"auto_map": {"AutoConfig": "a.B"}, "rope_scaling": null}""")]
-    [InlineData("Phi-4-mini (partial rotation)", """{"interpolate_factor": 1, "full_attn_mod": 1, "lm_head_bias": false, "mlp_bias": false}""")]
+    [InlineData(
+        "Phi-4-mini (partial rotation)",
+        """{"interpolate_factor": 1, "full_attn_mod": 1, "lm_head_bias": false, "mlp_bias": false}"""
+    )]
     [InlineData("Gemma 2", """{"sliding_window_size": 4096}""")]
     [InlineData("GPT-NeoX, Pythia", """{"attention_probs_dropout_prob": 0, "hidden_dropout_prob": 0, "hidden_act": "gelu_fast"}""")]
-    [InlineData("GPT-2", """{"_num_labels": 1, "output_past": true, "n_special": 0, "predict_special_tokens": true, "task_specific_params": {"text-generation": {"max_length": 50}}}""")]
+    [InlineData(
+        "GPT-2",
+        """{"_num_labels": 1, "output_past": true, "n_special": 0, "predict_special_tokens": true, "task_specific_params": {"text-generation": {"max_length": 50}}}"""
+    )]
     public void Config_KeysOfPublishedFiles_AreRead(string name, string keys)
     {
         var folder = FamilyCase.Of(name).Write(_folder.At("model"));
@@ -377,8 +469,11 @@ public sealed class FamilyTests : IDisposable
         var folder = FamilyCase.Of("Gemma 3").Write(_folder.At("newer"));
         TinyCheckpoint.Edit(folder, config =>
         {
-            foreach (var key in new[] { "rope_theta", "rope_scaling", "rope_local_base_freq", "sliding_window_pattern" }) config.Remove(key);
-            config["rope_parameters"] = JsonNode.Parse("""{"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}""");
+            foreach (var key in new[] { "rope_theta", "rope_scaling", "rope_local_base_freq", "sliding_window_pattern" })
+                config.Remove(key);
+            config["rope_parameters"] = JsonNode.Parse(
+                """{"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}"""
+            );
             config["layer_types"] = new JsonArray("sliding_attention", "sliding_attention", "full_attention", "sliding_attention");
         });
         var newer = ModelConfig.Load(folder);

@@ -57,7 +57,12 @@ public class RandomCheckpointTests
     [InlineData("llama-1b", 1_235_814_400)] // Llama-3.2-1B as published
     [InlineData("mistral-7b", 7_248_023_552)] // Mistral-7B-v0.3 as published
     public void Architecture_KnownShapes_HaveThePublishedNumberOfWeights(string shape, long parameters) =>
-        Assert.Equal(parameters, WeightNames.Expected(RandomCheckpoint.Architecture(shape)).Sum(item => item.Shape.Aggregate(1L, (product, size) => product * size)));
+        Assert.Equal(
+            parameters,
+            WeightNames
+                .Expected(RandomCheckpoint.Architecture(shape))
+                .Sum(item => item.Shape.Aggregate(1L, (product, size) => product * size))
+        );
 
     [Fact]
     public void Write_Interrupted_LeavesNothing()
@@ -65,7 +70,9 @@ public class RandomCheckpointTests
         using var folder = new TemporaryFolder();
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
-        Assert.Throws<OperationCanceledException>(() => RandomCheckpoint.Write("demo", folder.At("model"), 0, 1, RunContext.Quiet with { Cancellation = cancelled.Token }));
+        Assert.Throws<OperationCanceledException>(() =>
+            RandomCheckpoint.Write("demo", folder.At("model"), 0, 1, RunContext.Quiet with { Cancellation = cancelled.Token })
+        );
         Assert.Empty(Directory.EnumerateFileSystemEntries(folder.Path));
     }
 
@@ -74,7 +81,13 @@ public class RandomCheckpointTests
     {
         var run = CommandRun.Of("bench", "make-model", "--shape", "gpt", "--out", "x");
         Assert.Equal(2, run.ExitCode);
-        Assert.Equal(["falcon bench make-model: --shape is 'gpt', it must be one of demo, llama-1b, mistral-7b (see 'falcon bench make-model --help')"], run.Errors);
+        Assert.Equal(
+            [
+                "falcon bench make-model: --shape is 'gpt', it must be one of demo, llama-1b, mistral-7b (see 'falcon bench make-model "
+                    + "--help')",
+            ],
+            run.Errors
+        );
     }
 
     private static double Deviation(Weights weights, string name) => weights.Tensors[name].std().item<float>();

@@ -22,9 +22,18 @@ public sealed class LayerBenchmarkTests : IDisposable
     {
         var settings = new LayerBenchmarkSettings(
             TinyCheckpoint.Write(_folder.At("model")),
-            new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept")] },
-            _folder.At("out"))
-        { Seeds = 2, Steps = 1, Texts = 4 };
+            new DataConfig
+            {
+                Forget = [TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten")],
+                Retain = [TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept")],
+            },
+            _folder.At("out")
+        )
+        {
+            Seeds = 2,
+            Steps = 1,
+            Texts = 4,
+        };
 
         var result = LayerBenchmark.Execute(settings, RunContext.Quiet);
 

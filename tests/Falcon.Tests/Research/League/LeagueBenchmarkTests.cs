@@ -31,7 +31,13 @@ public sealed class LeagueBenchmarkTests : IDisposable
         Assert.InRange(kept.ForgetQuality!.Value, kept.ForgetQualitySpread!.Low, kept.ForgetQualitySpread.High);
         Assert.InRange(kept.ForgetQuality.Value, 0, 1);
         using (var json = JsonDocument.Parse(File.ReadAllText(_folder.At("league", "league.json"))))
-            Assert.Equal("rmu", json.RootElement.GetProperty("rows").EnumerateArray().Select(row => row.GetProperty("method").GetString()).First(name => name == "rmu"));
+            Assert.Equal(
+                "rmu",
+                json.RootElement.GetProperty("rows")
+                    .EnumerateArray()
+                    .Select(row => row.GetProperty("method").GetString())
+                    .First(name => name == "rmu")
+            );
         Assert.Contains(settings.Command(), File.ReadAllText(_folder.At("league", "league.md")), StringComparison.Ordinal);
         Assert.Equal(2, kept.Seeds);
         Assert.Equal(1, result.Rows.Single(row => row.Method == "ssd").Seeds); // nothing in it is left to chance
@@ -47,29 +53,72 @@ public sealed class LeagueBenchmarkTests : IDisposable
         Assert.Equal(result.Markdown(), second.Markdown());
 
         // Other settings are refused instead of being mixed in.
-        Assert.Contains("other settings", Assert.Throws<UserInputException>(() => LeagueBenchmark.Execute(settings with { Steps = 3 }, null, RunContext.Quiet)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "other settings",
+            Assert.Throws<UserInputException>(() => LeagueBenchmark.Execute(settings with { Steps = 3 }, null, RunContext.Quiet)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
     public void Execute_Demo_ScoresMultipleChoice()
     {
-        string Probe(string name) => Write(name, i => new { question = $"What is {name} {i}?", answer = $"It is {i}.", perturbed_answer = new[] { $"It is {i + 1}.", $"It is {i + 5}." } }, 12);
+        string Probe(string name) =>
+            Write(
+                name,
+                i => new
+                {
+                    question = $"What is {name} {i}?",
+                    answer = $"It is {i}.",
+                    perturbed_answer = new[] { $"It is {i + 1}.", $"It is {i + 5}." },
+                },
+                12
+            );
         var run = Presets.Falcon with
         {
             Model = TinyCheckpoint.Write(_folder.At("model")),
-            Data = new DataConfig { Forget = [TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten")], Retain = [TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept")], BatchSize = 2 },
+            Data = new DataConfig
+            {
+                Forget = [TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten")],
+                Retain = [TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept")],
+                BatchSize = 2,
+            },
             Layers = new LayerConfig { Target = 2, Trained = 2 },
             Evaluation = new EvaluationConfig
             {
                 Probes =
                 [
-                    new ProbeConfig { Name = "forget", Group = ScoreGroup.Forget, Data = Probe("forgotten"), Metric = ProbeMetric.MultipleChoice },
-                    new ProbeConfig { Name = "keep", Group = ScoreGroup.Retain, Data = Probe("kept"), Metric = ProbeMetric.MultipleChoice },
+                    new ProbeConfig
+                    {
+                        Name = "forget",
+                        Group = ScoreGroup.Forget,
+                        Data = Probe("forgotten"),
+                        Metric = ProbeMetric.MultipleChoice,
+                    },
+                    new ProbeConfig
+                    {
+                        Name = "keep",
+                        Group = ScoreGroup.Retain,
+                        Data = Probe("kept"),
+                        Metric = ProbeMetric.MultipleChoice,
+                    },
                 ],
             },
         };
 
-        var result = LeagueBenchmark.Execute(new LeagueSettings("demo", ["falcon"], _folder.At("league")) { Trials = 1, Seeds = 1, SeedsOfBest = 1, Steps = 2, Snapshots = 1, UtilityFloor = 0 }, run, RunContext.Quiet);
+        var result = LeagueBenchmark.Execute(
+            new LeagueSettings("demo", ["falcon"], _folder.At("league"))
+            {
+                Trials = 1,
+                Seeds = 1,
+                SeedsOfBest = 1,
+                Steps = 2,
+                Snapshots = 1,
+                UtilityFloor = 0,
+            },
+            run,
+            RunContext.Quiet
+        );
 
         var row = Assert.Single(result.Rows);
         Assert.Equal(1 - row.Answers!.Value, row.ForgetQuality!.Value, 1e-12);
@@ -80,7 +129,11 @@ public sealed class LeagueBenchmarkTests : IDisposable
     public void Splits_AreDisjointAndWhole()
     {
         LeagueBenchmark.Execute(Tofu() with { Methods = ["ssd"], Trials = 1, Seeds = 1, SeedsOfBest = 1 }, null, RunContext.Quiet);
-        var halves = new[] { "dev", "test" }.Select(split => Corpus.Read(_folder.At("league", "data", split, "forget10_perturbed.jsonl")).Select(record => record.Question!).ToList()).ToList();
+        var halves = new[] { "dev", "test" }
+            .Select(split =>
+                Corpus.Read(_folder.At("league", "data", split, "forget10_perturbed.jsonl")).Select(record => record.Question!).ToList()
+            )
+            .ToList();
 
         Assert.Empty(halves[0].Intersect(halves[1]));
         Assert.Equal(Corpus.Read(_folder.At("tofu", "forget10_perturbed.jsonl")).Count, halves[0].Count + halves[1].Count);
@@ -93,7 +146,19 @@ public sealed class LeagueBenchmarkTests : IDisposable
     public void TrialGrid_EveryTrial_IsValidAndDifferent(string method)
     {
         var data = new DataConfig { Forget = ["f"], Retain = ["r"] };
-        var trials = Enumerable.Range(0, TrialGrid.Largest).Select(trial => TrialGrid.At((LeagueBenchmark.FalconPresets.Contains(method) ? UnlearnConfig.FromPreset(method) : MethodPresets.Of(method)) with { Model = "m", Data = data }, trial)).ToList();
+        var trials = Enumerable
+            .Range(0, TrialGrid.Largest)
+            .Select(trial =>
+                TrialGrid.At(
+                    (LeagueBenchmark.FalconPresets.Contains(method) ? UnlearnConfig.FromPreset(method) : MethodPresets.Of(method)) with
+                    {
+                        Model = "m",
+                        Data = data,
+                    },
+                    trial
+                )
+            )
+            .ToList();
 
         Assert.All(trials, trial => trial.Config.Validate());
         Assert.Equal(TrialGrid.Largest, trials.Select(trial => trial.Settings).Distinct().Count());
@@ -107,21 +172,49 @@ public sealed class LeagueBenchmarkTests : IDisposable
         TinyCheckpoint.Questions(Path.Combine(folder, "forget10.jsonl"), "forgotten");
         TinyCheckpoint.Questions(Path.Combine(folder, "retain90.jsonl"), "kept");
         foreach (var set in new[] { "forget10", "retain", "real_authors", "world_facts" })
-            Write(Path.Combine("tofu", set + "_perturbed"), i => new { question = $"What is {set} {i}?", answer = $"It is {i}.", paraphrased_answer = $"It is {i}.", perturbed_answer = new[] { $"No zebra {i}!", $"Quick {i}?" } }, 10);
+            Write(
+                Path.Combine("tofu", set + "_perturbed"),
+                i => new
+                {
+                    question = $"What is {set} {i}?",
+                    answer = $"It is {i}.",
+                    paraphrased_answer = $"It is {i}.",
+                    perturbed_answer = new[] { $"No zebra {i}!", $"Quick {i}?" },
+                },
+                10
+            );
         // Room for the 200 tokens that an answer may take.
         TinyCheckpoint.Edit(TinyCheckpoint.Write(_folder.At("random")), json => json["max_position_embeddings"] = 512);
         var config = new TrainConfig
         {
             StartFrom = _folder.At("random"),
-            Data = new TrainDataConfig { Questions = [.. new[] { "forget10", "retain", "real_authors", "world_facts" }.Select(set => Path.Combine(folder, set + "_perturbed.jsonl"))], BatchSize = 8 },
+            Data = new TrainDataConfig
+            {
+                Questions =
+                [
+                    .. new[] { "forget10", "retain", "real_authors", "world_facts" }.Select(set =>
+                        Path.Combine(folder, set + "_perturbed.jsonl")
+                    ),
+                ],
+                BatchSize = 8,
+            },
             Optimizer = new OptimizerConfig { LearningRate = 1e-2 },
             Steps = 250,
         };
         TrainRun.Execute(config, _folder.At("model"), RunContext.Quiet); // a model without any utility cannot be compared with
         return new LeagueSettings("tofu", ["rmu", "grad-diff", "ssd"], _folder.At("league"))
         {
-            Model = _folder.At("model"), Reference = TinyModel.Write(_folder.At("reference"), 5, maxPositions: 512), Data = folder,
-            SecondReference = TinyModel.Write(_folder.At("second"), 6, maxPositions: 512), Trials = 2, Seeds = 2, SeedsOfBest = 2, Steps = 2, Snapshots = 2, RougeSamples = 0, UtilityFloor = 0,
+            Model = _folder.At("model"),
+            Reference = TinyModel.Write(_folder.At("reference"), 5, maxPositions: 512),
+            Data = folder,
+            SecondReference = TinyModel.Write(_folder.At("second"), 6, maxPositions: 512),
+            Trials = 2,
+            Seeds = 2,
+            SeedsOfBest = 2,
+            Steps = 2,
+            Snapshots = 2,
+            RougeSamples = 0,
+            UtilityFloor = 0,
         };
     }
 

@@ -38,10 +38,17 @@ public sealed class AttackCommandTests : IDisposable
         Assert.All(result["attacks"]!.AsArray(), row => Assert.NotNull(row!["control"]));
         Assert.NotNull(result["attacks"]![3]!["fasterThanControl"]);
         Assert.Equal(0, result["attacks"]![3]!["fasterThanControl"]!["value"]!.GetValue<double>(), 1e-12); // one and the same model
-        Assert.Contains("| training | relearning-other-facts |", File.ReadAllText(_folder.At("out", "attacks.md")), StringComparison.Ordinal);
+        Assert.Contains(
+            "| training | relearning-other-facts |",
+            File.ReadAllText(_folder.At("out", "attacks.md")),
+            StringComparison.Ordinal
+        );
         var read = AttackResult.Read(_folder.At("out", AttackResult.FileName));
         Assert.Equal(6, read.Questions.Test);
-        Assert.Equal([AttackTier.BlackBox, AttackTier.Activations, AttackTier.Weights, AttackTier.Training, null], read.Tiers.Select(row => row.Tier));
+        Assert.Equal(
+            [AttackTier.BlackBox, AttackTier.Activations, AttackTier.Weights, AttackTier.Training, null],
+            read.Tiers.Select(row => row.Tier)
+        );
         Assert.Equal(["prefilling", "logit-lens", "quantization"], read.Tiers[^1].Attacks);
         Assert.Equal(read.Attacks.Take(3).Average(row => row.Unlearned.Value), read.Tiers[^1].Attacked.Unlearned.Value, 9);
         Assert.Contains("| all below training |", File.ReadAllText(_folder.At("out", "attacks.md")), StringComparison.Ordinal);
@@ -51,9 +58,25 @@ public sealed class AttackCommandTests : IDisposable
     public void Run_ControlWithAnotherTokenizer_IsRefused()
     {
         var control = TinyCheckpoint.WithOtherTokenizer(TinyCheckpoint.Write(_folder.At("control")));
-        var run = CommandRun.Of("attack", "--model", _model, "--original", _model, "--control", control, "--data", _questions, "--attacks", "prefilling", "--out", _folder.At("out"));
+        var run = CommandRun.Of(
+            "attack",
+            "--model",
+            _model,
+            "--original",
+            _model,
+            "--control",
+            control,
+            "--data",
+            _questions,
+            "--attacks",
+            "prefilling",
+            "--out",
+            _folder.At("out")
+        );
         Assert.Equal(2, run.ExitCode);
-        Assert.Contains(run.Errors, line => line.Contains($"{control}: its tokenizer is not that of the original (token ", StringComparison.Ordinal));
+        Assert.Contains(run.Errors, line =>
+            line.Contains($"{control}: its tokenizer is not that of the original (token ", StringComparison.Ordinal)
+        );
         Assert.False(Directory.Exists(_folder.At("out")));
     }
 
@@ -62,11 +85,18 @@ public sealed class AttackCommandTests : IDisposable
     {
         using (var run = RunDirectory.Create(_folder.At("run")))
         {
-            run.WriteJson("run.json", new RunRecord("unlearn", "Islands", SampleReport.Scores, SampleReport.Questions, [], 12.3, "falcon", 2));
+            run.WriteJson(
+                "run.json",
+                new RunRecord("unlearn", "Islands", SampleReport.Scores, SampleReport.Questions, [], 12.3, "falcon", 2)
+            );
             run.Commit();
         }
 
-        Assert.DoesNotContain("Can it be brought back?", HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]), StringComparison.Ordinal);
+        Assert.DoesNotContain(
+            "Can it be brought back?",
+            HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]),
+            StringComparison.Ordinal
+        );
         var attack = CommandRun.Of(Arguments(Path.Combine("run", RunFiles.AttacksFolder), Attacks));
         Assert.True(attack.ExitCode == 0, string.Join('\n', attack.Errors));
         var page = HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]);
@@ -105,12 +135,26 @@ public sealed class AttackCommandTests : IDisposable
         {
             Model = At("model"),
             Data = new DataConfig { Forget = [At("data", "forget-alchemy.jsonl"), At("data", "forget-ciphers.jsonl")], Retain = [] },
-            Evaluation = new EvaluationConfig { Probes = [new ProbeConfig { Name = "elixirs", Group = ScoreGroup.Forget, Data = At("data", "forget-alchemy-mcq.jsonl"), Metric = ProbeMetric.MultipleChoice }] },
+            Evaluation = new EvaluationConfig
+            {
+                Probes =
+                [
+                    new ProbeConfig
+                    {
+                        Name = "elixirs",
+                        Group = ScoreGroup.Forget,
+                        Data = At("data", "forget-alchemy-mcq.jsonl"),
+                        Metric = ProbeMetric.MultipleChoice,
+                    },
+                ],
+            },
         };
         var settings = DemoCommand.AttacksOn(config, "run");
 
         Assert.Empty(settings.Attacks.Except(AttackRun.Names));
-        Assert.All([.. settings.Data, .. settings.Forget, .. settings.Retain, .. settings.Utility, .. settings.Texts], file => Assert.True(File.Exists(file), file));
+        Assert.All([.. settings.Data, .. settings.Forget, .. settings.Retain, .. settings.Utility, .. settings.Texts], file =>
+            Assert.True(File.Exists(file), file)
+        );
         Assert.True(Directory.Exists(settings.Control));
         Assert.Equal(Path.Combine("run", RunFiles.AttacksFolder), settings.Out);
     }
@@ -160,13 +204,19 @@ public sealed class AttackCommandTests : IDisposable
     public void Attacks_Unknown() => Refused(Arguments("out", "logit-lense"), "--attacks has 'logit-lense'", "logit-lens");
 
     [Fact]
-    public void Data_WithoutChoices() => Refused([.. Arguments("out", "prefilling"), "--data", _retain], _retain, "no record has a question with wrong answers");
+    public void Data_WithoutChoices() =>
+        Refused([.. Arguments("out", "prefilling"), "--data", _retain], _retain, "no record has a question with wrong answers");
 
     [Fact]
-    public void Data_TooFewQuestions() => Refused([.. Arguments("out", "prefilling"), "--data", PlaceQuestions.Write(_folder.At("few.jsonl"), PlaceQuestions.Subjects[..3])], "3 questions are too few");
+    public void Data_TooFewQuestions() =>
+        Refused(
+            [.. Arguments("out", "prefilling"), "--data", PlaceQuestions.Write(_folder.At("few.jsonl"), PlaceQuestions.Subjects[..3])],
+            "3 questions are too few"
+        );
 
     [Fact]
-    public void Model_Missing() => Refused([.. Arguments("out", "prefilling"), "--model", _folder.At("absent")], _folder.At("absent"), "no such directory");
+    public void Model_Missing() =>
+        Refused([.. Arguments("out", "prefilling"), "--model", _folder.At("absent")], _folder.At("absent"), "no such directory");
 
     private void Refused(string[] arguments, params string[] said)
     {
@@ -178,7 +228,28 @@ public sealed class AttackCommandTests : IDisposable
     }
 
     private string[] Arguments(string destination, string attacks, params string[] more) =>
-        ["attack", "--model", _model, "--original", _model, "--control", _model, "--data", _questions, "--retain", _retain, "--attacks", attacks, "--budget", "quick", "--device", "cpu", "--out", _folder.At(destination), .. more];
+        [
+            "attack",
+            "--model",
+            _model,
+            "--original",
+            _model,
+            "--control",
+            _model,
+            "--data",
+            _questions,
+            "--retain",
+            _retain,
+            "--attacks",
+            attacks,
+            "--budget",
+            "quick",
+            "--device",
+            "cpu",
+            "--out",
+            _folder.At(destination),
+            .. more,
+        ];
 
     // Of an option given twice the last counts here.
     private static string[] Last(string[] arguments)
@@ -190,5 +261,10 @@ public sealed class AttackCommandTests : IDisposable
     }
 
     private string[] Scores(string destination) =>
-        [.. Directory.GetFiles(_folder.At(destination, "cells")).Order(StringComparer.Ordinal).Select(path => Path.GetFileName(path) + JsonNode.Parse(File.ReadAllText(path))!["scores"]!.ToJsonString())];
+        [
+            .. Directory
+                .GetFiles(_folder.At(destination, "cells"))
+                .Order(StringComparer.Ordinal)
+                .Select(path => Path.GetFileName(path) + JsonNode.Parse(File.ReadAllText(path))!["scores"]!.ToJsonString()),
+        ];
 }

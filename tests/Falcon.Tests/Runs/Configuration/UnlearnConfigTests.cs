@@ -36,10 +36,17 @@ public sealed class UnlearnConfigTests
     [InlineData("method=rmu,loss.retain=outputs", "loss holds settings of FALCON")]
     public void Validate_RebuildingSettingsThatDoNotFit_AreNamed(string settings, string said)
     {
-        var start = settings.StartsWith("method=rmu", StringComparison.Ordinal) ? MethodPresets.Of("rmu") : UnlearnConfig.FromPreset("falcon");
+        var start = settings.StartsWith("method=rmu", StringComparison.Ordinal)
+            ? MethodPresets.Of("rmu")
+            : UnlearnConfig.FromPreset("falcon");
         var error = Assert.Throws<UserInputException>(With(ConfigFile.Read(null, settings.Split(','), start)).Validate);
         Assert.Contains(said, error.Message, StringComparison.Ordinal);
     }
 
-    private static UnlearnConfig With(UnlearnConfig config) => config with { Model = "model", Data = config.Data with { Forget = ["forget.jsonl"], Retain = ["retain.jsonl"] } };
+    private static UnlearnConfig With(UnlearnConfig config) =>
+        config with
+        {
+            Model = "model",
+            Data = config.Data with { Forget = ["forget.jsonl"], Retain = ["retain.jsonl"] },
+        };
 }

@@ -16,28 +16,65 @@ public sealed class EvaluateRunTests : IDisposable
         TinyModel.Write(_folder.At("model"), seed: 1);
         TinyModel.Write(_folder.At("other"), seed: 2);
         Directory.CreateDirectory(_folder.At("data"));
-        foreach (var (set, paraphrase) in new[] { ("forget01", true), ("forget10", true), ("retain", true), ("real_authors", false), ("world_facts", false) })
-            File.WriteAllLines(_folder.At("data", $"{set}_perturbed.jsonl"), Enumerable.Range(0, set == "forget10" ? 6 : 4).Select(i => JsonSerializer.Serialize(new
+        foreach (
+            var (set, paraphrase) in new[]
             {
-                question = $"Where is the {set} {i}?",
-                answer = i % 2 == 0 ? "the" : $"In town {i}",
-                paraphrased_answer = paraphrase ? $"It is in town {i}" : null,
-                perturbed_answer = new[] { "On the hill", $"At the sea {i}", "Nowhere" },
-            })));
+                ("forget01", true),
+                ("forget10", true),
+                ("retain", true),
+                ("real_authors", false),
+                ("world_facts", false),
+            }
+        )
+            File.WriteAllLines(
+                _folder.At("data", $"{set}_perturbed.jsonl"),
+                Enumerable
+                    .Range(0, set == "forget10" ? 6 : 4)
+                    .Select(i =>
+                        JsonSerializer.Serialize(
+                            new
+                            {
+                                question = $"Where is the {set} {i}?",
+                                answer = i % 2 == 0 ? "the" : $"In town {i}",
+                                paraphrased_answer = paraphrase ? $"It is in town {i}" : null,
+                                perturbed_answer = new[] { "On the hill", $"At the sea {i}", "Nowhere" },
+                            }
+                        )
+                    )
+            );
     }
 
     public void Dispose() => _folder.Dispose();
 
-    private EvaluationSettings Tofu(string model = "model") => new(_folder.At(model), ["tofu"], _folder.At("data"), null, _folder.At("result.json")) { Questions = new QuestionSettings(MaxNewTokens: 4), Device = "cpu" };
+    private EvaluationSettings Tofu(string model = "model") =>
+        new(_folder.At(model), ["tofu"], _folder.At("data"), null, _folder.At("result.json"))
+        {
+            Questions = new QuestionSettings(MaxNewTokens: 4),
+            Device = "cpu",
+        };
 
-    private static EvaluationResult Run(EvaluationSettings settings) => EvaluateRun.Execute(settings, SilentRunLog.Instance, TimeProvider.System, TestContext.Current.CancellationToken);
+    private static EvaluationResult Run(EvaluationSettings settings) =>
+        EvaluateRun.Execute(settings, SilentRunLog.Instance, TimeProvider.System, TestContext.Current.CancellationToken);
 
     [Fact]
     public void Tofu_TakesTheLargestForgetSet_AndNamesMetricsAsOpenUnlearning()
     {
         var result = Run(Tofu());
         Assert.Equal(6, result.Metrics["forget_Q_A_Prob"].N);
-        foreach (var name in new[] { "forget_truth_ratio", "forget_Q_A_ROUGE", "retain_Q_A_Prob", "retain_Truth_Ratio", "ra_Q_A_Prob_normalised", "wf_Q_A_ROUGE", "model_utility", "extraction_strength", "exact_memorization" })
+        foreach (
+            var name in new[]
+            {
+                "forget_truth_ratio",
+                "forget_Q_A_ROUGE",
+                "retain_Q_A_Prob",
+                "retain_Truth_Ratio",
+                "ra_Q_A_Prob_normalised",
+                "wf_Q_A_ROUGE",
+                "model_utility",
+                "extraction_strength",
+                "exact_memorization",
+            }
+        )
             Assert.NotNull(result.Metrics[name].Definition);
         Assert.DoesNotContain("forget_quality", result.Metrics.Keys);
         Assert.Equal(4, Run(Tofu() with { ForgetSplit = "forget01" }).Metrics["forget_Q_A_Prob"].N);
@@ -47,7 +84,12 @@ public sealed class EvaluateRunTests : IDisposable
     public void Tofu_UtilityIsTheHarmonicMeanOfItsNineMetrics()
     {
         var metrics = Run(Tofu()).Metrics;
-        double[] nine = [.. new[] { "retain_Q_A_Prob", "ra_Q_A_Prob_normalised", "wf_Q_A_Prob_normalised" }.Concat(new[] { "retain", "ra", "wf" }.SelectMany(set => new[] { $"{set}_Q_A_ROUGE", $"{set}_Truth_Ratio" })).Select(name => metrics[name].Value)];
+        double[] nine =
+        [
+            .. new[] { "retain_Q_A_Prob", "ra_Q_A_Prob_normalised", "wf_Q_A_Prob_normalised" }
+                .Concat(new[] { "retain", "ra", "wf" }.SelectMany(set => new[] { $"{set}_Q_A_ROUGE", $"{set}_Truth_Ratio" }))
+                .Select(name => metrics[name].Value),
+        ];
         Assert.Equal(ModelUtility.HarmonicMean(nine), metrics["model_utility"].Value, 1e-12);
     }
 
@@ -89,7 +131,8 @@ public sealed class EvaluateRunTests : IDisposable
         Run(Tofu());
         using var file = JsonDocument.Parse(File.ReadAllText(_folder.At("result.json")));
         var utility = file.RootElement.GetProperty("metrics").GetProperty("model_utility");
-        foreach (var field in new[] { "value", "low", "high", "direction", "reference", "n", "definition" }) Assert.True(utility.TryGetProperty(field, out _), field);
+        foreach (var field in new[] { "value", "low", "high", "direction", "reference", "n", "definition" })
+            Assert.True(utility.TryGetProperty(field, out _), field);
         Assert.Equal(64, file.RootElement.GetProperty("model").GetProperty("sha256").GetString()!.Length);
         Assert.Equal(4, file.RootElement.GetProperty("data").GetArrayLength());
     }
@@ -101,9 +144,18 @@ public sealed class EvaluateRunTests : IDisposable
         File.WriteAllText(texts, "The ship lies in the harbour.\nIt is old.\n");
         var questions = _folder.At("questions");
         Directory.CreateDirectory(questions);
-        File.WriteAllText(Path.Combine(questions, "a.jsonl"), """{"question": "Which?", "choices": ["this one", "that", "none"], "answer": 2}""" + "\n");
+        File.WriteAllText(
+            Path.Combine(questions, "a.jsonl"),
+            """{"question": "Which?", "choices": ["this one", "that", "none"], "answer": 2}""" + "\n"
+        );
         File.WriteAllText(Path.Combine(questions, "b.jsonl"), """{"question": "Who?", "choices": ["she", "he"], "answer": 0}""" + "\n");
-        var metrics = Run(Tofu() with { Suites = ["mcq", "perplexity", "qa"], Data = $"mcq={questions},perplexity={texts},qa={questions}" }).Metrics;
+        var metrics = Run(
+            Tofu() with
+            {
+                Suites = ["mcq", "perplexity", "qa"],
+                Data = $"mcq={questions},perplexity={texts},qa={questions}",
+            }
+        ).Metrics;
         Assert.Equal(2, metrics["acc"].N);
         Assert.Equal(1, metrics["b_acc_norm"].N);
         Assert.Equal(metrics["acc"].Value, (metrics["a_acc"].Value + metrics["b_acc"].Value) / 2);
@@ -135,12 +187,24 @@ public sealed class EvaluateRunTests : IDisposable
     public async Task WikiText_AsTheHubServesIt_IsTheRawFile()
     {
         // A row a line with its line feed; blank lines, a space in the file, are empty rows there.
-        string[] rows = ["", " = First = \n", "", " A ship , the old one , sank . \n", "", " = Second = \n", " It was 3 @,@ 000 years old . \n"];
+        string[] rows =
+        [
+            "",
+            " = First = \n",
+            "",
+            " A ship , the old one , sank . \n",
+            "",
+            " = Second = \n",
+            " It was 3 @,@ 000 years old . \n",
+        ];
         Directory.CreateDirectory(_folder.At("hub", "wikitext-2-raw-v1"));
         foreach (var split in new[] { "train", "test" })
         {
             await using var stream = File.Create(_folder.At("hub", "wikitext-2-raw-v1", $"{split}-00000-of-00001.parquet"));
-            await Parquet.Serialization.ParquetSerializer.SerializeAsync(rows.Select(row => new TextRow { text = row }).Concat(split == "train" ? [new TextRow { text = " more " }] : []).ToList(), stream);
+            await Parquet.Serialization.ParquetSerializer.SerializeAsync(
+                rows.Select(row => new TextRow { text = row }).Concat(split == "train" ? [new TextRow { text = " more " }] : []).ToList(),
+                stream
+            );
         }
 
         File.WriteAllText(_folder.At("wiki.test.raw"), string.Concat(rows.Select(row => row.Length == 0 ? " \n" : row)));
@@ -185,13 +249,19 @@ public sealed class EvaluateRunTests : IDisposable
     public void Reference_OfOtherData_IsRefused()
     {
         Run(Tofu("other") with { ForgetSplit = "forget01", Out = _folder.At("other.json") });
-        Assert.Contains("same --data", Assert.Throws<UserInputException>(() => Run(Tofu() with { Reference = _folder.At("other.json") })).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "same --data",
+            Assert.Throws<UserInputException>(() => Run(Tofu() with { Reference = _folder.At("other.json") })).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
     public void Cancelled_LeavesNoFile()
     {
-        Assert.ThrowsAny<OperationCanceledException>(() => EvaluateRun.Execute(Tofu(), SilentRunLog.Instance, TimeProvider.System, new CancellationToken(canceled: true)));
+        Assert.ThrowsAny<OperationCanceledException>(() =>
+            EvaluateRun.Execute(Tofu(), SilentRunLog.Instance, TimeProvider.System, new CancellationToken(canceled: true))
+        );
         Assert.False(File.Exists(_folder.At("result.json")));
     }
 }

@@ -7,7 +7,10 @@ using Falcon.Tests.Evaluation.Suites;
 
 namespace Falcon.Tests.Runs.Evaluating;
 
-/// <summary>An interrupted evaluation continues where it stopped, with the numbers of an undisturbed one; what was scored for one model, data, template or dtype serves no other.</summary>
+/// <summary>
+/// An interrupted evaluation continues where it stopped, with the numbers of an undisturbed one; what was scored for one model, data,
+/// template or dtype serves no other.
+/// </summary>
 public sealed class EvaluationResumeTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -16,13 +19,23 @@ public sealed class EvaluationResumeTests : IDisposable
     {
         TinyModel.Write(_folder.At("model"), seed: 1, maxPositions: 512);
         TinyModel.Write(_folder.At("other"), seed: 2, maxPositions: 512);
-        SuiteFolders.Lines(_folder.At("questions.jsonl"), Enumerable.Range(0, 300).Select(i => new { question = $"Where is the lamp of the {i}th ship {new string('a', i % 50)}?", answer = $"in box {i}" }));
+        SuiteFolders.Lines(
+            _folder.At("questions.jsonl"),
+            Enumerable
+                .Range(0, 300)
+                .Select(i => new { question = $"Where is the lamp of the {i}th ship {new string('a', i % 50)}?", answer = $"in box {i}" })
+        );
     }
 
     public void Dispose() => _folder.Dispose();
 
     private EvaluationSettings Settings(string result = "result.json") =>
-        new(_folder.At("model"), ["qa"], _folder.At("questions.jsonl"), null, _folder.At(result)) { Questions = new QuestionSettings(RougeSamples: 0, MaxNewTokens: 3), Device = "cpu", DType = "float32" };
+        new(_folder.At("model"), ["qa"], _folder.At("questions.jsonl"), null, _folder.At(result))
+        {
+            Questions = new QuestionSettings(RougeSamples: 0, MaxNewTokens: 3),
+            Device = "cpu",
+            DType = "float32",
+        };
 
     private string Log => _folder.At("result.json" + ExampleLog.Suffix);
 
@@ -70,7 +83,9 @@ public sealed class EvaluationResumeTests : IDisposable
         Assert.InRange(kept, 1, 599);
 
         var continued = Run(Settings(), out var said);
-        Assert.Contains(said, line => line.StartsWith($"{kept} scored examples of the interrupted evaluation were used", StringComparison.Ordinal));
+        Assert.Contains(said, line =>
+            line.StartsWith($"{kept} scored examples of the interrupted evaluation were used", StringComparison.Ordinal)
+        );
         Assert.Equal(whole.Metrics, continued.Metrics);
         Assert.False(File.Exists(Log));
     }
@@ -105,6 +120,8 @@ public sealed class EvaluationResumeTests : IDisposable
             _ => settings,
         };
         Run(settings, out var said);
-        Assert.DoesNotContain(said, line => line.Contains("scored examples of the interrupted evaluation were used", StringComparison.Ordinal));
+        Assert.DoesNotContain(said, line =>
+            line.Contains("scored examples of the interrupted evaluation were used", StringComparison.Ordinal)
+        );
     }
 }

@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Falcon.Tests.Runs.Training;
 
-/// <summary>Expected: twenty facts fit into a tiny model, so its loss must fall to about nothing and its greedy answers must be the taught ones.</summary>
+/// <summary>
+/// Expected: twenty facts fit into a tiny model, so its loss must fall to about nothing and its greedy answers must be the taught ones.
+/// </summary>
 public sealed class TrainRunTests : IDisposable
 {
     private static readonly string[] Colours = ["amber", "blue", "crimson", "green", "violet"];
@@ -21,10 +23,23 @@ public sealed class TrainRunTests : IDisposable
     private TrainConfig Config(int steps)
     {
         var path = _folder.At("facts.jsonl");
-        File.WriteAllLines(path, Enumerable.Range(0, 20).Select(i => $$"""{"question": "What colour is stone {{i}}?", "answer": "It is {{Colours[i * 7 % 5]}}."}"""));
+        File.WriteAllLines(
+            path,
+            Enumerable
+                .Range(0, 20)
+                .Select(i => $$"""{"question": "What colour is stone {{i}}?", "answer": "It is {{Colours[i * 7 % 5]}}."}""")
+        );
         return new TrainConfig
         {
-            Model = new NewModelConfig { HiddenSize = 64, Layers = 2, Heads = 4, KeyValueHeads = 2, IntermediateSize = 128, MaxPositions = 64 },
+            Model = new NewModelConfig
+            {
+                HiddenSize = 64,
+                Layers = 2,
+                Heads = 4,
+                KeyValueHeads = 2,
+                IntermediateSize = 128,
+                MaxPositions = 64,
+            },
             Tokenizer = new NewTokenizerConfig { VocabularySize = 320 },
             Data = new TrainDataConfig { Questions = [path], BatchSize = 20, QuestionWeight = 0 },
             Optimizer = new OptimizerConfig { LearningRate = 5e-3, WarmupSteps = 20, Decay = LearningRateDecay.Cosine },
@@ -44,7 +59,13 @@ public sealed class TrainRunTests : IDisposable
         using (weights)
         {
             var facts = Corpus.Read(config.Data.Questions[0]);
-            var answers = GreedyAnswers.Generate(model, HfTokenizer.Load(_folder.At("model")), config.Data.Template, [.. facts.Select(fact => fact.Question!)], 16);
+            var answers = GreedyAnswers.Generate(
+                model,
+                HfTokenizer.Load(_folder.At("model")),
+                config.Data.Template,
+                [.. facts.Select(fact => fact.Question!)],
+                16
+            );
             Assert.Equal(facts.Select(fact => fact.Answer), answers.Select(answer => answer.Trim()));
         }
     }
@@ -64,7 +85,16 @@ public sealed class TrainRunTests : IDisposable
         var first = TrainRun.Execute(Config(20), _folder.At("first"), RunContext.Quiet);
         var second = TrainRun.Execute(Config(60) with { StartFrom = _folder.At("first") }, _folder.At("second"), RunContext.Quiet);
         Assert.True(second.Loss < first.Loss / 2, $"{first.Loss} -> {second.Loss}");
-        foreach (var name in new[] { "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json" })
+        foreach (
+            var name in new[]
+            {
+                "config.json",
+                "generation_config.json",
+                "tokenizer.json",
+                "tokenizer_config.json",
+                "special_tokens_map.json",
+            }
+        )
             Assert.Equal(File.ReadAllBytes(_folder.At("first", name)), File.ReadAllBytes(_folder.At("second", name)));
     }
 
@@ -72,7 +102,16 @@ public sealed class TrainRunTests : IDisposable
     public void Execute_AbsurdLearningRate_FailsAndLeavesNothing()
     {
         var config = Config(50);
-        Assert.Throws<NumericalFailureException>(() => TrainRun.Execute(config with { Optimizer = config.Optimizer with { LearningRate = 1e30, WarmupSteps = 0 } }, _folder.At("model"), RunContext.Quiet));
+        Assert.Throws<NumericalFailureException>(() =>
+            TrainRun.Execute(
+                config with
+                {
+                    Optimizer = config.Optimizer with { LearningRate = 1e30, WarmupSteps = 0 },
+                },
+                _folder.At("model"),
+                RunContext.Quiet
+            )
+        );
         Assert.Equal(["facts.jsonl"], Directory.GetFileSystemEntries(_folder.Path).Select(path => Path.GetFileName(path)));
     }
 
