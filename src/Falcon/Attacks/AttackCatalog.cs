@@ -3,6 +3,7 @@ using Falcon.Attacks.BlackBox;
 using Falcon.Attacks.Inputs;
 using Falcon.Attacks.Training;
 using Falcon.Attacks.Weights;
+
 namespace Falcon.Attacks;
 
 /// <summary>The attacks, in the order of their tiers.</summary>

@@ -1,5 +1,6 @@
 using Falcon.Attacks.Protocol;
 using Falcon.Results;
+
 namespace Falcon.Attacks;
 
 /// <summary>No attack at all: the questions as they stand. What every other row is compared with.</summary>

@@ -1,4 +1,5 @@
 using Falcon.Evaluation.Suites;
+
 namespace Falcon.Evaluation;
 
 /// <summary>Signs that a comparison with the model before unlearning, or with a reference, says nothing.</summary>

@@ -1,4 +1,5 @@
 using Falcon.Runtime;
+
 namespace Falcon.Results;
 
 /// <summary>The result of a run, written as <c>run.json</c> when the run is complete; reports and comparisons read it.</summary>

@@ -1,4 +1,5 @@
 using Falcon.Attacks.Protocol;
+
 namespace Falcon.Attacks.BlackBox;
 
 /// <summary>The question in other words, by rule.</summary>

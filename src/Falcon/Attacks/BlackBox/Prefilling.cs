@@ -1,5 +1,6 @@
 using Falcon.Attacks.Protocol;
 using Falcon.Results;
+
 namespace Falcon.Attacks.BlackBox;
 
 /// <summary>
