@@ -1,3 +1,4 @@
+using Falcon.Data;
 using System.CommandLine;
 using System.Globalization;
 using Falcon.Reporting;
@@ -56,7 +57,7 @@ internal static class AnalyzeCommand
         var config = new AnalyzeConfig
         {
             Model = arguments.Model,
-            Data = new DataConfig { Forget = arguments.Forget, Retain = arguments.Retain, Fields = arguments.Field },
+            Data = new DataSettings { Forget = arguments.Forget, Retain = arguments.Retain, Fields = arguments.Field },
             FirstLayer = arguments.Layers?.First,
             LastLayer = arguments.Layers?.Last,
             Seed = (ulong)(session.Seed ?? 0),

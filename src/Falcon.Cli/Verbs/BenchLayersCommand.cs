@@ -1,3 +1,4 @@
+using Falcon.Data;
 using System.CommandLine;
 using Falcon.Research.Layers;
 using Falcon.Runs.Configuration;
@@ -16,7 +17,7 @@ internal static class BenchLayersCommand
             "bench layers --model demo/model --forget forget.jsonl --retain retain.jsonl --out bench/layers"
         );
         var corpus = new CorpusOptions(command);
-        var defaults = new LayerBenchmarkSettings("", new DataConfig(), "");
+        var defaults = new LayerBenchmarkSettings("", new DataSettings(), "");
         var seeds = OptionParsing.Integer(
             "--seeds",
             $"Repetitions with other texts, batches and offset vectors; the default is {defaults.Seeds}.",
@@ -46,7 +47,7 @@ internal static class BenchLayersCommand
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            var data = new DataConfig
+            var data = new DataSettings
             {
                 Forget = parsed.GetRequiredValue(corpus.Forget),
                 Retain = parsed.GetRequiredValue(corpus.Retain),

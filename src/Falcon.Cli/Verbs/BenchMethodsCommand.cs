@@ -24,7 +24,8 @@ internal static class BenchMethodsCommand
         };
         var methods = OptionParsing.List(
             "--methods",
-            $"Methods, separated by commas; the default is all: {string.Join(", ", LeagueBenchmark.Entrants)}.",
+            "Methods and presets, separated by commas; the default is all but falcon-rebuild and falcon-anew, whose trials take minutes: "
+                + $"{string.Join(", ", LeagueBenchmark.Entrants)}.",
             "NAMES"
         );
         var trials = OptionParsing.Integer(
@@ -118,7 +119,7 @@ internal static class BenchMethodsCommand
             var names = parsed.GetValue(methods);
             var settings = new LeagueSettings(
                 parsed.GetRequiredValue(suite),
-                names is { Length: > 0 } ? names : LeagueBenchmark.Entrants,
+                names is { Length: > 0 } ? names : LeagueBenchmark.UsualEntrants,
                 parsed.GetRequiredValue(destination)
             )
             {

@@ -3,6 +3,7 @@ using Falcon.Attacks.Protocol;
 using Falcon.Data;
 using Falcon.Reporting;
 using Falcon.Results;
+using Falcon.Methods;
 using Falcon.Runs;
 using Falcon.Runs.Attacking;
 using Falcon.Runs.Configuration;
@@ -144,7 +145,7 @@ internal static class DemoCommand
                 $"{file}: the demo's files are not beside the program. Run ./falcon from a clone of the repository, or build it anew."
             );
         string Absolute(string path) => Path.GetFullPath(Path.Combine(root, path));
-        var config = ConfigFile.Read(file, [], UnlearnConfig.FromPreset(Presets.Default));
+        var config = ConfigFile.Read(file, [], UnlearnConfig.Of(MethodCatalog.Default.Name));
         return config with
         {
             Model = Absolute(config.Model),

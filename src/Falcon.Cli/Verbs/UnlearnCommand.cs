@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
 using Falcon.Results;
+using Falcon.Engine;
+using Falcon.Methods;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
@@ -19,23 +21,22 @@ internal static class UnlearnCommand
             "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/first",
             "unlearn --model models/my-model --forget a.jsonl,b.jsonl --retain retain.jsonl --preset paper --set "
                 + "optimizer.learningRate=1e-4 --out runs/second",
-            "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --method npo --set hyperParameters.beta=0.05 "
-                + "--out runs/third"
+            "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --method npo --set "
+                + "objective.forget.npo.beta=0.05 --out runs/third"
         );
         var corpus = new CorpusOptions(command, required: false);
         var preset = new Option<string?>("--preset")
         {
             Description =
-                "Of the method falcon: falcon (default), falcon-rebuild (small models: every layer mixed with noise and built anew, so "
-                    + "that attacks bring nothing back), falcon-anew (the same from pure noise and with the embedding, for what a model "
-                    + "says by heart), paper (the formulas of the paper) or official (what the authors' code computes).",
-            HelpName = "falcon|falcon-rebuild|falcon-anew|paper|official",
+                $"Preset of the method {MethodCatalog.Default.Name}; the default is {MethodCatalog.Default.Default.Name}. "
+                + string.Join(" ", MethodCatalog.Default.Presets.Select(one => $"{one.Name}: {one.Summary}")),
+            HelpName = string.Join('|', MethodCatalog.Default.Presets.Select(one => one.Name)),
         };
         var method = new Option<string?>("--method")
         {
             Description =
-                $"Unlearning method: {string.Join(", ", MethodPresets.Names)}. Each has its published settings; --set "
-                    + $"hyperParameters.NAME=VALUE changes them.",
+                $"Unlearning method: {string.Join(", ", MethodCatalog.Names)}. Each has its published settings (docs/baselines.md); "
+                + "--set objective.LIST.KIND.NAME=VALUE changes those of a term.",
             HelpName = "NAME",
         };
         var layer = new Option<string?>("--layer")
@@ -89,8 +90,8 @@ internal static class UnlearnCommand
         };
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted run of the same --out." };
         var destination = OutOption();
-        preset.AcceptOneOf("falcon", "falcon-rebuild", "falcon-anew", "paper", "official");
-        method.AcceptOneOf([.. MethodPresets.Names]);
+        preset.AcceptOneOf([.. MethodCatalog.All.SelectMany(one => one.Presets).Select(one => one.Name).Distinct()]);
+        method.AcceptOneOf([.. MethodCatalog.Names]);
         engine.AcceptOneOf("shared", "plain");
         layer.Validators.Add(result =>
         {
@@ -159,16 +160,13 @@ internal static class UnlearnCommand
     // What --method and --preset name, or else the run file (or --set): the settings that the others are laid over.
     private static UnlearnConfig Start(UnlearnArguments arguments)
     {
-        var written = ConfigFile.Read<UnlearnConfig>(arguments.Config, arguments.Settings);
-        var method = arguments.Method ?? written.Method;
-        if (method == MethodPresets.Falcon)
-            return UnlearnConfig.FromPreset(arguments.Preset ?? (written.Method == method ? written.Preset : Presets.Default));
-        if (arguments.Preset is { } preset)
-            throw new UserInputException(
-                $"--preset {preset}: the presets falcon, falcon-rebuild, falcon-anew, paper and official are of the method falcon; leave "
-                    + $"it out with --method {method}."
-            );
-        return MethodPresets.Of(method);
+        var unnamed = new UnlearnConfig { Method = "", Preset = "" };
+        var written = ConfigFile.Read(arguments.Config, arguments.Settings, unnamed);
+        var named = written.Method.Length > 0 ? written.Method : MethodCatalog.Default.Name;
+        var method = arguments.Method ?? named;
+        // A preset that the file names is of the file's method.
+        var preset = written.Preset.Length > 0 && method == named ? written.Preset : null;
+        return UnlearnConfig.Of(method, arguments.Preset ?? preset);
     }
 
     // 1% or 0.01; NaN for anything else.

@@ -1,9 +1,12 @@
-using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Engine;
+using Falcon.Layers;
 using Falcon.Methods.Falcon;
 using Falcon.Methods.Terms;
+using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
+using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using static TorchSharp.torch;
@@ -11,102 +14,126 @@ using static TorchSharp.torch;
 namespace Falcon.Research.Engine;
 
 /// <summary>
-/// Our engine under the same settings as <see cref="FaithfulLoop"/>: the one place of the benchmark that knows how a run is put together.
-/// Owns what it opens.
+/// Our engine under the same settings as <see cref="FaithfulLoop"/>: the recipe of <see cref="UnlearningSession"/> in memory, on given token
+/// batches and with a given offset vector.
 /// </summary>
 internal sealed class EngineSteps : IDisposable
 {
     private const long StreamedCacheMemory = 256L << 20;
+    private const string Given = "random tokens";
 
-    private readonly FrozenModel _frozen;
-    private readonly TrainedParameters _trained;
-    private readonly ActivationCache? _cache;
-    private readonly SophiaOfficial _optimizer;
-    private readonly FalconObjective _objective;
+    private readonly RunPlace _place;
+    private readonly UnlearningSession _session;
+    private readonly UnlearningTraining _training;
 
-    private EngineSteps(FrozenModel frozen, TrainedParameters trained, ActivationCache? cache, int layer, ScratchFile? state)
-    {
-        (_frozen, _trained, _cache) = (frozen, trained, cache);
-        _objective = new FalconObjective(
-            new LayerPasses(frozen.Suffix(trained, layer) ?? frozen.Model, trained, layer, cache: cache),
-            trained,
-            new LossConfig()
-        );
-        frozen.Release();
-        _optimizer = new SophiaOfficial(trained.Masters, 5e-5, weightDecay: 1e-3, file: state);
-    }
+    private EngineSteps(RunPlace place, UnlearningSession session, UnlearningTraining training) =>
+        (_place, _session, _training) = (place, session, training);
 
     /// <summary>Opens the model as the variant wants it and does what a run does before its first step.</summary>
-    /// <param name="variant">
-    /// <c>uncached</c>; <c>cached</c>, with all activations in memory and the rest of the frozen model released; or <c>streamed</c>, where
-    /// also masters, moments and most activations lie in a file.
+    /// <param name="settings">
+    /// The model and the variant: <c>uncached</c>; <c>cached</c>, with all activations in memory and the rest of the frozen model released;
+    /// or <c>streamed</c>, where also masters, moments and most activations lie in a file.
     /// </param>
-    /// <param name="checkpoint">The files, borrowed.</param>
-    /// <param name="compute">Dtype and device.</param>
-    /// <param name="layer">Target layer.</param>
-    /// <param name="trained">Names of the trained matrices.</param>
-    /// <param name="batches">Every batch of the run, for the caches.</param>
-    /// <param name="scratch">The file of a streamed run, borrowed.</param>
-    /// <param name="cancellation">Stops between layers.</param>
+    /// <param name="batches">Every batch of the run, forget and retain in turn.</param>
+    /// <param name="offset">The principal offset vector [H]; borrowed.</param>
+    /// <param name="retainWeight">Weight of the retain loss.</param>
+    /// <param name="context">Device, dtype, cancellation.</param>
     public static EngineSteps Open(
-        string variant,
-        Checkpoint checkpoint,
-        ComputeOptions compute,
-        int layer,
-        IReadOnlyList<string> trained,
+        EngineTrialSettings settings,
         IReadOnlyList<TokenBatch> batches,
-        ScratchFile scratch,
-        CancellationToken cancellation
+        Tensor offset,
+        double retainWeight,
+        RunContext context
     )
     {
-        var streamed = variant == "streamed";
-        var state = streamed ? scratch : null;
-        // With caches nothing of the frozen model is needed in a step but the layers that are trained.
-        var frozen = FrozenModel.Open(checkpoint, compute, streamed: variant != "uncached", layer, cancellation);
-        var parameters = new TrainedParameters(trained, checkpoint.LoadStored, compute.DType, compute.Device, state);
-        var parts = CacheParts.Of(parameters, layer);
-        var cache =
-            variant == "uncached"
-                ? null
-                : ActivationCache.Fill(
-                    frozen.Model,
-                    parts,
-                    batches,
-                    0,
-                    streamed ? StreamedCacheMemory : long.MaxValue,
-                    state,
-                    cancellation: cancellation
-                );
-        return new EngineSteps(frozen, parameters, cache, layer, state);
+        var contrastive = new Contrastive();
+        var config = Config(settings, contrastive, retainWeight);
+        var place = RunPlace.InMemory();
+        UnlearningSession? session = null;
+        try
+        {
+            session = UnlearningSession.Open(config, place, context, measuresModel: false);
+            session.TakeTexts([Texts(batches)]);
+            session.PlanMemory();
+            session.OpenModels();
+            var loss = new ContrastiveStatesLoss(contrastive, _ => offset);
+            return new EngineSteps(
+                place,
+                session,
+                session.Prepare(inputs => new ComposedObjective(config.Objective, inputs, [loss]))
+            );
+        }
+        catch
+        {
+            session?.Dispose();
+            place.Dispose();
+            throw;
+        }
     }
 
     /// <summary>One step; gives the forget and the weighted retain loss.</summary>
-    public (double Forget, double Retain) Step(TokenBatch forget, TokenBatch retain, Tensor offset, double retainWeight)
+    public (double Forget, double Retain) Step(int step)
     {
-        using var scope = NewDisposeScope();
-        var gradients = _objective.Gradients(forget, retain, offset, retainWeight);
-        _optimizer.BeginStep();
-        for (var i = 0; i < _trained.Names.Count; i++)
-        {
-            var (f, r) = (gradients.Forget[i].reshape(-1), gradients.Retain[i].reshape(-1));
-            var mix = GradientCombination.Mix(f, r, zeroNormThreshold: 0);
-            var index = i;
-            _optimizer.UpdateParameter(
-                i,
-                (start, count) =>
-                    GradientCombination.WeightedSum(f.narrow(0, start, count), r.narrow(0, start, count), mix.Forget, mix.Retain),
-                (start, values) => _trained.Refresh(index, start, values)
-            );
-        }
-
-        return (gradients.ForgetLoss, gradients.RetainLoss);
+        var metrics = _training.Step(step);
+        return (metrics.ForgetLoss, metrics.RetainLoss);
     }
 
     public void Dispose()
     {
-        _optimizer.Dispose();
-        _cache?.Dispose();
-        _trained.Dispose();
-        _frozen.Dispose();
+        _training.Dispose();
+        _session.Dispose();
+        _place.Dispose();
+    }
+
+    private static UnlearnConfig Config(EngineTrialSettings settings, Contrastive contrastive, double retainWeight) =>
+        new()
+        {
+            Model = settings.Model,
+            Data = new DataSettings
+            {
+                Forget = [Given],
+                Retain = [Given],
+                BatchSize = settings.Batch,
+                Shuffle = false,
+            },
+            Layers = new LayerSettings { Target = settings.Layer },
+            Objective = new ObjectiveSettings
+            {
+                Forget = [contrastive],
+                Retain = [new HiddenStates { Weight = [retainWeight] }],
+                Filters = [new ConflictProjection { ZeroNormThreshold = 0 }],
+            },
+            Optimizer = new OptimizerSettings
+            {
+                Kind = OptimizerKind.SophiaOfficial,
+                LearningRate = 5e-5,
+                WeightDecay = 1e-3,
+                Beta1 = 0.965,
+                Beta2 = 0.99,
+                Rho = 0.9,
+            },
+            Engine = settings.Variant switch
+            {
+                "uncached" => new EngineSettings { Cache = CacheUse.Off },
+                // With caches nothing of the frozen model is needed in a step but the layers that are trained.
+                "cached" => new EngineSettings { Stream = true, CacheMemory = long.MaxValue },
+                _ => new EngineSettings
+                {
+                    Stream = true,
+                    StateInFile = true,
+                    CacheMemory = StreamedCacheMemory,
+                },
+            },
+            Evaluation = new EvaluationConfig { Samples = 0 },
+            Steps = settings.Steps,
+            Seed = settings.Seed,
+        };
+
+    // Text i of step t stands at t * batch + i in file order, so the schedule gives back the batches.
+    private static TopicTexts Texts(IReadOnlyList<TokenBatch> batches)
+    {
+        List<int[]> Of(int first) => [.. batches.Where((_, i) => i % 2 == first).SelectMany(batch => batch.Sequences)];
+        var (forget, retain) = (Of(0), Of(1));
+        return new TopicTexts(forget, retain, [.. forget.Select(_ => 0)], [.. retain.Select(_ => 0)]);
     }
 }

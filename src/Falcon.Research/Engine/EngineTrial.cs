@@ -67,7 +67,7 @@ public static class EngineTrial
         {
             "vectors" => Vectors(settings, checkpoint.Config.HiddenSize, compute),
             "products" => Products(settings, checkpoint.Config, compute),
-            _ => Steps(settings, checkpoint, compute, context.Cancellation),
+            _ => Steps(settings, checkpoint, compute, context),
         };
     }
 
@@ -75,7 +75,7 @@ public static class EngineTrial
         EngineTrialSettings settings,
         Checkpoint checkpoint,
         ComputeOptions compute,
-        CancellationToken cancellation
+        RunContext context
     )
     {
         var clock = Stopwatch.StartNew();
@@ -87,21 +87,18 @@ public static class EngineTrial
             .Select(i => RandomTokens(settings, checkpoint.Config.VocabularySize, i))
             .ToList();
         var names = Trained(checkpoint.Config, settings.Layer);
-        using var scratch = new ScratchFile(Path.Combine(Path.GetTempPath(), $"falcon-bench-{Guid.NewGuid():N}.bin"));
         using var baseline =
             settings.Variant == "baseline" ? new FaithfulLoop(checkpoint, compute.DType, compute.Device, settings.Layer, names) : null;
-        using var engine = baseline is null
-            ? EngineSteps.Open(settings.Variant, checkpoint, compute, settings.Layer, names, batches, scratch, cancellation)
-            : null;
+        using var engine = baseline is null ? EngineSteps.Open(settings, batches, offset, RetainWeight, context) : null;
         var prepared = clock.Elapsed.TotalSeconds;
         List<double> seconds = [], forget = [], retain = [];
         for (var step = 0; step < settings.Steps; step++)
         {
-            cancellation.ThrowIfCancellationRequested();
+            context.Cancellation.ThrowIfCancellationRequested();
             var (f, r) = (batches[2 * step], batches[2 * step + 1]);
             Wait(compute.Device);
             clock.Restart();
-            var losses = baseline?.Step(f, r, offset, RetainWeight) ?? engine!.Step(f, r, offset, RetainWeight);
+            var losses = baseline?.Step(f, r, offset, RetainWeight) ?? engine!.Step(step);
             Wait(compute.Device);
             seconds.Add(clock.Elapsed.TotalSeconds);
             forget.Add(losses.Forget);

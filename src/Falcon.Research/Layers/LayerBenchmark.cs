@@ -1,3 +1,6 @@
+using Falcon.Data;
+using Falcon.Optimization;
+using Falcon.Methods.Falcon;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -20,7 +23,7 @@ namespace Falcon.Research.Layers;
 /// <param name="Model">Checkpoint directory.</param>
 /// <param name="Data">Forget and retain files.</param>
 /// <param name="Out">Folder of layers.json and layers.md; it may exist.</param>
-public sealed record LayerBenchmarkSettings(string Model, DataConfig Data, string Out)
+public sealed record LayerBenchmarkSettings(string Model, DataSettings Data, string Out)
 {
     /// <summary>Repetitions with other texts, batches and offset vectors.</summary>
     public int Seeds { get; init; } = 3;
@@ -148,15 +151,16 @@ public static class LayerBenchmark
         var (information, effect, share) = (Grid(layers), Grid(layers), Grid(layers));
         for (var seed = 0UL; seed < (ulong)settings.Seeds; seed++)
         {
-            var config = Presets.Falcon with
+            var preset = UnlearnConfig.FromPreset("falcon");
+            var config = preset with
             {
                 Model = settings.Model,
-                Data = settings.Data with { BatchSize = 8 },
+                Data = preset.Data with { Forget = settings.Data.Forget, Retain = settings.Data.Retain, Fields = settings.Data.Fields },
                 Steps = settings.Steps,
                 Seed = seed,
                 Evaluation = new EvaluationConfig { Samples = 0 },
-                Loss = Presets.Falcon.Loss with { Bound = ForgetBoundKind.None },
-                Optimizer = Presets.Falcon.Optimizer with { Decay = LearningRateDecay.Constant },
+                Objective = preset.Objective with { Forget = [.. preset.Objective.Forget.Where(term => term is not AnswerBound)] },
+                Optimizer = preset.Optimizer with { Decay = LearningRateDecay.Constant },
             };
             var analysis = LayerAnalysis.Measure(
                 start,

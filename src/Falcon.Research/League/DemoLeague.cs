@@ -1,6 +1,8 @@
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
+using Falcon.Engine;
+using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
@@ -35,18 +37,14 @@ internal sealed class DemoLeague : LeagueSuite
         "forgetting is 1 - multiple-choice accuracy over the forget domains; utility the harmonic mean of the accuracies on what is kept "
             + "and of the share of the start's perplexity, plain text being the same in both halves";
 
-    public override UnlearnConfig Configure(string entrant)
+    public override UnlearnConfig Configure(LeagueEntrant entrant)
     {
-        if (entrant == MethodPresets.Falcon) return _run;
-        var preset = PresetOf(entrant);
-        var layers = MethodRules.UsesTargetLayer(preset.Method)
-            ? preset.Layers with
-            {
-                SearchFrom = _run.Layers.SearchFrom,
-                SearchTo = _run.Layers.SearchTo,
-            }
+        if (entrant.Preset == MethodCatalog.Default.Default) return _run;
+        var preset = entrant.Settings();
+        var layers = preset.Objective.Needs.UseTarget() && preset.Layers.RebuiltAbove == 0
+            ? preset.Layers with { SearchFrom = _run.Layers.SearchFrom, SearchTo = _run.Layers.SearchTo }
             : preset.Layers;
-        return preset with { Model = _run.Model, Data = _run.Data, Layers = layers };
+        return preset with { Model = _run.Model, Data = TextsOf(_run.Data, preset.Data), Layers = layers };
     }
 
     public override LeagueScore Score(CausalLM model, HfTokenizer tokenizer, LeagueSplit split, double? floor, RunContext context)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Falcon.Methods;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 
@@ -16,13 +17,14 @@ public static class LeagueBenchmark
     public static IReadOnlyList<string> Suites { get; } = ["tofu", "demo"];
 
     /// <summary>Most trials a method can have.</summary>
-    public static int LargestTrials => TrialGrid.Largest;
+    public static int LargestTrials => LeagueEntrant.LargestTrials;
 
-    /// <summary>The presets of FALCON that take part under their own names beside the default preset.</summary>
-    public static IReadOnlyList<string> FalconPresets { get; } = ["official", "paper"];
+    /// <summary>Who can take part: every preset of every method.</summary>
+    public static IReadOnlyList<string> Entrants => [.. LeagueEntrant.All.Select(entrant => entrant.Name)];
 
-    /// <summary>Who can take part: every method, and FALCON's other presets.</summary>
-    public static IReadOnlyList<string> Entrants { get; } = [.. MethodPresets.Names, .. FalconPresets];
+    /// <summary>Those that take part unless others are named: all but those that write retain texts themselves, minutes for each trial.</summary>
+    public static IReadOnlyList<string> UsualEntrants =>
+        [.. LeagueEntrant.All.Where(entrant => entrant.Preset.Settings.Data.GeneratedRetain == 0).Select(entrant => entrant.Name)];
 
     /// <summary>
     /// Makes what is missing and writes <c>league.json</c> and <c>league.md</c>. Every cell is a directory; a finished one is used again,
@@ -35,21 +37,21 @@ public static class LeagueBenchmark
     /// <exception cref="OperationCanceledException">Interrupted; the same command continues.</exception>
     public static LeagueResult Execute(LeagueSettings settings, UnlearnConfig? demo, RunContext context)
     {
-        if (settings.Trials < 1 || settings.Trials > TrialGrid.Largest)
-            throw new UserInputException($"--trials {settings.Trials}: give 1 to {TrialGrid.Largest}.");
+        if (settings.Trials < 1 || settings.Trials > LargestTrials)
+            throw new UserInputException($"--trials {settings.Trials}: give 1 to {LargestTrials}.");
         if (settings.Seeds < 1 || settings.Steps < 1)
             throw new UserInputException("--seeds and --steps must be at least 1.");
         if (settings.Snapshots < 1 || settings.Snapshots > settings.Steps)
             throw new UserInputException($"--snapshots {settings.Snapshots}: give 1 to the number of steps.");
-        if (settings.Methods.FirstOrDefault(name => !Entrants.Contains(name)) is { } unknown)
-            throw new UserInputException($"--methods {unknown}: not known; known are {string.Join(", ", Entrants)}.");
+        var entrants = settings.Methods.Distinct().Select(LeagueEntrant.Find).ToList();
+        var falcon = MethodCatalog.Default.Name;
         LeagueSuite suite = settings.Suite switch
         {
             "tofu" => new TofuLeague(settings),
             "demo" => new DemoLeague(settings, demo ?? throw new ArgumentNullException(nameof(demo))),
             _ => throw new UserInputException($"--suite {settings.Suite}: not known; known are {string.Join(", ", Suites)}."),
         };
-        var model = suite.Configure(MethodPresets.Falcon).Model;
+        var model = suite.Configure(LeagueEntrant.Find(falcon)).Model;
         var dev = Measured("start-dev", model, suite, LeagueSplit.Dev, settings, context);
         var test = Measured("start-test", model, suite, LeagueSplit.Test, settings, context);
         if (dev.Utility <= 0 || test.Utility <= 0)
@@ -62,8 +64,7 @@ public static class LeagueBenchmark
                 ? Measured("ceiling", settings.SecondReference, suite, LeagueSplit.Test, settings, context)
                 : null;
 
-        var contests = settings
-            .Methods.Distinct()
+        var contests = entrants
             .Select(entrant => new LeagueContest(entrant, suite, settings, dev, test, context))
             .ToList();
         var rows = Ordered(contests.Select(contest => contest.Row(settings.Seeds)));
@@ -72,8 +73,8 @@ public static class LeagueBenchmark
             // FALCON and the best three others.
             List<string> best =
             [
-                MethodPresets.Falcon,
-                .. rows.Where(row => row.Method != MethodPresets.Falcon && row.ForgetQuality is not null).Take(3).Select(row => row.Method),
+                falcon,
+                .. rows.Where(row => row.Method != falcon && row.ForgetQuality is not null).Take(3).Select(row => row.Method),
             ];
             rows = Ordered(contests.Select(contest => contest.Row(best.Contains(contest.Entrant) ? settings.SeedsOfBest : settings.Seeds)));
         }

@@ -5,14 +5,14 @@ using Falcon.Runtime;
 namespace Falcon.Research.League;
 
 /// <summary>One entrant's way through the league: trials on the development half, the choice, and the seeds on the test half.</summary>
-/// <param name="entrant">A method, or a preset of FALCON.</param>
+/// <param name="entrant">A method with a preset.</param>
 /// <param name="suite">Scores the runs.</param>
 /// <param name="settings">Trials, steps, floor.</param>
 /// <param name="dev">The start on the development half.</param>
 /// <param name="test">The start on the test half.</param>
 /// <param name="context">Log, device, clock, cancellation.</param>
 internal sealed class LeagueContest(
-    string entrant,
+    LeagueEntrant entrant,
     LeagueSuite suite,
     LeagueSettings settings,
     LeagueScore dev,
@@ -27,7 +27,7 @@ internal sealed class LeagueContest(
     private IReadOnlyList<Trial>? _trials;
 
     /// <summary>Who.</summary>
-    public string Entrant => entrant;
+    public string Entrant => entrant.Name;
 
     /// <summary>The numbers of steps after which a run is scored: evenly spaced, the last is the end.</summary>
     public static int[] StepsOf(LeagueSettings settings) =>
@@ -45,7 +45,7 @@ internal sealed class LeagueContest(
                 .Range(0, settings.Trials)
                 .Select(number =>
                 {
-                    var (tried, text) = TrialGrid.At(config, number);
+                    var (tried, text) = entrant.Trial(config, number);
                     return new Trial(
                         number,
                         LeagueCell.Make(
@@ -67,7 +67,7 @@ internal sealed class LeagueContest(
             .ToList();
         var failed = _trials.Count(trial => trial.Cell.Failure is not null);
         var none = new LeagueRow(
-            entrant,
+            entrant.Name,
             config.Preset,
             null,
             null,
@@ -87,7 +87,7 @@ internal sealed class LeagueContest(
             return none;
 
         var best = Best(kept);
-        var chosen = TrialGrid.At(config, best.Trial.Number).Config;
+        var chosen = entrant.Trial(config, best.Trial.Number).Config;
         var text = hasSteps
             ? string.Create(CultureInfo.InvariantCulture, $"{best.Trial.Cell.Settings}, {best.Snapshot.Step} of {chosen.Steps} steps")
             : best.Trial.Cell.Settings;
@@ -156,7 +156,7 @@ internal sealed class LeagueContest(
     private LeagueCell Runoff(Scored item) =>
         LeagueCell.Make(
             Folder(string.Create(CultureInfo.InvariantCulture, $"runoff-{item.Trial.Number}-step"), item.Snapshot.Step),
-            TrialGrid.At(Configure(), item.Trial.Number).Config,
+            entrant.Trial(Configure(), item.Trial.Number).Config,
             string.Create(CultureInfo.InvariantCulture, $"{item.Trial.Cell.Settings}, {item.Snapshot.Step} steps"),
             [item.Snapshot.Step],
             LeagueSplit.DevWhole,
@@ -172,7 +172,7 @@ internal sealed class LeagueContest(
         return config with
         {
             Seed = 0,
-            Steps = config.Method == "ssd" ? 0 : settings.Steps,
+            Steps = config.Objective.HasSteps ? settings.Steps : 0,
             Data = config.Data with { Shuffle = true },
             Optimizer = config.Optimizer with { WarmupSteps = Math.Min(config.Optimizer.WarmupSteps, settings.Steps / 10) },
             Evaluation = new EvaluationConfig { Samples = 0 },
@@ -181,5 +181,5 @@ internal sealed class LeagueContest(
     }
 
     private string Folder(string kind, int number) =>
-        Path.Combine(settings.Out, entrant, string.Create(CultureInfo.InvariantCulture, $"{kind}-{number}"));
+        Path.Combine(settings.Out, entrant.Name, string.Create(CultureInfo.InvariantCulture, $"{kind}-{number}"));
 }

@@ -28,8 +28,8 @@ internal enum LeagueSplit
 internal abstract class LeagueSuite
 {
     /// <summary>An entrant's preset with the model, data and evaluation of the suite.</summary>
-    /// <param name="entrant">A method, or a preset of FALCON (<see cref="LeagueBenchmark.Entrants"/>).</param>
-    public abstract UnlearnConfig Configure(string entrant);
+    /// <param name="entrant">A method with a preset.</param>
+    public abstract UnlearnConfig Configure(LeagueEntrant entrant);
 
     /// <summary>What the scores are made of, in words.</summary>
     public abstract string Measures { get; }
@@ -52,9 +52,19 @@ internal abstract class LeagueSuite
         return Score(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(directory), split, null, context);
     }
 
-    /// <summary>The settings of an entrant before model and data.</summary>
-    protected static UnlearnConfig PresetOf(string entrant) =>
-        LeagueBenchmark.FalconPresets.Contains(entrant) ? UnlearnConfig.FromPreset(entrant) : MethodPresets.Of(entrant);
+    /// <summary>The suite's texts and batch size with what the preset decides of the rest.</summary>
+    /// <param name="suite">Files, form and batch size.</param>
+    /// <param name="preset">Counted tokens, padding, retain batches and generated texts.</param>
+    protected static DataSettings TextsOf(DataSettings suite, DataSettings preset) =>
+        preset with
+        {
+            Forget = suite.Forget,
+            Retain = suite.Retain,
+            Fields = suite.Fields,
+            Template = suite.Template,
+            MaxLength = suite.MaxLength,
+            BatchSize = suite.BatchSize,
+        };
 
     /// <summary>
     /// Whether a question belongs to the development split: the lowest bit of the hash of its text, so that it depends on nothing else.

@@ -66,10 +66,14 @@ internal sealed class TofuLeague : LeagueSuite
                 + $"runoff: every forget question and wrong answer)"
         );
 
-    public override UnlearnConfig Configure(string entrant)
+    public override UnlearnConfig Configure(LeagueEntrant entrant)
     {
-        var preset = PresetOf(entrant);
-        return preset with { Model = _settings.Model, Data = preset.Data with { Forget = [_forget], Retain = [_retain], BatchSize = 8 } };
+        var preset = entrant.Settings();
+        return preset with
+        {
+            Model = _settings.Model,
+            Data = TextsOf(new DataSettings { Forget = [_forget], Retain = [_retain], BatchSize = 8 }, preset.Data),
+        };
     }
 
     public override LeagueScore Score(CausalLM model, HfTokenizer tokenizer, LeagueSplit split, double? floor, RunContext context)

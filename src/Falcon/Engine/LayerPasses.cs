@@ -11,23 +11,14 @@ namespace Falcon.Engine;
 /// <param name="frozen">The unchanged model.</param>
 /// <param name="trained">The matrices in training.</param>
 /// <param name="target">The layer whose output enters the losses.</param>
-/// <param name="alsoChanged">
-/// Further weights of the updated model that differ from the frozen ones without being trained; null for none.
-/// </param>
 /// <param name="cache">What the frozen model makes of the texts, computed before; null computes it in every step. Borrowed.</param>
-public sealed class LayerPasses(
-    CausalLM frozen,
-    TrainedParameters trained,
-    int target,
-    IReadOnlyDictionary<string, Tensor>? alsoChanged = null,
-    ActivationCache? cache = null
-)
+public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target, ActivationCache? cache = null)
 {
-    private readonly bool _embedding = Lowest(trained, alsoChanged) == WeightNames.BelowLayers; // then the two models share nothing
-    private readonly int _lowest = Math.Max(0, Lowest(trained, alsoChanged));
+    private readonly bool _embedding = trained.LowestLayer == WeightNames.BelowLayers; // then the two models share nothing
+    private readonly int _lowest = Math.Max(0, trained.LowestLayer);
 
     // The prefix may end inside the lowest layer only while the rest of that layer is the same in both models.
-    private readonly bool _startsAtDownProjection = trained.StartsAtDownProjection && alsoChanged is not { Count: > 0 };
+    private readonly bool _startsAtDownProjection = trained.StartsAtDownProjection;
 
     /// <summary>The layer whose output enters the losses.</summary>
     public int Target { get; } = target;
@@ -46,18 +37,13 @@ public sealed class LayerPasses(
     /// </summary>
     /// <param name="batch">The texts.</param>
     /// <param name="paddingRows">What left padding attends to.</param>
-    /// <param name="perturbation">
-    /// Added to the residual stream before the lowest trained matrix of the updated model, relative to each token's norm [B, T, H]; null
-    /// for nothing.
-    /// </param>
-    public (Tensor Updated, Tensor Frozen) Run(TokenBatch batch, PaddingRows paddingRows = PaddingRows.Uniform, Tensor? perturbation = null)
+    public (Tensor Updated, Tensor Frozen) Run(TokenBatch batch, PaddingRows paddingRows = PaddingRows.Uniform)
     {
         using var scope = NewDisposeScope();
         using var context = batch.Context(frozen, paddingRows);
         var model = Updated();
         var (start, inner, reference) = cache?.Read(batch) ?? Prefix(batch, context);
         start = Own(model, start, batch, context);
-        if (perturbation is not null) start = start + (perturbation * start.to(float32).norm(-1, true, 2f)).to(start.dtype);
         var updated = Suffix(model, start, inner, context);
         return (updated.MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
@@ -82,7 +68,7 @@ public sealed class LayerPasses(
         start = Own(model, start, batch, context);
         if (inner is not null)
             throw new UserInputException(
-                "loss.promptVectors: the lowest trained layer trains only its down projection, which no prompt reaches; set "
+                "objective.forget.promptAdversary: the lowest trained layer trains only its down projection, which no prompt reaches; set "
                     + "layers.parameters to all."
             );
         var added = prompt.shape[0];
@@ -190,9 +176,6 @@ public sealed class LayerPasses(
         return (start, inner, Suffix(frozen, start, inner, context));
     }
 
-    private static int Lowest(TrainedParameters trained, IReadOnlyDictionary<string, Tensor>? alsoChanged) =>
-        trained.Names.Concat(alsoChanged?.Keys ?? []).Min(TrainedParameters.LayerOf);
-
     // Where the embedding is trained each model has its own states from the start on, the updated one with gradient.
     private Tensor Own(CausalLM model, Tensor start, TokenBatch batch, AttentionContext context) =>
         _embedding ? model.Embed(batch.InputIds(Device), context.Positions) : start;
@@ -216,7 +199,7 @@ public sealed class LayerPasses(
         return (Updated().HiddenStates(ids, Target, context).MoveToOuterDisposeScope(), reference.MoveToOuterDisposeScope());
     }
 
-    private CausalLM Updated() => trained.Updated(alsoChanged is null ? frozen : frozen.With(alsoChanged));
+    private CausalLM Updated() => trained.Updated(frozen);
 
     private Tensor Suffix(CausalLM model, Tensor start, Tensor? inner, AttentionContext context)
     {

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Falcon.Models;
 using Falcon.Models.Families;
-using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
@@ -13,6 +12,9 @@ namespace Falcon.Engine;
 /// </summary>
 public sealed class TrainedParameters : IDisposable
 {
+    /// <summary>The component name that stands for every tensor of the model.</summary>
+    public const string WholeModel = "model";
+
     private readonly BlockTensor[] _masters;
     private readonly Tensor[] _leaves;
 
@@ -112,7 +114,7 @@ public sealed class TrainedParameters : IDisposable
         bool embedding = false
     )
     {
-        if (components is [LayerConfig.WholeModel])
+        if (components is [WholeModel])
             return [.. WeightNames.Expected(model).Select(item => item.Name)];
         if (target < 0 || target >= model.LayerCount)
             throw new UserInputException(

@@ -1,93 +1,89 @@
-using Falcon.Engine;
 using Falcon.Methods.Baselines;
 using Falcon.Methods.Falcon;
-using Falcon.Methods.Terms;
-using Falcon.Runs.Configuration;
 using Falcon.Runtime;
-using static TorchSharp.torch;
 
 namespace Falcon.Methods;
 
-/// <summary>Every unlearning method by its name in configuration and command line (<see cref="MethodPresets.Names"/>).</summary>
+/// <summary>
+/// Every unlearning method by its name. The library's own are one line each; a program adds one with <see cref="Register"/>. Help, the table
+/// of docs/baselines.md, validation and trial grids derive from here.
+/// </summary>
 public static class MethodCatalog
 {
-    /// <summary>The objective of the method that the configuration names; the caller owns it.</summary>
-    /// <param name="inputs">What it is built from.</param>
-    /// <exception cref="UserInputException">There is no such method, or the texts do not fit it.</exception>
-    public static Objective Build(MethodInputs inputs) => inputs.Config.Method switch
-    {
-        MethodPresets.Falcon => Falcon(inputs),
-        "grad-ascent" => new GradAscent(inputs),
-        "grad-diff" => new GradDiff(inputs),
-        "kl" => new KlMinimization(inputs),
-        "npo" => new Npo(inputs),
-        "simnpo" => new SimNpo(inputs),
-        "idk-dpo" => new IdkDpo(inputs),
-        "rmu" => new Rmu(inputs),
-        "adaptive-rmu" => new AdaptiveRmu(inputs),
-        "undial" => new Undial(inputs),
-        "wga" => new Wga(inputs),
-        "llmu" => new Llmu(inputs),
-        "scrub" => new Scrub(inputs),
-        "ssd" => new Ssd(inputs),
-        "task-vector" => new TaskVector(inputs),
-        "circuit-breakers" => new CircuitBreakers(inputs),
-        var unknown => throw new UserInputException($"--method {unknown}: not known; known are {string.Join(", ", MethodPresets.Names)}."),
-    };
+    private static readonly Lock Gate = new();
 
-    private static FalconMethod Falcon(MethodInputs inputs)
+    private static readonly List<UnlearningMethod> Methods =
+    [
+        FalconMethod.Method,
+        GradientAscent.Alone,
+        GradientAscent.Difference,
+        GradientAscent.Divergence,
+        Npo.Method,
+        SimNpo.Method,
+        IdkDpo.Method,
+        AltPo.Method,
+        Rmu.Method,
+        Rmu.Adaptive,
+        Undial.Method,
+        Wga.Method,
+        SatImp.Method,
+        CeU.Method,
+        Pdu.Method,
+        JensUn.Method,
+        Llmu.Method,
+        Scrub.Method,
+        Ssd.Method,
+        TaskVector.Method,
+        CircuitBreakers.Method,
+    ];
+
+    /// <summary>Every method, FALCON first.</summary>
+    public static IReadOnlyList<UnlearningMethod> All
     {
-        var offsets = OffsetVectors.Make(
-            inputs.Frozen,
-            inputs.TargetLayer,
-            inputs.Topics,
-            inputs.Config,
-            inputs.PadId,
-            (done, total) => inputs.Log.Progress("offset vectors", done, total),
-            inputs.Cancellation
-        );
-        var loss = inputs.Config.Loss;
-        var bound =
-            loss.Bound == ForgetBoundKind.None
-                ? null
-                : new ForgetBound(
-                    inputs.Config.Layers is { RebuiltAbove: > 0 } or { RebuiltEmbedding: true }
-                        ? inputs.Trained.Updated(inputs.Frozen)
-                        : inputs.Frozen,
-                    inputs.TargetLayer,
-                    loss.BoundWidth
-                );
-        var passes = inputs.Passes();
-        var objective = new FalconObjective(
-            passes,
-            inputs.Trained,
-            loss,
-            plainPasses: inputs.Config.Engine.Path == EnginePath.Plain,
-            microBatchTokens: inputs.Config.Engine.MicroBatchTokens,
-            bound: bound
-        );
-        return new FalconMethod(
-            objective,
-            offsets,
-            loss,
-            ForgetBound.Levels(inputs),
-            Shared(inputs, passes),
-            objective.UnchangedRetainLoss(inputs.FirstRetainBatches, inputs.Cancellation)
-        );
+        get
+        {
+            lock (Gate) return [.. Methods];
+        }
     }
 
-    private static RetainDirections? Shared(MethodInputs inputs, LayerPasses passes)
+    /// <summary>The method of a run that names none.</summary>
+    public static UnlearningMethod Default => FalconMethod.Method;
+
+    /// <summary>The names of all methods.</summary>
+    public static IReadOnlyList<string> Names => [.. All.Select(method => method.Name)];
+
+    /// <summary>Adds a method.</summary>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
+    public static void Register(UnlearningMethod method)
     {
-        var share = inputs.Config.Combination.CollapsedShare;
-        if (share == 0)
-            return null;
-        if (inputs.FirstRetainBatches.Count == 0)
-            throw new InvalidOperationException("The shared directions need the retain batches of the first steps.");
-        using var generator = new Generator(new SeededRandom(inputs.Config.Seed, "retain directions").NextUInt64(), CPU);
-        var found = RetainDirections.Find(passes, inputs.Trained, inputs.FirstRetainBatches, share, generator, inputs.Cancellation);
-        inputs.Log.Information(
-            $"the forget gradient leaves alone {string.Join(", ", found.Counts)} directions of the trained matrices' inputs"
+        lock (Gate)
+        {
+            if (Methods.Any(known => known.Name == method.Name))
+                throw new ArgumentException($"\"{method.Name}\" is the name of another method.", nameof(method));
+            Methods.Add(method);
+        }
+    }
+
+    /// <summary>The method of a name.</summary>
+    /// <exception cref="UserInputException">There is no such method.</exception>
+    public static UnlearningMethod Find(string name) =>
+        All.FirstOrDefault(method => method.Name == name)
+        ?? throw new UserInputException($"--method {name}: not known; known are {string.Join(", ", Names)}.");
+
+    /// <summary>A preset of a method.</summary>
+    /// <param name="method">The method's name.</param>
+    /// <param name="preset">The preset's name; null for the default.</param>
+    /// <exception cref="UserInputException">There is no such method or preset.</exception>
+    public static MethodPreset Preset(string method, string? preset = null)
+    {
+        var found = Find(method);
+        if (preset is null) return found.Default;
+        if (found.Presets.FirstOrDefault(one => one.Name == preset) is { } own) return own;
+        var other = All.FirstOrDefault(one => one.Presets.Count > 1 && one.Presets.Any(of => of.Name == preset));
+        throw new UserInputException(
+            $"--preset {preset}: "
+                + (other is null ? "not known" : $"it is of the method {other.Name}")
+                + $"; the method {method} has {string.Join(", ", found.Presets.Select(one => one.Name))}."
         );
-        return found;
     }
 }

@@ -1,5 +1,7 @@
+using Falcon.Layers;
 using System.Diagnostics;
 using Falcon.Checkpoints;
+using Falcon.Engine;
 using Falcon.Methods;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
@@ -49,7 +51,7 @@ public static class AnalyzeRun
         );
 
         using var opened = OpenedModel.Open(checkpoint, compute, context.MemoryLimit, context.Log, last);
-        var settings = new LayerConfig
+        var settings = new LayerSettings
         {
             Samples = config.Samples,
             Eta = config.Eta,

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Falcon.Layers;
+using Falcon.Engine;
 using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Results;
@@ -42,7 +43,7 @@ public sealed record LayerAnalysis(
     public static LayerAnalysis Measure(
         CausalLM model,
         IReadOnlyList<TopicTexts> topics,
-        LayerConfig settings,
+        LayerSettings settings,
         (int First, int Last) measured,
         (int First, int Last) searched,
         ulong seed,
@@ -120,7 +121,7 @@ public sealed record LayerAnalysis(
     // The matrices are so small (texts x texts) that threads wait for each other longer than they work.
     private static List<LayerEstimate> Estimate(
         List<IReadOnlyList<Tensor>> states,
-        LayerConfig settings,
+        LayerSettings settings,
         int first,
         int last,
         ulong seed,
@@ -166,7 +167,7 @@ public sealed record LayerAnalysis(
     }
 
     /// <summary>The range of layers that a configuration asks for.</summary>
-    public static (int First, int Last) Range(LayerConfig settings, int layers) =>
+    public static (int First, int Last) Range(LayerSettings settings, int layers) =>
         ((int)Math.Round(settings.SearchFrom * (layers - 1)), (int)Math.Round(settings.SearchTo * (layers - 1)));
 
     private static string Describe(LayerEstimate estimate) =>

@@ -1,8 +1,9 @@
+using Falcon.Engine;
 using Falcon.Checkpoints;
 using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
-using Falcon.Methods;
+using Falcon.Methods.Falcon;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
@@ -49,7 +50,7 @@ internal sealed class RunMonitor
         }
         else
         {
-            TargetLoss = config.Loss.BoundLevel
+            TargetLoss = config.Objective.Forget.OfType<AnswerBound>().FirstOrDefault()?.Level
                 ?? NeverLearnedLevel.OfWrongAnswers(original, tokenizer, _template, _forget, _cancellation)
                 ?? topics.Average(topic =>
                     NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, topic.Retain, topic.RetainAnswers)

@@ -14,7 +14,7 @@ namespace Falcon.Runs;
 /// last parameters, and restores the best. What was measured stands in <c>monitor.jsonl</c>, from which an interrupted run goes on.
 /// </summary>
 internal sealed class StepSelection(
-    UnlearnConfig config,
+    MonitorConfig settings,
     RunMonitor monitor,
     CausalLM frozen,
     TrainedParameters trained,
@@ -27,7 +27,7 @@ internal sealed class StepSelection(
     private readonly List<Measurement> _measured = [];
 
     /// <summary>The best parameters so far.</summary>
-    public BestStep Best { get; } = new(trained, config.Monitor.UtilityBudget);
+    public BestStep Best { get; } = new(trained, settings.UtilityBudget);
 
     /// <summary>Begins, or goes on after an interruption; the parameters are those after <paramref name="step"/> steps.</summary>
     public void Begin(int step)
@@ -56,11 +56,11 @@ internal sealed class StepSelection(
     /// <returns>Whether the utility budget is spent: the last few measurements in a row were all over it.</returns>
     public bool EndsAfter(int step)
     {
-        var every = config.Monitor.Every;
+        var every = settings.Every;
         if (every > 0 && step > 0 && step % every == 0 && _measured[^1].Step < step)
             Take(Measure(step, 1));
-        return _measured.Count > config.Monitor.Patience
-            && _measured.TakeLast(config.Monitor.Patience).All(measurement => !measurement.IsWithin(config.Monitor.UtilityBudget));
+        return _measured.Count > settings.Patience
+            && _measured.TakeLast(settings.Patience).All(measurement => !measurement.IsWithin(settings.UtilityBudget));
     }
 
     /// <summary>
@@ -71,13 +71,13 @@ internal sealed class StepSelection(
     {
         var stopped = EndsAfter(steps);
         if (_measured[^1].Step < steps) Take(Measure(steps, 1));
-        if (config.Monitor.SearchPath) SearchPath(steps);
+        if (settings.SearchPath) SearchPath(steps);
         Best.Restore();
         var kept = Best.Measurement!;
         var reason = stopped
             ? string.Create(
                 CultureInfo.InvariantCulture,
-                $"utility loss above the budget of {config.Monitor.UtilityBudget:P2} in {config.Monitor.Patience} measurements in a row"
+                $"utility loss above the budget of {settings.UtilityBudget:P2} in {settings.Patience} measurements in a row"
             )
             : "all steps made";
         log.Information(
@@ -95,7 +95,7 @@ internal sealed class StepSelection(
         List<Tensor> end = [.. trained.Masters.Select(BestStep.Copy)];
         try
         {
-            PathSearch.Run(_measured[^1], monitor.TargetLoss, config.Monitor.Reference is not null, config.Monitor.UtilityBudget, share =>
+            PathSearch.Run(_measured[^1], monitor.TargetLoss, settings.Reference is not null, settings.UtilityBudget, share =>
             {
                 MoveTo(end, share);
                 var found = Measure(steps, share);

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Falcon.Checkpoints.Safetensors;
 using Falcon.Engine;
+using Falcon.Methods.Terms;
 using Falcon.Optimization;
 using Falcon.Results;
 using Falcon.Runtime;
@@ -10,7 +11,7 @@ using static TorchSharp.torch;
 namespace Falcon.Runs;
 
 /// <summary>
-/// The state of an interrupted run: masters, optimiser state, the best parameters so far and the step. Random numbers depend on seed and
+/// The state of an interrupted run: masters, optimiser state, numbers of the objective, the best parameters so far and the step. Random numbers depend on seed and
 /// step alone, so nothing else is needed.
 /// </summary>
 internal static class TrainingState
@@ -18,18 +19,27 @@ internal static class TrainingState
     private const string FileName = "state.safetensors";
     private const string StepKey = "step";
     private const string BestKey = "best";
+    private const string ObjectiveKey = "objective";
     private const string BestPrefix = "best.";
 
     /// <summary>
     /// Writes the state so that the working directory survives an interruption after <paramref name="step"/> finished steps.
     /// </summary>
-    public static void Save(RunDirectory directory, int step, TrainedParameters trained, Optimizer optimizer, BestStep? best = null)
+    public static void Save(
+        RunDirectory directory,
+        int step,
+        TrainedParameters trained,
+        Optimizer optimizer,
+        Objective objective,
+        BestStep? best = null
+    )
     {
         var tensors = trained
             .ByName.Select(item => Source($"master.{item.Key}", item.Value))
             .Concat(optimizer.State.Select(item => Source($"optimizer.{item.Key}", item.Value)))
             .ToList();
         Dictionary<string, string> metadata = new() { [StepKey] = step.ToString(CultureInfo.InvariantCulture) };
+        if (objective.State is { Count: > 0 } numbers) metadata[ObjectiveKey] = JsonSerializer.Serialize(numbers, ResultJson.LineOptions);
         if (best?.Measurement is { } measurement)
         {
             metadata[BestKey] = JsonSerializer.Serialize(measurement, ResultJson.LineOptions);
@@ -48,7 +58,13 @@ internal static class TrainingState
 
     /// <summary>Puts a saved state back and cuts metrics.jsonl to it; returns the next step.</summary>
     /// <exception cref="UserInputException">The state does not fit the run.</exception>
-    public static int Load(RunDirectory directory, TrainedParameters trained, Optimizer optimizer, BestStep? best = null)
+    public static int Load(
+        RunDirectory directory,
+        TrainedParameters trained,
+        Optimizer optimizer,
+        Objective objective,
+        BestStep? best = null
+    )
     {
         var path = directory.PathOf(FileName);
         if (!File.Exists(path))
@@ -74,6 +90,8 @@ internal static class TrainingState
         optimizer.Load(
             [.. entries.Keys.Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Select(name => name[prefix.Length..])],
             name => TensorBytes.ToTensor(file, entries[prefix + name]), step);
+        if (file.Metadata.TryGetValue(ObjectiveKey, out var numbers))
+            objective.Restore(JsonSerializer.Deserialize<Dictionary<string, double>>(numbers, ResultJson.LineOptions)!);
         if (best is not null && file.Metadata.TryGetValue(BestKey, out var measurement))
             best.Keep(
                 JsonSerializer.Deserialize<Measurement>(measurement, ResultJson.LineOptions)!,

@@ -1,3 +1,5 @@
+using Falcon.Optimization;
+using Falcon.Data;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Engine;
@@ -23,30 +25,30 @@ public sealed class EngineTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private UnlearnConfig Config(EngineConfig engine, IReadOnlyList<string>? parameters = null) =>
-        Presets.Falcon with
+    private UnlearnConfig Config(EngineSettings engine, IReadOnlyList<string>? parameters = null) =>
+        UnlearnConfig.FromPreset("falcon") with
         {
             Model = Directory.Exists(_folder.At("source")) ? _folder.At("source") : TinyCheckpoint.Write(_folder.At("source")),
-            Data = new DataConfig
+            Data = new DataSettings
             {
                 Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
                 Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
                 BatchSize = 4,
             },
-            Layers = new LayerConfig
+            Layers = new LayerSettings
             {
                 Target = 2,
                 Trained = 2,
                 Parameters = parameters ?? ["mlp.down_proj"],
             },
-            Optimizer = Presets.Falcon.Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
+            Optimizer = UnlearnConfig.FromPreset("falcon").Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
             Steps = 9,
             Engine = engine,
         };
 
     private Dictionary<string, float[]> Run(
         string name,
-        EngineConfig engine,
+        EngineSettings engine,
         RunContext? context = null,
         IReadOnlyList<string>? parameters = null
     )
@@ -85,7 +87,7 @@ public sealed class EngineTests : IDisposable
     [MemberData(nameof(Ways))]
     public void Execute_AnyWay_GivesThePlainResult(string parameters, string way)
     {
-        EngineConfig engine = way switch
+        EngineSettings engine = way switch
         {
             "shared" => new() { Cache = CacheUse.Off },
             "cached" => new() { Cache = CacheUse.On },
@@ -96,7 +98,7 @@ public sealed class EngineTests : IDisposable
             _ => new() { Cache = CacheUse.On, MicroBatchTokens = 80 },
         };
 
-        var expected = Run("plain", new EngineConfig { Path = EnginePath.Plain }, parameters: [parameters]);
+        var expected = Run("plain", new EngineSettings { Path = EnginePath.Plain }, parameters: [parameters]);
         var actual = Run("other", engine, parameters: [parameters]);
 
         foreach (var (name, values) in expected)
@@ -113,16 +115,16 @@ public sealed class EngineTests : IDisposable
     [Fact]
     public void Execute_Streamed_HasTheSameBitsAsCachedInMemory()
     {
-        var cached = Run("cached", new EngineConfig { Cache = CacheUse.On });
-        var streamed = Run("streamed", new EngineConfig { Stream = true, StateInFile = true, CacheMemory = 2000 });
+        var cached = Run("cached", new EngineSettings { Cache = CacheUse.On });
+        var streamed = Run("streamed", new EngineSettings { Stream = true, StateInFile = true, CacheMemory = 2000 });
         foreach (var (name, values) in cached) Assert.Equal(values, streamed[name]);
     }
 
     [Fact]
     public void Execute_CacheDirectory_IsReadAgainByTheSameRunOnly()
     {
-        var engine = new EngineConfig { CacheDirectory = _folder.At("kept"), CacheMemory = 3000 };
-        var alone = Run("alone", new EngineConfig { Cache = CacheUse.On });
+        var engine = new EngineSettings { CacheDirectory = _folder.At("kept"), CacheMemory = 3000 };
+        var alone = Run("alone", new EngineSettings { Cache = CacheUse.On });
         var (first, again) = (new Messages(), new Messages());
         var written = Run("first", engine, RunContext.Quiet with { Log = first });
         var read = Run("again", engine with { CacheMemory = 8000 }, RunContext.Quiet with { Log = again });
@@ -175,7 +177,7 @@ public sealed class EngineTests : IDisposable
     [Fact]
     public void Execute_InterruptedWhileStreamed_ResumesToTheSameBits()
     {
-        var engine = new EngineConfig { Stream = true, StateInFile = true, CacheMemory = 2000 };
+        var engine = new EngineSettings { Stream = true, StateInFile = true, CacheMemory = 2000 };
         var whole = Run("whole", engine);
         using var stop = new CancellationTokenSource();
         var log = new StopAtStep(5, stop);
@@ -202,9 +204,9 @@ public sealed class EngineTests : IDisposable
     public void Execute_InterruptedWithChosenLayer_DoesNotAnalyseAgain()
     {
         using var stop = new CancellationTokenSource();
-        var config = Config(new EngineConfig()) with
+        var config = Config(new EngineSettings()) with
         {
-            Layers = new LayerConfig
+            Layers = new LayerSettings
             {
                 Target = null,
                 Trained = 1,
@@ -236,8 +238,8 @@ public sealed class EngineTests : IDisposable
     [Fact]
     public void Execute_BFloat16_StaysNearFloat32()
     {
-        var exact = Run("float32", new EngineConfig());
-        var rounded = Run("bfloat16", new EngineConfig(), RunContext.Quiet with { DType = "bfloat16" });
+        var exact = Run("float32", new EngineSettings());
+        var rounded = Run("bfloat16", new EngineSettings(), RunContext.Quiet with { DType = "bfloat16" });
         foreach (var name in exact.Keys.Where(name => name.Contains("layers.2.mlp.down", StringComparison.Ordinal)))
         {
             // AdamW moves an element by at most the learning rate a step, so a wrong sign everywhere would show as 2 x 9 x 1e-3.
@@ -316,21 +318,14 @@ public sealed class EngineTests : IDisposable
         ];
         MemoryPlan Plan(long limit) =>
             MemoryPlan.Make(
-                Presets.Falcon with
-                {
-                    Loss = Presets.Falcon.Loss with { Bound = ForgetBoundKind.None },
-                    Layers = new LayerConfig
-                    {
-                        Target = 7,
-                        Trained = 3,
-                        Parameters = ["mlp.down_proj"],
-                    },
-                    Engine = new EngineConfig { MemoryLimit = limit },
-                },
-                model,
-                compute,
-                7,
-                wholeModel: false,
+                new MemoryDemand(
+                    model,
+                    compute,
+                    7,
+                    TrainedParameters.Select(model, 7, 3, ["mlp.down_proj"]),
+                    PassNeeds.TargetStates,
+                    new EngineSettings { MemoryLimit = limit }
+                ),
                 batches,
                 available: 64L << 30,
                 freeDisk: 100L << 30
@@ -345,7 +340,7 @@ public sealed class EngineTests : IDisposable
     [Fact]
     public void RunRecord_StatesThePeak()
     {
-        Run("run", new EngineConfig());
+        Run("run", new EngineSettings());
         using var record = JsonDocument.Parse(File.ReadAllText(_folder.At("run", "run.json")));
         Assert.True(record.RootElement.GetProperty("peakBytes").GetInt64() > 10_000_000);
     }

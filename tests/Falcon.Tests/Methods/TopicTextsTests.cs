@@ -1,4 +1,5 @@
-using Falcon.Methods;
+using Falcon.Engine;
+using Falcon.Data;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
@@ -32,7 +33,7 @@ public sealed class TopicTextsTests : IDisposable
     [Fact]
     public void Read_OneForgetFile_KeepsTheTextsOfAllRetainFiles()
     {
-        var topic = Assert.Single(TopicTexts.Read(new DataConfig { Forget = [_first], Retain = [_keep, _other] }, _tokenizer));
+        var topic = Assert.Single(TopicTexts.Read(new DataSettings { Forget = [_first], Retain = [_keep, _other] }, _tokenizer));
         Assert.Equal([_tokenizer.Encode("bread is baked"), _tokenizer.Encode("tea is hot"), _tokenizer.Encode("rain falls")], topic.Retain);
         Assert.Equal([0, 0, 0], topic.RetainAnswers);
     }
@@ -40,14 +41,14 @@ public sealed class TopicTextsTests : IDisposable
     [Fact]
     public void Read_AsManyRetainFiles_GivesEachForgetFileItsOwn()
     {
-        var topics = TopicTexts.Read(new DataConfig { Forget = [_first, _second], Retain = [_keep, _other] }, _tokenizer);
+        var topics = TopicTexts.Read(new DataSettings { Forget = [_first, _second], Retain = [_keep, _other] }, _tokenizer);
         Assert.Equal([2, 1], topics.Select(topic => topic.Retain.Count));
     }
 
     [Fact]
     public void Read_OneRetainFile_IsSharedByAll()
     {
-        var topics = TopicTexts.Read(new DataConfig { Forget = [_first, _second], Retain = [_keep] }, _tokenizer);
+        var topics = TopicTexts.Read(new DataSettings { Forget = [_first, _second], Retain = [_keep] }, _tokenizer);
         Assert.Same(topics[0].Retain, topics[1].Retain);
     }
 
@@ -62,7 +63,7 @@ public sealed class TopicTextsTests : IDisposable
         var config = new AnalyzeConfig
         {
             Model = "model",
-            Data = new DataConfig { Forget = [.. Enumerable.Repeat(_first, forget)], Retain = [.. Enumerable.Repeat(_keep, retain)] },
+            Data = new DataSettings { Forget = [.. Enumerable.Repeat(_first, forget)], Retain = [.. Enumerable.Repeat(_keep, retain)] },
         };
         var error = Record.Exception(config.Validate);
         if (holds) Assert.Null(error);

@@ -1,5 +1,4 @@
 using Falcon.Optimization;
-using Falcon.Runs.Configuration;
 
 namespace Falcon.Tests.Optimization;
 

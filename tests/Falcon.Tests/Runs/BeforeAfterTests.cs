@@ -1,3 +1,4 @@
+using Falcon.Data;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 
@@ -25,9 +26,9 @@ public sealed class BeforeAfterTests : IDisposable
                     kind == "texts" ? """{"text": "The quay is long."}""" : """{"question": "How long is the quay?", "answer": "Long."}"""
                 )
         );
-        var config = Presets.Falcon with
+        var config = UnlearnConfig.FromPreset("falcon") with
         {
-            Data = new DataConfig { Forget = [], Retain = [path] },
+            Data = new DataSettings { Forget = [], Retain = [path] },
         };
 
         var evaluation = BeforeAfter.Complete(config);

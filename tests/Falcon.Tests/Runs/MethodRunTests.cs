@@ -1,3 +1,7 @@
+using Falcon.Methods.Baselines;
+using Falcon.Optimization;
+using Falcon.Layers;
+using Falcon.Data;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Engine;
@@ -28,7 +32,7 @@ public sealed class TaughtModel : IDisposable
         {
             StartFrom = TinyCheckpoint.Write(_folder.At("random")),
             Data = new TrainDataConfig { Questions = [Forget, Retain], BatchSize = 8 },
-            Optimizer = new OptimizerConfig { LearningRate = 1e-2 },
+            Optimizer = new OptimizerSettings { LearningRate = 1e-2 },
             Steps = 120,
         };
         TrainRun.Execute(config, Model, RunContext.Quiet);
@@ -50,7 +54,7 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
 
     public void Dispose() => _folder.Dispose();
 
-    public static TheoryData<string> Names => [.. MethodPresets.Names];
+    public static TheoryData<string> Names => [.. MethodCatalog.Names];
 
     [Theory, MemberData(nameof(Names))]
     public void Execute_EachMethod_ChangesItsParametersAndForgets(string method)
@@ -60,7 +64,7 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
         var after = _folder.At("run", "model");
 
         var changed = Changed(config.Model, after);
-        if (config.Layers.Parameters is [LayerConfig.WholeModel])
+        if (config.Layers.Parameters is [LayerSettings.WholeModel])
             Assert.All(changed, item => Assert.True(item.Value || method == "ssd", item.Key));
         else
             Assert.All(changed, item => Assert.True(item.Value == IsTrained(item.Key, config), item.Key));
@@ -85,7 +89,7 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
             UnlearnRun.Execute(
                 config with
                 {
-                    HyperParameters = new MethodConfig { Alpha = alpha },
+                    Objective = config.Objective with { Edits = [new Negation { Scale = alpha }] },
                 },
                 _folder.At(name),
                 resume: false,
@@ -103,12 +107,12 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
 
     private UnlearnConfig Config(string method)
     {
-        var preset = MethodPresets.Of(method);
-        var whole = preset.Layers.Parameters is [LayerConfig.WholeModel];
+        var preset = UnlearnConfig.Of(method);
+        var whole = preset.Layers.Parameters is [LayerSettings.WholeModel];
         return preset with
         {
             Model = taught.Model,
-            Data = new DataConfig
+            Data = new DataSettings
             {
                 Forget = [taught.Forget],
                 Retain = [taught.Retain],
@@ -116,11 +120,11 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
             },
             Layers = preset.Layers with { Target = whole ? null : 2, Trained = 2 },
             Optimizer = preset.Optimizer with { LearningRate = whole ? 3e-3 : 1e-2, WarmupSteps = 0 },
-            HyperParameters = method switch
+            Objective = method switch
             {
-                "ssd" => preset.HyperParameters with { Alpha = 1.5, Lambda = 0.3 },
-                "rmu" or "adaptive-rmu" => preset.HyperParameters with { Alpha = 1 },
-                _ => preset.HyperParameters,
+                "ssd" => new ObjectiveSettings { Edits = [new Dampening { Threshold = 1.5, Strength = 0.3 }] },
+                "rmu" or "adaptive-rmu" => preset.Objective with { Retain = [new SquaredError()] },
+                _ => preset.Objective,
             },
             Steps = method == "ssd" ? 0 : 24,
             Evaluation = new EvaluationConfig { Samples = 0 },

@@ -1,3 +1,5 @@
+using Falcon.Layers;
+using Falcon.Data;
 using Falcon.Checkpoints;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
@@ -15,13 +17,13 @@ public sealed class ModelCardTests : IDisposable
     private UnlearnConfig Config(string model) => new()
     {
         Model = model,
-        Data = new DataConfig
+        Data = new DataSettings
         {
             Forget = [TinyCheckpoint.Questions(_folder.At("secrets.jsonl"), "forgotten")],
             Retain = [TinyCheckpoint.Questions(_folder.At("common.jsonl"), "kept")],
             BatchSize = 2,
         },
-        Layers = new LayerConfig { Target = 1, Trained = 2 },
+        Layers = new LayerSettings { Target = 1, Trained = 2 },
         Steps = 2,
         Seed = 5,
     };

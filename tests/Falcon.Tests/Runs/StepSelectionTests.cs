@@ -1,3 +1,6 @@
+using Falcon.Methods.Falcon;
+using Falcon.Layers;
+using Falcon.Data;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Engine;
@@ -19,16 +22,16 @@ public sealed class StepSelectionTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private UnlearnConfig Config(MonitorConfig monitor) =>
-        Presets.Falcon with
+        UnlearnConfig.FromPreset("falcon") with
         {
             Model = TinyCheckpoint.Write(_folder.At("source")),
-            Data = new DataConfig
+            Data = new DataSettings
             {
                 Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
                 Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
                 BatchSize = 2,
             },
-            Layers = new LayerConfig { Target = 2, Trained = 2 },
+            Layers = new LayerSettings { Target = 2, Trained = 2 },
             Evaluation = new EvaluationConfig { Samples = 0 },
             Monitor = monitor,
             Steps = 8,
@@ -50,7 +53,11 @@ public sealed class StepSelectionTests : IDisposable
         config = config with
         {
             Optimizer = config.Optimizer with { LearningRate = 0.5 },
-            Loss = config.Loss with { Bound = ForgetBoundKind.None, RetainWeight = [0] },
+            Objective = config.Objective with
+            {
+                Forget = [new Contrastive(), new NormPenalty()],
+                Retain = [new HiddenStates { Weight = [0] }],
+            },
         };
 
         var record = UnlearnRun.Execute(config, _folder.At("run"), resume: false, RunContext.Quiet);

@@ -1,15 +1,13 @@
+using Falcon.Layers;
+using Falcon.Data;
+using Falcon.Methods.Terms;
 using System.Text.Json;
 using Falcon.Checkpoints;
-using Falcon.Engine;
-using Falcon.Methods;
-using Falcon.Methods.Falcon;
-using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tests.Models.Families;
-using Falcon.Tokenization;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -23,10 +21,10 @@ public sealed class UnlearnRunTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private UnlearnConfig Config(string model, ulong seed = 1, int? target = 2) =>
-        Presets.Falcon with
+        UnlearnConfig.FromPreset("falcon") with
         {
             Model = model,
-            Data = new DataConfig
+            Data = new DataSettings
             {
                 Forget =
                 [
@@ -36,7 +34,7 @@ public sealed class UnlearnRunTests : IDisposable
                 Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
                 BatchSize = 2,
             },
-            Layers = new LayerConfig
+            Layers = new LayerSettings
             {
                 Target = target,
                 Trained = 2,
@@ -69,11 +67,18 @@ public sealed class UnlearnRunTests : IDisposable
     }
 
     private UnlearnConfig Rebuilding(string model, int steps, double noise, UnlearnConfig? preset = null) =>
-        (preset ?? Presets.FalconRebuild) with
+        (preset ?? UnlearnConfig.FromPreset("falcon-rebuild")) with
         {
             Model = model,
-            Data = Config(model).Data with { GeneratedRetain = 30, RetainBatchSize = 6 },
-            Layers = (preset ?? Presets.FalconRebuild).Layers with { Target = 1, StartNoise = noise },
+            Data = (preset ?? UnlearnConfig.FromPreset("falcon-rebuild")).Data with
+            {
+                Forget = Config(model).Data.Forget,
+                Retain = Config(model).Data.Retain,
+                BatchSize = 2,
+                GeneratedRetain = 30,
+                RetainBatchSize = 6,
+            },
+            Layers = (preset ?? UnlearnConfig.FromPreset("falcon-rebuild")).Layers with { Target = 1, StartNoise = noise },
             Steps = steps,
             Seed = 1,
         };
@@ -117,12 +122,12 @@ public sealed class UnlearnRunTests : IDisposable
     }
 
     [Theory]
-    [InlineData(RetainLossKind.Outputs, true)]
-    [InlineData(RetainLossKind.Tokens, false)]
-    public void Execute_RebuiltEmbedding_ChangesEveryMatrixAndResumesToTheSameBytes(RetainLossKind kind, bool tied)
+    [InlineData("outputs", true)]
+    [InlineData("tokens", false)]
+    public void Execute_RebuiltEmbedding_ChangesEveryMatrixAndResumesToTheSameBytes(string kind, bool tied)
     {
-        var start = Rebuilding(TinyCheckpoint.Write(_folder.At("source"), tied: tied), steps: 6, noise: 0.1, Presets.FalconAnew);
-        var config = start with { Loss = start.Loss with { Retain = kind } };
+        var start = Rebuilding(TinyCheckpoint.Write(_folder.At("source"), tied: tied), steps: 6, noise: 0.1, UnlearnConfig.FromPreset("falcon-anew"));
+        var config = ConfigFile.Read(null, [$$"""objective.retain=[{"kind":"{{kind}}","weight":3}]"""], start);
         var whole = Run(config, "whole");
         using var source = new CancellationTokenSource();
         Assert.Throws<OperationCanceledException>(() =>
@@ -161,7 +166,7 @@ public sealed class UnlearnRunTests : IDisposable
         var unlearned = Run(
             Config(model) with
             {
-                Optimizer = new OptimizerConfig { LearningRate = 3e-2 },
+                Optimizer = new OptimizerSettings { LearningRate = 3e-2 },
                 Steps = 6,
             },
             "unlearned"
@@ -169,7 +174,7 @@ public sealed class UnlearnRunTests : IDisposable
         UnlearnConfig Taught(string teacher, double noise) =>
             own with
             {
-                Loss = own.Loss with { Teacher = teacher },
+                Objective = own.Objective with { Retain = [new Outputs { Weight = [3], Teacher = teacher }] },
                 Layers = own.Layers with { StartNoise = noise },
             };
         double FirstRetainLoss(string run) =>
@@ -191,26 +196,28 @@ public sealed class UnlearnRunTests : IDisposable
         );
     }
 
+    private static UnlearnConfig WithTeacher(UnlearnConfig config, string teacher) =>
+        config with
+        {
+            Objective = config.Objective with { Retain = [new Outputs { Weight = [3], Teacher = teacher }] },
+        };
+
     [Fact]
     public void Execute_TeacherThatCannotBeUsed_IsRefused()
     {
         var config = Rebuilding(TinyCheckpoint.Write(_folder.At("source")), steps: 3, noise: 0.1);
         var other = FamilyCase.Of("Mistral").Write(_folder.At("other"));
-        var error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = other } }, "run"));
-        Assert.Contains("loss.teacher", error.Message, StringComparison.Ordinal);
+        var error = Assert.Throws<UserInputException>(() => Run(WithTeacher(config, other), "run"));
+        Assert.Contains("objective.retain.outputs.teacher", error.Message, StringComparison.Ordinal);
         Assert.Contains(other, error.Message, StringComparison.Ordinal);
         error = Assert.Throws<UserInputException>(() =>
-            Run(config with { Loss = config.Loss with { Teacher = _folder.At("absent") } }, "run")
+            Run(WithTeacher(config, _folder.At("absent")), "run")
         );
-        Assert.Contains($"loss.teacher: {_folder.At("absent")}", error.Message, StringComparison.Ordinal);
-        error = Assert.Throws<UserInputException>(() =>
-            Run(Config(config.Model) with { Loss = new LossConfig { Teacher = other } }, "run")
-        );
-        Assert.Contains("loss.teacher needs loss.retain=outputs", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"objective.retain.outputs.teacher: {_folder.At("absent")}", error.Message, StringComparison.Ordinal);
         var swapped = TinyCheckpoint.WithOtherTokenizer(TinyCheckpoint.Write(_folder.At("swapped")));
-        error = Assert.Throws<UserInputException>(() => Run(config with { Loss = config.Loss with { Teacher = swapped } }, "run"));
+        error = Assert.Throws<UserInputException>(() => Run(WithTeacher(config, swapped), "run"));
         Assert.Contains(
-            $"loss.teacher: the tokenizer of {swapped} is not that of the model (token ",
+            $"objective.retain.outputs.teacher: the tokenizer of {swapped} is not that of the model (token ",
             error.Message,
             StringComparison.Ordinal
         );
@@ -254,32 +261,25 @@ public sealed class UnlearnRunTests : IDisposable
     }
 
     [Theory]
-    [InlineData(OptimizerKind.AdamW, 2)]
-    [InlineData(OptimizerKind.Sophia, 0)]
-    public void Step_AThousandTimes_KeepsTheNumberOfLiveTensors(OptimizerKind optimizer, int negatives)
+    [InlineData(OptimizerKind.AdamW, "falcon")]
+    [InlineData(OptimizerKind.Sophia, "paper")]
+    public void Step_AThousandTimes_KeepsTheNumberOfLiveTensors(OptimizerKind optimizer, string preset)
     {
         var config = Config(TinyCheckpoint.Write(_folder.At("source")));
         config = config with
         {
             Steps = 1000,
             Optimizer = config.Optimizer with { Kind = optimizer, LearningRate = 1e-5, CurvatureEvery = 5 },
-            Loss = config.Loss with { InBatchNegatives = negatives },
+            Objective = UnlearnConfig.FromPreset(preset).Objective,
+            Evaluation = new EvaluationConfig { Samples = 0 },
         };
-        using var checkpoint = Checkpoint.Open(config.Model);
-        using var weights = checkpoint.LoadWeights(float32, CPU);
-        var frozen = new CausalLM(checkpoint.Config, weights);
-        var topics = TopicTexts.Read(config.Data, HfTokenizer.Load(config.Model));
-        using var trained = new TrainedParameters(frozen, TrainedParameters.Select(checkpoint.Config, 2, 2, ["mlp.down_proj"]));
-        using var objective = new FalconMethod(
-            new FalconObjective(new LayerPasses(frozen, trained, 2), trained, config.Loss),
-            OffsetVectors.Make(frozen, 2, topics, config, padId: 0),
-            config.Loss
-        );
-        using Optimizer rule =
-            optimizer == OptimizerKind.AdamW
-                ? new AdamW(trained.Masters, 1e-5, 0.9, 0.99)
-                : new Sophia(trained.Masters, 1e-5, 0.9, 0.99, 0.04, curvatureInterval: 5);
-        var trainer = new Trainer(config, topics, objective, trained, rule, padId: 0);
+        using var place = RunPlace.InMemory();
+        using var session = UnlearningSession.Open(config, place, RunContext.Quiet, measuresModel: false);
+        session.ReadTexts();
+        session.PlanMemory();
+        session.OpenModels();
+        session.ChooseLayer();
+        using var trainer = session.Prepare();
         trainer.Step(0); // the first step makes the optimiser's state
 
         var live = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;

@@ -1,41 +1,55 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
+using Falcon.Engine;
 using Falcon.Methods.Terms;
-using Falcon.Models;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Direct preference optimisation towards "I do not know": L = gamma * -(2/beta) mean log sigmoid(beta ((NLL_f - NLL_f,frozen) - (NLL_idk -
-/// NLL_idk,frozen))) + alpha CE_r, idk being a refusal that stands for the answer. Source: Rafailov et al. (2023) as used by Maini et al.,
-/// TOFU (2024).
+/// <c>refusals</c>: weight * -(2/beta) mean log sigmoid(beta ((NLL_f - NLL_f,frozen) - (NLL_idk - NLL_idk,frozen))), idk being a refusal in
+/// place of the answer.
 /// </summary>
-/// <param name="inputs">What the method is built from.</param>
-public sealed class IdkDpo(MethodInputs inputs) : LikelihoodObjective(inputs)
+public sealed record RefusalPreference : ForgetTerm
 {
-    private readonly ReferenceNll _reference = new(inputs.Frozen, inputs.PadId);
-    private readonly IReadOnlyList<IReadOnlyList<int[]>> _refusals = RefusalTexts.Instead(
-        inputs.Topics,
-        inputs.Tokenizer,
-        inputs.Config.Data,
-        inputs.Config.Seed
-    );
+    /// <summary>Sharpness of the preference.</summary>
+    [Range(0, double.MaxValue, MinimumIsExclusive = true)]
+    public double Beta { get; init; } = 0.1;
+
+    /// <summary>Weight of the loss ("gamma").</summary>
+    [Range(0, double.MaxValue)]
+    public double Weight { get; init; } = 1;
 
     /// <inheritdoc/>
-    protected override Tensor ForgetLoss(CausalLM model, StepBatch batch)
+    [JsonIgnore]
+    public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
+
+    /// <inheritdoc/>
+    public override ForgetLoss Build(TermInputs inputs) => new RefusalLoss(this, RefusalTexts.Instead(inputs), inputs);
+
+    private sealed class RefusalLoss(RefusalPreference settings, IReadOnlyList<IReadOnlyList<int[]>> refusals, TermInputs inputs)
+        : ForgetLoss
     {
-        var forget = batch.ForgetAnswers();
-        var refusal = new AnswerBatch(
-            [.. batch.Scheduled.Forget.Select(i => _refusals[batch.Scheduled.Topic][i])],
-            forget.AnswerFrom,
-            batch.PadId
-        );
-        var loss = ReferenceLosses.Dpo(
-            refusal.Nll(model),
-            _reference.Of(refusal),
-            forget.Nll(model),
-            _reference.Of(forget),
-            (double)Settings.Beta!
-        );
-        return loss * (double)Settings.Gamma!;
+        private readonly PreferredAnswers _preference = new(inputs, settings.Beta);
+
+        public override Tensor Loss(StepPass pass)
+        {
+            var batch = pass.Step.Scheduled;
+            return _preference.Loss(pass, [.. batch.Forget.Select(i => refusals[batch.Topic][i])]) * settings.Weight;
+        }
     }
+}
+
+/// <summary>Direct preference optimisation towards "I do not know".</summary>
+internal static class IdkDpo
+{
+    public static UnlearningMethod Method { get; } =
+        UnlearningMethod.Of(
+            "idk-dpo",
+            "Direct preference optimisation towards \"I do not know\": L = gamma * -(2/beta) mean log sigmoid(beta ((NLL_f - NLL_f,frozen) "
+                + "- (NLL_idk - NLL_idk,frozen))) + alpha CE_r.",
+            "Rafailov et al. (2023) as used by Maini et al., TOFU (2024)",
+            PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new RefusalPreference()], Retain = [new Answers()] }),
+            PublishedSettings.RatesAndStrength("alpha", "objective.retain.answers.weight", 1, 5)
+        );
 }

@@ -1,51 +1,81 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
+using Falcon.Data;
+using Falcon.Engine;
 using Falcon.Methods.Terms;
-using Falcon.Models;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Baselines;
 
-/// <summary>
-/// Large language model unlearning: L = -gamma CE_f + lambda CE of each forget prompt with K random answers of the retain set + alpha
-/// KL(frozen || model) on the retain texts. Source: Yao et al., Large Language Model Unlearning (2023).
-/// </summary>
-/// <param name="inputs">What the method is built from.</param>
-public sealed class Llmu(MethodInputs inputs) : LikelihoodObjective(inputs)
+/// <summary><c>randomAnswers</c>: weight * CE of each forget prompt with K random answers of the retain set.</summary>
+public sealed record RandomAnswers : ForgetTerm
 {
-    private readonly ulong _seed = inputs.Config.Seed;
+    /// <summary>Random answers to each forget prompt (K).</summary>
+    [Range(1, 1000)]
+    public int Count { get; init; } = 5;
+
+    /// <summary>Weight of the loss ("lambda").</summary>
+    [Range(0, double.MaxValue)]
+    public double Weight { get; init; } = 1;
 
     /// <inheritdoc/>
-    protected override Tensor ForgetLoss(CausalLM model, StepBatch batch)
-    {
-        var forget = batch.ForgetAnswers();
-        return forget.MeanNll(model) * -(double)Settings.Gamma! + Mismatched(forget, batch).MeanNll(model) * (double)Settings.Lambda!;
-    }
+    [JsonIgnore]
+    public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
 
     /// <inheritdoc/>
-    protected override Tensor RetainLoss(CausalLM model, StepBatch batch)
-    {
-        var retain = batch.RetainAnswers();
-        return ReferenceLosses.KullbackLeibler(retain.Logits(model), FrozenLogits(retain), retain.AttentionMask(model.Device))
-            * (double)Settings.Alpha!;
-    }
+    public override ForgetLoss Build(TermInputs inputs) => new MismatchedLoss(this, inputs.Seed);
 
-    /// <summary>Every forget prompt with K random answers, B K texts.</summary>
-    private AnswerBatch Mismatched(AnswerBatch forget, StepBatch batch)
+    private sealed class MismatchedLoss(RandomAnswers settings, ulong seed) : ForgetLoss
     {
-        var random = new SeededRandom(_seed, "random answers", batch.Scheduled.Step);
-        List<int[]> texts = [];
-        List<int> answerFrom = [];
-        for (var i = 0; i < forget.Texts.Count; i++)
+        public override Tensor Loss(StepPass pass) => Mismatched(pass).MeanNll(pass.Model) * settings.Weight;
+
+        // Every forget prompt with K random answers, B K texts.
+        private AnswerBatch Mismatched(StepPass pass)
         {
-            for (var k = 0; k < Settings.RandomAnswers; k++)
+            var random = new SeededRandom(seed, "random answers", pass.Step.Scheduled.Step);
+            var (forget, retain) = (pass.Answers, pass.Step.Texts);
+            List<int[]> texts = [];
+            List<int> answerFrom = [];
+            for (var i = 0; i < forget.Texts.Count; i++)
             {
-                var other = random.Next(batch.Texts.Retain.Count);
-                var prompt = forget.Texts[i][..(forget.AnswerFrom[i] + 1)];
-                texts.Add([.. prompt, .. batch.Texts.Retain[other][(batch.Texts.RetainAnswers[other] + 1)..]]);
-                answerFrom.Add(forget.AnswerFrom[i]);
+                for (var k = 0; k < settings.Count; k++)
+                {
+                    var other = random.Next(retain.Retain.Count);
+                    var prompt = forget.Texts[i][..(forget.AnswerFrom[i] + 1)];
+                    texts.Add([.. prompt, .. retain.Retain[other][(retain.RetainAnswers[other] + 1)..]]);
+                    answerFrom.Add(forget.AnswerFrom[i]);
+                }
             }
-        }
 
-        return new AnswerBatch(texts, answerFrom, batch.PadId);
+            return new AnswerBatch(texts, answerFrom, pass.Step.PadId);
+        }
     }
+}
+
+/// <summary>Large language model unlearning.</summary>
+internal static class Llmu
+{
+    private static readonly MethodSettings Settings = PublishedSettings.WholeModel(
+        new ObjectiveSettings
+        {
+            Forget = [new Ascent { Weight = 0.5 }, new RandomAnswers()],
+            Retain = [new Outputs()],
+        }
+    );
+
+    public static UnlearningMethod Method { get; } =
+        UnlearningMethod.Of(
+            "llmu",
+            "Large language model unlearning: L = -gamma CE_f + lambda CE of each forget prompt with K random answers of the retain set + "
+                + "alpha KL(frozen || model) on the retain texts.",
+            "Yao et al., Large Language Model Unlearning (2023)",
+            Settings with
+            {
+                Data = new DataSettings { BatchSize = 2 },
+                Optimizer = Settings.Optimizer with { LearningRate = 2e-6, WarmupSteps = 0 },
+                Steps = 1000,
+            },
+            PublishedSettings.RatesAndStrength("alpha", "objective.retain.outputs.weight", 1, 5)
+        );
 }

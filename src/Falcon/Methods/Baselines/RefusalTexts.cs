@@ -1,6 +1,5 @@
-using Falcon.Runs.Configuration;
+using Falcon.Methods.Terms;
 using Falcon.Runtime;
-using Falcon.Tokenization;
 
 namespace Falcon.Methods.Baselines;
 
@@ -32,43 +31,44 @@ internal static class RefusalTexts
     ];
 
     /// <summary>
-    /// For every topic and forget text its prompt with a refusal for an answer. Each text keeps the one refusal that the seed gives it, so
-    /// that its reference likelihood needs computing only once.
+    /// For every topic and forget text its prompt with a refusal for an answer. The seed gives each text one refusal, which it keeps, so that
+    /// its reference likelihood needs computing only once.
     /// </summary>
     /// <exception cref="UserInputException">A forget text is no question.</exception>
-    public static IReadOnlyList<IReadOnlyList<int[]>> Instead(
-        IReadOnlyList<TopicTexts> topics,
-        HfTokenizer tokenizer,
-        DataConfig data,
-        ulong seed
-    )
+    public static IReadOnlyList<IReadOnlyList<int[]>> Instead(TermInputs inputs)
     {
-        var answers = Refusals.Select(text => Answer(data.Template.Completion(text), tokenizer, data.Template.EndOfText)).ToList();
+        var answers = Refusals.Select(text => Answer(text, inputs)).ToList();
         return
         [
-            .. topics.Select(
-                (topic, t) =>
-                {
-                    var random = new SeededRandom(seed, $"refusals, topic {t}");
-                    return topic
-                        .Forget.Select(
-                            (text, i) =>
-                                topic.ForgetAnswers[i] > 0
-                                    ? (int[])[.. text[..(topic.ForgetAnswers[i] + 1)], .. answers[random.Next(answers.Count)]]
-                                    : throw new UserInputException(
-                                        $"{data.Forget[t]}: the method idk-dpo answers questions with a refusal, but text {i + 1} is no "
-                                            + $"question."
-                                    )
-                        )
-                        .ToList();
-                }
-            ),
+            .. inputs.Topics.Select((topic, t) =>
+            {
+                var random = new SeededRandom(inputs.Seed, $"refusals, topic {t}");
+                return topic
+                    .Forget.Select((_, i) => (int[])[.. Prompt(inputs, t, i), .. answers[random.Next(answers.Count)]])
+                    .ToList();
+            }),
         ];
     }
 
-    private static int[] Answer(string completion, HfTokenizer tokenizer, bool endOfText)
+    /// <summary>The prompt of a forget text.</summary>
+    /// <exception cref="UserInputException">The text is no question.</exception>
+    public static int[] Prompt(TermInputs inputs, int topic, int text)
     {
-        var ids = tokenizer.Encode(completion, addSpecialTokens: false);
-        return endOfText && tokenizer.EosId is { } end ? [.. ids, end] : ids;
+        var texts = inputs.Topics[topic];
+        return texts.ForgetAnswers[text] > 0
+            ? texts.Forget[text][..(texts.ForgetAnswers[text] + 1)]
+            : throw new UserInputException(
+                $"{inputs.Data.Forget[topic]}: the method gives other answers to questions, but text {text + 1} is no question; "
+                    + "give records with question and answer."
+            );
+    }
+
+    /// <summary>The tokens of an answer in the run's form, with the end token where the form has one.</summary>
+    public static int[] Answer(string text, TermInputs inputs)
+    {
+        var tokenizer = inputs.RequiredTokenizer;
+        var template = inputs.Data.Template;
+        var ids = tokenizer.Encode(template.Completion(text), addSpecialTokens: false);
+        return template.EndOfText && tokenizer.EosId is { } end ? [.. ids, end] : ids;
     }
 }

@@ -1,21 +1,52 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
+using Falcon.Engine;
 using Falcon.Methods.Terms;
-using Falcon.Models;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Baselines;
 
-/// <summary>
-/// NPO without a reference model: L = gamma * -(2/beta) mean log sigmoid(beta (NLL_f / tokens - delta)) + alpha CE_r. Source: Fan et al.,
-/// Simplicity Prevails (2024).
-/// </summary>
-/// <param name="inputs">What the method is built from.</param>
-public sealed class SimNpo(MethodInputs inputs) : LikelihoodObjective(inputs)
+/// <summary><c>simnpo</c>: weight * -(2/beta) mean log sigmoid(beta (NLL_f / tokens - delta)), without a reference model.</summary>
+public sealed record SimpleNegativePreference : ForgetTerm
 {
+    /// <summary>Sharpness of the preference.</summary>
+    [Range(0, double.MaxValue, MinimumIsExclusive = true)]
+    public double Beta { get; init; } = 4.5;
+
+    /// <summary>Margin in nats a token.</summary>
+    [Range(0, double.MaxValue)]
+    public double Delta { get; init; }
+
+    /// <summary>Weight of the loss ("gamma").</summary>
+    [Range(0, double.MaxValue)]
+    public double Weight { get; init; } = 0.125;
+
     /// <inheritdoc/>
-    protected override Tensor ForgetLoss(CausalLM model, StepBatch batch)
+    [JsonIgnore]
+    public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
+
+    /// <inheritdoc/>
+    public override ForgetLoss Build(TermInputs inputs) => new SimNpoLoss(this);
+
+    private sealed class SimNpoLoss(SimpleNegativePreference settings) : ForgetLoss
     {
-        var forget = batch.ForgetAnswers();
-        var counts = ReferenceLosses.TargetCounts(forget.Labels(model.Device)).clamp_min(1); // a text cut before its answer counts as 0
-        return ReferenceLosses.SimNpo(forget.Nll(model), counts, (double)Settings.Beta!, (double)Settings.Delta!) * (double)Settings.Gamma!;
+        public override Tensor Loss(StepPass pass)
+        {
+            var counts = ReferenceLosses.TargetCounts(pass.Labels()).clamp_min(1); // a text cut before its answer counts as 0
+            return ReferenceLosses.SimNpo(pass.AnswerNll(), counts, settings.Beta, settings.Delta) * settings.Weight;
+        }
     }
+}
+
+/// <summary>NPO without a reference model.</summary>
+internal static class SimNpo
+{
+    public static UnlearningMethod Method { get; } =
+        UnlearningMethod.Of(
+            "simnpo",
+            "NPO without a reference model: L = gamma * -(2/beta) mean log sigmoid(beta (NLL_f / tokens - delta)) + alpha CE_r.",
+            "Fan et al., Simplicity Prevails (2024)",
+            PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new SimpleNegativePreference()], Retain = [new Answers()] }),
+            PublishedSettings.RatesAndStrength("gamma", "objective.forget.simnpo.weight", 0.125, 1)
+        );
 }

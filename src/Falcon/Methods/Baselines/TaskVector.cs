@@ -1,33 +1,58 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
+using Falcon.Engine;
 using Falcon.Methods.Terms;
-using Falcon.Models;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Baselines;
 
-/// <summary>
-/// Task arithmetic: the steps teach the model the forget set, L = CE_f; after them theta = theta_0 - alpha (theta_taught - theta_0).
-/// Source: Ilharco et al., Editing Models with Task Arithmetic (ICLR 2023).
-/// </summary>
-/// <param name="inputs">What the method is built from.</param>
-public sealed class TaskVector(MethodInputs inputs) : LikelihoodObjective(inputs)
+/// <summary><c>answers</c>: the cross-entropy of the forget answers, CE_f: it teaches them.</summary>
+public sealed record ForgetAnswers : ForgetTerm
 {
     /// <inheritdoc/>
-    protected override Tensor ForgetLoss(CausalLM model, StepBatch batch) => batch.ForgetAnswers().MeanNll(model);
-
-    /// <summary>None: alpha is the length of the vector.</summary>
-    protected override Tensor? RetainLoss(CausalLM model, StepBatch batch) => null;
+    [JsonIgnore]
+    public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
 
     /// <inheritdoc/>
-    public override void Finish()
+    public override ForgetLoss Build(TermInputs inputs) => new TeachingLoss();
+
+    private sealed class TeachingLoss : ForgetLoss
+    {
+        public override Tensor Loss(StepPass pass) => pass.AnswerMeanNll();
+    }
+}
+
+/// <summary><c>negation</c>: theta becomes theta_0 - scale (theta - theta_0).</summary>
+public sealed record Negation : WeightEdit
+{
+    /// <summary>How far to go.</summary>
+    [Range(0, double.MaxValue)]
+    public double Scale { get; init; } = 5;
+
+    /// <inheritdoc/>
+    public override void Apply(TermInputs inputs)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        foreach (var (name, master) in Trained.ByName)
+        foreach (var (name, master) in inputs.Trained.ByName)
         {
             using var parameterScope = NewDisposeScope();
             var taught = master.Whole();
-            var start = Frozen.Weight(name).to(float32);
-            Trained.Load(name, start - (taught - start) * (double)Settings.Alpha!);
+            var start = inputs.Frozen.Weight(name).to(float32);
+            inputs.Trained.Load(name, start - (taught - start) * Scale);
         }
     }
+}
+
+/// <summary>Task arithmetic.</summary>
+internal static class TaskVector
+{
+    public static UnlearningMethod Method { get; } =
+        UnlearningMethod.Of(
+            "task-vector",
+            "Task arithmetic: the steps teach the model the forget set, L = CE_f; after them theta = theta_0 - alpha (theta_taught - theta_0).",
+            "Ilharco et al., Editing Models with Task Arithmetic (ICLR 2023)",
+            PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new ForgetAnswers()], Edits = [new Negation()] }),
+            PublishedSettings.RatesAndStrength("alpha", "objective.edits.negation.scale", 2, 0.7)
+        );
 }

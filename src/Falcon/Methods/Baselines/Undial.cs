@@ -1,17 +1,29 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 using Falcon.Engine;
 using Falcon.Methods.Terms;
-using Falcon.Models;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// Self-distillation with lowered logits: L = mean over the forget answers' tokens of CE(model, softmax(frozen logits - beta onehot(y))) +
-/// alpha CE_r. Source: Dong et al., UNDIAL (NAACL 2025). (OpenUnlearning averages over prompt and padding too.)
+/// <c>undial</c>: self-distillation with lowered logits, weight * mean over the forget answers' tokens of
+/// CE(model, softmax(frozen logits - beta onehot(y))).
 /// </summary>
-/// <param name="inputs">What the method is built from.</param>
-public sealed class Undial(MethodInputs inputs) : LikelihoodObjective(inputs)
+public sealed record LoweredLogits : ForgetTerm
 {
+    /// <summary>How far the true token's logit is lowered.</summary>
+    [Range(0, double.MaxValue)]
+    public double Beta { get; init; } = 10;
+
+    /// <summary>Weight of the loss ("gamma").</summary>
+    [Range(0, double.MaxValue)]
+    public double Weight { get; init; } = 1;
+
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
+
     /// <summary>The distillation loss, a float32 scalar.</summary>
     /// <param name="logits">Of the model in training [B, T, V].</param>
     /// <param name="frozenLogits">Of the unchanged model [B, T, V].</param>
@@ -31,9 +43,29 @@ public sealed class Undial(MethodInputs inputs) : LikelihoodObjective(inputs)
     }
 
     /// <inheritdoc/>
-    protected override Tensor ForgetLoss(CausalLM model, StepBatch batch)
+    public override ForgetLoss Build(TermInputs inputs) => new UndialLoss(this);
+
+    private sealed class UndialLoss(LoweredLogits settings) : ForgetLoss
     {
-        var forget = batch.ForgetAnswers();
-        return Distillation(forget.Logits(model), FrozenLogits(forget), forget.Labels(model.Device), (double)Settings.Beta!);
+        public override Tensor Loss(StepPass pass) =>
+            Distillation(pass.AnswerLogits, pass.FrozenAnswerLogits, pass.Labels(), settings.Beta) * settings.Weight;
     }
+}
+
+/// <summary>Self-distillation with lowered logits.</summary>
+internal static class Undial
+{
+    private static readonly MethodSettings Settings = PublishedSettings.WholeModel(
+        new ObjectiveSettings { Forget = [new LoweredLogits()], Retain = [new Answers { Weight = [0] }] }
+    );
+
+    public static UnlearningMethod Method { get; } =
+        UnlearningMethod.Of(
+            "undial",
+            "Self-distillation with lowered logits: L = mean over the forget answers' tokens of CE(model, softmax(frozen logits - beta "
+                + "onehot(y))) + alpha CE_r. (OpenUnlearning averages over prompt and padding too.)",
+            "Dong et al., UNDIAL (NAACL 2025)",
+            Settings with { Optimizer = Settings.Optimizer with { LearningRate = 1e-4 } },
+            PublishedSettings.RatesAndStrength("alpha", "objective.retain.answers.weight", 1, 5)
+        );
 }

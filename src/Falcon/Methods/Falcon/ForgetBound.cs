@@ -1,7 +1,4 @@
-using System.Globalization;
-using Falcon.Evaluation;
 using Falcon.Models;
-using Falcon.Runs.Configuration;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Falcon;
@@ -50,34 +47,5 @@ public sealed class ForgetBound(CausalLM model, int target, double width)
 
         var weights = ((level - losses) / width).sigmoid().unsqueeze(1).expand(batch.Rows, length).reshape(-1); // [B*T]
         return weights.index_select(0, counted.reshape(-1).nonzero().reshape(-1)).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>
-    /// The level of each topic: the given one, or that of token frequencies (<see cref="NeverLearnedLevel.OfTokenFrequencies"/>); null
-    /// without a bound.
-    /// </summary>
-    /// <param name="inputs">Settings and texts of the run.</param>
-    public static IReadOnlyList<double?> Levels(MethodInputs inputs)
-    {
-        var loss = inputs.Config.Loss;
-        if (loss.Bound == ForgetBoundKind.None)
-            return [.. inputs.Topics.Select(_ => (double?)null)];
-        List<double?> levels =
-        [
-            .. inputs.Topics.Select(topic =>
-                loss.BoundLevel
-                ?? NeverLearnedLevel.OfTokenFrequencies(
-                    topic.Forget,
-                    topic.ForgetAnswers,
-                    [.. topic.Retain.SkipLast(topic.Generated)],
-                    [.. topic.RetainAnswers.SkipLast(topic.Generated)]
-                )
-            ),
-        ];
-        inputs.Log.Information(
-            $"a text counts as forgotten at a loss of "
-                + $"{string.Join(", ", levels.Select(level => level?.ToString("F2", CultureInfo.InvariantCulture)))} nats a token"
-        );
-        return levels;
     }
 }

@@ -1,6 +1,7 @@
 using Falcon.Engine;
 using Falcon.Models;
-using Falcon.Runs.Configuration;
+using Falcon.Data;
+using Falcon.Methods.Terms;
 using Falcon.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -26,49 +27,19 @@ public sealed class OffsetVectors : IDisposable
     /// <summary>How each vector lies to the directions it was made from.</summary>
     public IReadOnlyList<OffsetDiagnostics> Diagnostics { get; }
 
-    /// <summary>The vectors [R, H] of a step; borrowed.</summary>
+    /// <summary>The vector [H] of a step; borrowed.</summary>
     public Tensor At(int step, int topic) => _vectors[_perTopic ? topic : step];
 
-    /// <summary>
-    /// The vector of each text, from vectors [R, H]: the one of them that the text's tokens decide, [B, 1, H]; the one itself, [H], where R
-    /// is 1.
-    /// </summary>
-    /// <param name="vectors">Vectors of a topic or step.</param>
-    /// <param name="texts">The forget texts.</param>
-    public static Tensor ForTexts(Tensor vectors, TokenBatch texts)
-    {
-        using var scope = NewDisposeScope();
-        if (vectors.shape[0] == 1) return vectors[0].MoveToOuterDisposeScope();
-        long[] chosen = [.. texts.Sequences.Select(text => (long)(Hash(text) % (ulong)vectors.shape[0]))];
-        return vectors.index_select(0, tensor(chosen, int64, vectors.device)).unsqueeze(1).MoveToOuterDisposeScope();
-    }
-
-    // FNV-1a over the token ids; the same text has the same vector in every epoch and on every machine.
-    private static ulong Hash(int[] text) =>
-        text.Aggregate(14695981039346656037UL, (hash, token) => (hash ^ (uint)token) * 1099511628211UL);
-
     /// <summary>Makes the vectors.</summary>
-    /// <param name="frozen">The unchanged model.</param>
-    /// <param name="target">The layer whose output the vectors live in.</param>
-    /// <param name="topics">Texts by topic.</param>
-    /// <param name="config">Settings of the run.</param>
-    /// <param name="padId">Padding id.</param>
-    /// <param name="progress">Called with the number of vectors made and due.</param>
-    /// <param name="cancellation">Stops between layers.</param>
-    public static OffsetVectors Make(
-        CausalLM frozen,
-        int target,
-        IReadOnlyList<TopicTexts> topics,
-        UnlearnConfig config,
-        int padId,
-        Action<int, int>? progress = null,
-        CancellationToken cancellation = default
-    )
+    /// <param name="settings">Form, variance, one for each topic or each step.</param>
+    /// <param name="inputs">Frozen model, passes with their target layer, topics, seed.</param>
+    public static OffsetVectors Make(Contrastive settings, TermInputs inputs)
     {
-        var perTopic = config.OffsetVector.PerTopic;
-        var count = perTopic ? topics.Count : config.Steps;
-        var side = config.Loss.CountPadding ? PaddingSide.Left : PaddingSide.Right;
-        var randoms = Enumerable.Range(0, count).Select(i => new SeededRandom(config.Seed, $"offset vector {i}")).ToArray();
+        var (frozen, topics) = (inputs.Frozen, inputs.Topics);
+        var perTopic = settings.PerTopic;
+        var count = perTopic ? topics.Count : inputs.Steps;
+        var side = inputs.Data.CountPadding ? PaddingSide.Left : PaddingSide.Right;
+        var randoms = Enumerable.Range(0, count).Select(i => new SeededRandom(inputs.Seed, $"offset vector {i}")).ToArray();
         List<TokenBatch> batches = [];
         List<int> vectorOf = [];
         for (var i = 0; i < count; i++)
@@ -76,10 +47,10 @@ public sealed class OffsetVectors : IDisposable
             foreach (
                 var part in perTopic
                     ? OfTopic(topics[i].Forget, randoms[i])
-                    : [BatchAt(topics[i % topics.Count].Forget, config.Data.BatchSize, randoms[i])]
+                    : [BatchAt(topics[i % topics.Count].Forget, inputs.Data.BatchSize, randoms[i])]
             )
             {
-                batches.Add(new TokenBatch(part, padId, side));
+                batches.Add(new TokenBatch(part, inputs.PadId, side));
                 vectorOf.Add(i);
             }
         }
@@ -89,18 +60,18 @@ public sealed class OffsetVectors : IDisposable
         List<Tensor> rows = []; // of the vector that is being gathered, [n, H] float32
         try
         {
-            new LayerwisePass(frozen) { Cancellation = cancellation }.Run(batches, target, (batch, hidden) =>
+            new LayerwisePass(frozen) { Cancellation = inputs.Cancellation }.Run(batches, inputs.RequiredPasses.Target, (batch, hidden) =>
             {
                 using var scope = NewDisposeScope();
-                var mask = config.Loss.CountPadding || !batches[batch].IsPadded ? null : batches[batch].AttentionMask(frozen.Device);
+                var mask = inputs.Data.CountPadding || !batches[batch].IsPadded ? null : batches[batch].AttentionMask(frozen.Device);
                 rows.Add(TokenRows.Select(hidden, mask).DetachFromDisposeScope());
                 var i = vectorOf[batch];
                 if (batch + 1 < batches.Count && vectorOf[batch + 1] == i) return;
-                var (vector, diagnosis) = Make(rows.Count == 1 ? rows[0] : cat(rows, 0), config, randoms[i]);
+                var (vector, diagnosis) = Make(rows.Count == 1 ? rows[0] : cat(rows, 0), settings, randoms[i]);
                 (vectors[i], diagnostics[i]) = (vector.DetachFromDisposeScope(), diagnosis);
                 foreach (var part in rows) part.Dispose();
                 rows.Clear();
-                progress?.Invoke(i + 1, count);
+                inputs.Log.Progress("offset vectors", i + 1, count);
             });
         }
         catch
@@ -128,25 +99,12 @@ public sealed class OffsetVectors : IDisposable
     private static List<int[]> BatchAt(IReadOnlyList<int[]> texts, int size, SeededRandom random) =>
         [.. texts.Skip(random.Next((texts.Count + size - 1) / size) * size).Take(size)];
 
-    private static (Tensor, OffsetDiagnostics) Make(Tensor rows, UnlearnConfig config, SeededRandom random)
+    private static (Tensor Vector, OffsetDiagnostics Diagnostics) Make(Tensor rows, Contrastive settings, SeededRandom random)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(random.NextUInt64(), torch.CPU);
         var size = rows.shape[1];
-        List<Tensor> vectors = [];
-        OffsetDiagnostics? first = null;
-        for (var i = 0; i < config.OffsetVector.Rank; i++)
-        {
-            var (vector, diagnostics) = One(rows, config, generator, size);
-            vectors.Add(vector);
-            first ??= diagnostics;
-        }
-
-        return (stack(vectors, 0).MoveToOuterDisposeScope(), first!);
-    }
-
-    private static (Tensor Vector, OffsetDiagnostics Diagnostics) One(Tensor rows, UnlearnConfig config, Generator generator, long size) =>
-        config.OffsetVector.Form switch
+        var (vector, diagnostics) = settings.Form switch
         {
             OffsetVectorForm.Official => PrincipalOffsetVector.Official(
                 rows,
@@ -155,10 +113,12 @@ public sealed class OffsetVectors : IDisposable
             OffsetVectorForm.Orthogonal => PrincipalOffsetVector.Orthogonal(
                 rows,
                 PrincipalOffsetVector.SampleStart(size, generator, rows.device),
-                config.OffsetVector.Variance
+                settings.Variance
             ),
-            _ => PrincipalOffsetVector.Random(rows, generator, energyShare: config.OffsetVector.Variance),
+            _ => PrincipalOffsetVector.Random(rows, generator, energyShare: settings.Variance),
         };
+        return (vector.MoveToOuterDisposeScope(), diagnostics);
+    }
 
     /// <summary>Releases the vectors.</summary>
     public void Dispose()

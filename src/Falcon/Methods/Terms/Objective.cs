@@ -1,13 +1,37 @@
 using Falcon.Engine;
-using Falcon.Methods.Falcon;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Terms;
 
 /// <summary>
-/// What a method asks of the trainer in every step: the gradients of a forget and of a retain loss. All methods differ only here;
-/// batches, combination of the gradients and the update are the same for all.
+/// The gradients of the two losses for the trained parameters, each in the order of the parameters, in the dtype of the leaves.
 /// </summary>
+/// <param name="ForgetLoss">The weighted forget loss.</param>
+/// <param name="RetainLoss">The weighted retain loss.</param>
+/// <param name="Forget">Gradients of the forget loss.</param>
+/// <param name="Retain">Gradients of the retain loss.</param>
+/// <param name="NormRatio">
+/// Mean norm of the updated hidden states of forget texts over that of the frozen ones; null where no term looks at hidden states.
+/// </param>
+/// <param name="Drift">
+/// How far the retain loss without its weight lies above the unchanged model's; null where no term measures it.
+/// </param>
+/// <param name="Pushed">Mean weight of the forget tokens, 1 at the start and 0 when all is forgotten; null where no term weighs them.</param>
+public sealed record ObjectiveGradients(
+    double ForgetLoss,
+    double RetainLoss,
+    IReadOnlyList<Tensor> Forget,
+    IReadOnlyList<Tensor> Retain,
+    double? NormRatio = null,
+    double? Drift = null,
+    double? Pushed = null
+)
+{
+    /// <summary>Further numbers of the terms by name, such as an adapted weight; null for none.</summary>
+    public IReadOnlyDictionary<string, double>? Measures { get; init; }
+}
+
+/// <summary>What the trainer asks of a method in every step: the gradients of a forget and of a retain loss.</summary>
 public abstract class Objective : IDisposable
 {
     /// <summary>The two gradients of the trained parameters. They belong to the caller's scope.</summary>
@@ -15,29 +39,22 @@ public abstract class Objective : IDisposable
     public abstract ObjectiveGradients Gradients(StepBatch batch);
 
     /// <summary>
-    /// Logits [N, C] of the forget loss with a graph to the parameters, for Sophia's curvature estimate; only losses that are a softmax
-    /// have them.
+    /// Logits [N, C] of the forget loss with a graph to the parameters, for Sophia's curvature estimate; only losses that are a softmax have
+    /// them.
     /// </summary>
-    /// <exception cref="NotSupportedException">The method has none.</exception>
+    /// <exception cref="NotSupportedException">The objective has none.</exception>
     public virtual Tensor CurvatureLogits(StepBatch batch) =>
         throw new NotSupportedException($"{GetType().Name} has no logits for a curvature estimate.");
 
-    /// <summary>
-    /// Called once after the last step: what a method does to the weights as a whole. The task vector is subtracted here; SSD, which has no
-    /// steps, does all its work here.
-    /// </summary>
+    /// <summary>Called once after the last step: what is done to the weights as a whole.</summary>
     public virtual void Finish() { }
 
-    /// <summary>
-    /// A loss and its gradients for the trained parameters, which belong to the caller's scope; zeros for a loss that is left out.
-    /// </summary>
-    /// <param name="loss">A float32 scalar with a graph to the leaves; null where the step has no such loss.</param>
-    /// <param name="trained">The parameters.</param>
-    protected static (double Loss, IReadOnlyList<Tensor> Gradients) Differentiate(Tensor? loss, TrainedParameters trained)
-    {
-        if (loss is null) return (0, [.. trained.Leaves.Select(leaf => zeros_like(leaf, requires_grad: false))]);
-        return (loss.item<float>(), [.. autograd.grad([loss], [.. trained.Leaves])]);
-    }
+    /// <summary>Numbers that a resumed run needs, by name; empty for none.</summary>
+    public virtual IReadOnlyDictionary<string, double> State => new Dictionary<string, double>();
+
+    /// <summary>Takes back what <see cref="State"/> gave.</summary>
+    /// <param name="state">The numbers by name.</param>
+    public virtual void Restore(IReadOnlyDictionary<string, double> state) { }
 
     /// <summary>Releases kept tensors.</summary>
     public void Dispose()

@@ -1,3 +1,4 @@
+using Falcon.Engine;
 using Falcon.Data;
 using Falcon.Models;
 using static TorchSharp.torch;

@@ -1,3 +1,5 @@
+using Falcon.Layers;
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Runs.Configuration;
@@ -9,7 +11,7 @@ public sealed record AnalyzeConfig
     public string Model { get; init; } = "";
 
     /// <summary>Texts.</summary>
-    public DataConfig Data { get; init; } = new();
+    public DataSettings Data { get; init; } = new();
 
     /// <summary>Lowest layer to look at (0-based); null for the lowest there is.</summary>
     public int? FirstLayer { get; init; }
@@ -18,13 +20,13 @@ public sealed record AnalyzeConfig
     public int? LastLayer { get; init; }
 
     /// <summary>Texts of each kind behind the mutual information.</summary>
-    public int Samples { get; init; } = new LayerConfig().Samples;
+    public int Samples { get; init; } = new LayerSettings().Samples;
 
     /// <summary>Weight of the mutual information between forget domains.</summary>
-    public double Eta { get; init; } = new LayerConfig().Eta;
+    public double Eta { get; init; } = new LayerSettings().Eta;
 
     /// <summary>Bootstrap rounds behind the interval of the mutual information; 0 for none.</summary>
-    public int BootstrapRounds { get; init; } = new LayerConfig().BootstrapRounds;
+    public int BootstrapRounds { get; init; } = new LayerSettings().BootstrapRounds;
 
     /// <summary>Seed of the choice of texts and of the resamples.</summary>
     public ulong Seed { get; init; }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
+using Falcon.Methods.Terms;
 using Falcon.Runtime;
 
 namespace Falcon.Runs.Configuration;
@@ -10,13 +11,22 @@ internal static class ConfigCheck
 {
     public static void Check(ConfigTree tree, JsonNode? value, JsonTypeInfo type, string keyPath)
     {
+        if (TermLists.Kinds(type) is { } kinds && value is JsonArray or JsonObject)
+        {
+            CheckTerms(tree, value, kinds, keyPath);
+            return;
+        }
+
         switch (type.Kind)
         {
             case JsonTypeInfoKind.Object when value is JsonObject fields:
                 foreach (var (name, field) in fields)
                 {
                     var key = ConfigTree.Join(keyPath, name);
+                    if (name == TermLists.Kind && type.Type.IsSubclassOf(typeof(Term))) continue;
+                    if (keyPath.Length == 0 && type.Type == typeof(UnlearnConfig)) ObsoleteKeys.Refuse(tree.PlaceOf, key, field);
                     var member = Member(tree.PlaceOf(key), keyPath, name, type);
+                    if (member.CustomConverter is not null && IsNumberForList(member, field)) continue;
                     if (field is not null) Check(tree, field, Info(member.PropertyType), key);
                     else if (!AcceptsNull(member)) throw Wrong(tree, key, member.PropertyType, field);
                 }
@@ -39,12 +49,40 @@ internal static class ConfigCheck
         }
     }
 
+    private static void CheckTerms(ConfigTree tree, JsonNode? value, IReadOnlyDictionary<string, Type> kinds, string keyPath)
+    {
+        if (value is JsonObject byKind)
+        {
+            foreach (var (kind, settings) in byKind)
+            {
+                var key = ConfigTree.Join(keyPath, kind);
+                var type = TermLists.TypeOf(tree.PlaceOf(key), keyPath, kind, kinds);
+                if (settings is not null) Check(tree, settings, Info(type), key);
+            }
+
+            return;
+        }
+
+        var items = value!.AsArray();
+        for (var index = 0; index < items.Count; index++)
+        {
+            var key = $"{keyPath}[{index}]";
+            if (items[index] is not JsonObject settings) throw Wrong(tree, key, typeof(Term), items[index]);
+            var kind = settings[TermLists.Kind] is JsonValue name && name.TryGetValue(out string? text) ? text : null;
+            Check(tree, settings, Info(TermLists.TypeOf(tree.PlaceOf(key), key, kind, kinds)), key);
+        }
+    }
+
     /// <summary>The type of a key, or an error with the nearest known key.</summary>
-    public static JsonTypeInfo MemberType(string place, string keyPath, string name, JsonTypeInfo type) =>
-        type.Kind == JsonTypeInfoKind.Dictionary ? Info(type.ElementType!) : Info(Member(place, keyPath, name, type).PropertyType);
+    public static JsonTypeInfo MemberType(string place, string keyPath, string name, JsonTypeInfo type)
+    {
+        if (TermLists.Kinds(type) is { } kinds) return Info(TermLists.TypeOf(place, keyPath, name, kinds));
+        return type.Kind == JsonTypeInfoKind.Dictionary ? Info(type.ElementType!) : Info(Member(place, keyPath, name, type).PropertyType);
+    }
 
     public static void RequireObject(string place, string keyPath, string name, JsonTypeInfo? type)
     {
+        if (type is not null && TermLists.Kinds(type) is not null) return;
         if (type?.Kind is not (JsonTypeInfoKind.Object or JsonTypeInfoKind.Dictionary))
             throw new UserInputException(
                 $"{place}: \"{keyPath}\" holds {Describe(type!.Type)} and has no key \"{name}\"; set \"{keyPath}\" itself."
@@ -88,6 +126,10 @@ internal static class ConfigCheck
 
     private static bool IsRequired(JsonPropertyInfo member) =>
         member.IsRequired || member.AssociatedParameter is { HasDefaultValue: false, IsMemberInitializer: false };
+
+    // A member with a converter of its own takes a number for a list of one.
+    private static bool IsNumberForList(JsonPropertyInfo member, JsonNode? value) =>
+        member.PropertyType == typeof(IReadOnlyList<double>) && value is JsonValue && value.GetValueKind() == JsonValueKind.Number;
 
     private static bool IsValid(JsonNode? value, Type type)
     {

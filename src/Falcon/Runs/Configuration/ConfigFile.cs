@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Falcon.Methods.Terms;
 using Falcon.Runtime;
 
 namespace Falcon.Runs.Configuration;
@@ -14,19 +15,44 @@ namespace Falcon.Runs.Configuration;
 /// </summary>
 public static class ConfigFile
 {
-    internal static readonly JsonSerializerOptions Options = new()
+    private static (int Version, JsonSerializerOptions Options) _options = (-1, null!);
+
+    /// <summary>The form of run files. Made again when a program has registered further kinds of terms.</summary>
+    internal static JsonSerializerOptions Options
     {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase, allowIntegerValues: false) },
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        IgnoreReadOnlyProperties = true,
-        WriteIndented = true,
-        NewLine = "\n",
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
-    };
+        get
+        {
+            var version = TermKinds.Version;
+            if (_options.Version != version) _options = (version, MakeOptions());
+            return _options.Options;
+        }
+    }
+
+    private static JsonSerializerOptions MakeOptions() =>
+        new()
+        {
+            PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+            Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase, allowIntegerValues: false) },
+            RespectNullableAnnotations = true,
+            RespectRequiredConstructorParameters = true,
+            UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+            AllowOutOfOrderMetadataProperties = true,
+            IgnoreReadOnlyProperties = true,
+            WriteIndented = true,
+            NewLine = "\n",
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+            TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { NameKinds } },
+        };
+
+    // A list of terms holds records of several types, told apart by their kind.
+    private static void NameKinds(JsonTypeInfo type)
+    {
+        if (type.Type.BaseType != typeof(Term)) return;
+        var kinds = TermKinds.Of(type.Type);
+        if (kinds.Count == 0) return;
+        type.PolymorphismOptions = new JsonPolymorphismOptions { TypeDiscriminatorPropertyName = TermLists.Kind };
+        foreach (var (name, term) in kinds) type.PolymorphismOptions.DerivedTypes.Add(new JsonDerivedType(term, name));
+    }
 
     /// <summary>The configuration of a run.</summary>
     /// <typeparam name="T">An immutable record whose defaults stand on its constructor parameters or init properties.</typeparam>
@@ -49,9 +75,10 @@ public static class ConfigFile
         ConfigCheck.Check(tree, tree.Root, Options.GetTypeInfo(typeof(T)), "");
         try
         {
-            return (
-                defaults is null ? tree.Root : Merge(JsonSerializer.SerializeToNode(defaults, Options)!.AsObject(), tree.Root)
-            ).Deserialize<T>(Options)!;
+            var root = defaults is null
+                ? TermLists.AsLists(tree.Root, Merge)
+                : Merge(JsonSerializer.SerializeToNode(defaults, Options)!.AsObject(), tree.Root);
+            return root.Deserialize<T>(Options)!;
         }
         catch (JsonException error)
         {
@@ -63,14 +90,16 @@ public static class ConfigFile
         }
     }
 
-    // Objects are merged key by key; everything else, lists included, is replaced as a whole.
+    // Objects are merged key by key, terms by their kinds; everything else, lists included, is replaced as a whole.
     private static JsonObject Merge(JsonObject below, JsonObject above)
     {
         foreach (var (key, value) in above)
-            below[key] =
-                value is JsonObject upper && below[key] is JsonObject lower
-                    ? Merge((JsonObject)lower.DeepClone(), upper)
-                    : value?.DeepClone();
+            below[key] = (value, below[key]) switch
+            {
+                (JsonObject upper, JsonObject lower) => Merge((JsonObject)lower.DeepClone(), upper),
+                (JsonObject upper, JsonArray terms) => TermLists.Merge(terms, upper, Merge),
+                _ => value?.DeepClone(),
+            };
         return below;
     }
 

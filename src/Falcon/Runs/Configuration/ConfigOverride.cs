@@ -22,24 +22,41 @@ internal static class ConfigOverride
                 $"{place}: \"{set[..equals]}\" is not a key path; separate keys by single dots, and set a list as a whole."
             );
 
+        if (root == typeof(UnlearnConfig)) ObsoleteKeys.Refuse(_ => place, set[..equals], null);
         JsonTypeInfo? type = ConfigFile.Options.GetTypeInfo(root);
-        var (target, path) = (tree.Root, "");
+        var (target, path) = ((JsonNode)tree.Root, "");
         foreach (var key in keys[..^1])
         {
             ConfigCheck.RequireObject(place, path, key, type);
             type = ConfigCheck.MemberType(place, path, key, type!);
             path = ConfigTree.Join(path, key);
-            if (target[key] is not JsonObject next)
+            if (target is JsonArray terms) target = TermLists.Entry(terms, key);
+            else if (target[key] is JsonObject || (target[key] is JsonArray && TermLists.Kinds(type) is not null)) target = target[key]!;
+            else
             {
-                target[key] = next = [];
+                target[key] = new JsonObject();
+                target = target[key]!;
                 tree.ReplacePlace(path, place);
             }
-            target = next;
         }
+
         ConfigCheck.RequireObject(place, path, keys[^1], type);
         var valueType = ConfigCheck.MemberType(place, path, keys[^1], type!);
-        target[keys[^1]] = Value(set[(equals + 1)..], valueType.Type);
+        Set(target, keys[^1], Value(set[(equals + 1)..], valueType.Type));
         tree.ReplacePlace(ConfigTree.Join(path, keys[^1]), place);
+    }
+
+    // Of a list of terms the key is a kind: null takes the term out, an object replaces its settings.
+    private static void Set(JsonNode target, string key, JsonNode? value)
+    {
+        if (target is not JsonArray terms) target[key] = value;
+        else if (value is JsonObject settings)
+        {
+            var entry = TermLists.Entry(terms, key);
+            foreach (var (name, setting) in settings) entry[name] = setting?.DeepClone();
+        }
+        else if (value is null) terms.Remove(TermLists.Entry(terms, key));
+        else throw new UserInputException($"--set ...{key}: a term is an object of settings, {{}} for its defaults, or null to take it out.");
     }
 
     private static JsonNode? Value(string text, Type type)

@@ -1,3 +1,4 @@
+using Falcon.Optimization;
 using System.Globalization;
 using Falcon.Data;
 using Falcon.Runtime;
@@ -83,7 +84,7 @@ public sealed record TrainConfig
     public TrainDataConfig Data { get; init; } = new();
 
     /// <summary>Learning rate, its schedule and AdamW's numbers.</summary>
-    public OptimizerConfig Optimizer { get; init; } = new() { WeightDecay = 0.01, Beta2 = 0.98, Decay = LearningRateDecay.Cosine };
+    public OptimizerSettings Optimizer { get; init; } = new() { WeightDecay = 0.01, Beta2 = 0.98, Decay = LearningRateDecay.Cosine };
 
     /// <summary>Largest norm of the whole gradient; a longer one is scaled down.</summary>
     public double GradientClip { get; init; } = 1;

@@ -1,3 +1,5 @@
+using Falcon.Methods.Baselines;
+using Falcon.Methods.Terms;
 using Falcon.Attacks.Protocol;
 using Falcon.Attacks.Training;
 using Falcon.Attacks.Weights;
@@ -90,13 +92,17 @@ internal static class HidingModels
     public static LoadedModel Steered(LoadedModel taught, string directory, IReadOnlyList<string> forget, IReadOnlyList<string> retain)
     {
         using var folder = new TemporaryFolder();
-        var preset = MethodPresets.Of("rmu");
+        var preset = UnlearnConfig.Of("rmu");
         UnlearnRun.Execute(preset with
         {
             Model = directory,
             Data = preset.Data with { Forget = forget, Retain = retain, BatchSize = 8 },
             Layers = preset.Layers with { Target = 3, Trained = 3, Parameters = ["all"] },
-            HyperParameters = preset.HyperParameters with { Alpha = 10, SteeringCoefficient = 20 },
+            Objective = new ObjectiveSettings
+            {
+                Forget = [new Misdirection { Coefficient = 20 }],
+                Retain = [new SquaredError { Weight = [10] }],
+            },
             Optimizer = preset.Optimizer with { LearningRate = 1e-3 },
             Evaluation = new EvaluationConfig { Samples = 0 },
             Steps = 250,

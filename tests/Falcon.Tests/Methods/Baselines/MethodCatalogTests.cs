@@ -1,3 +1,4 @@
+using Falcon.Layers;
 using Falcon.Checkpoints;
 using Falcon.Data;
 using Falcon.Engine;
@@ -20,21 +21,21 @@ public sealed class MethodCatalogTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    public static TheoryData<string> Names => [.. MethodPresets.Names];
+    public static TheoryData<string> Names => [.. MethodCatalog.Names];
 
     private UnlearnConfig Config(string method)
     {
-        var preset = MethodPresets.Of(method);
+        var preset = UnlearnConfig.Of(method);
         return preset with
         {
             Model = TinyCheckpoint.Write(_folder.At("source")),
-            Data = new DataConfig
+            Data = preset.Data with
             {
                 Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
                 Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
                 BatchSize = 3,
             },
-            Layers = preset.Layers with { Target = preset.Layers.Parameters is [LayerConfig.WholeModel] ? null : 2, Trained = 2 },
+            Layers = preset.Layers with { Target = preset.Layers.Parameters is [LayerSettings.WholeModel] ? null : 2, Trained = 2 },
             Steps = method == "ssd" ? 0 : 8,
         };
     }
@@ -46,91 +47,99 @@ public sealed class MethodCatalogTests : IDisposable
         config.Validate();
         using var bench = new Bench(config);
 
-        using var objective = MethodCatalog.Build(bench.Inputs);
+        using var objective = bench.Objective();
 
         Assert.Equal(method, config.Method);
         Assert.NotNull(objective);
     }
 
     [Fact]
-    public void Build_AllNames_ReachEveryObjective()
+    public void Catalog_EveryMethod_HasAName_ASource_AndTrialsThatFitItsPresets()
     {
-        var built = MethodPresets.Names.Select(name =>
+        Assert.Equal(MethodCatalog.Names.Count, MethodCatalog.Names.Distinct().Count());
+        foreach (var method in MethodCatalog.All)
         {
-            using var bench = new Bench(Config(name));
-            using var objective = MethodCatalog.Build(bench.Inputs);
-            Directory.Delete(_folder.At("source"), recursive: true);
-            return objective.GetType();
-        }).ToHashSet();
-
-        Assert.Equal(
-            typeof(Objective).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(Objective)) && !type.IsAbstract).ToHashSet(),
-            built
-        );
-        Assert.Equal(MethodPresets.Names.Count, built.Count);
+            Assert.True(method.Summary.Length > 20 && method.Source.Length > 5, method.Name);
+            foreach (var preset in method.Presets)
+            {
+                var config = UnlearnConfig.Of(method.Name, preset.Name);
+                Assert.Equal(8, preset.Trials.Count);
+                Assert.Equal(8, preset.Trials.Select(trial => ConfigFile.Write(ConfigFile.Read(null, trial.Settings, config))).Distinct().Count());
+            }
+        }
     }
 
     [Fact]
-    public void Build_AnUnknownName_IsRefused()
+    public void Preset_UnknownOrOfAnotherMethod_IsRefused()
     {
-        using var bench = new Bench(Config("npo") with { Method = "npi" });
-        Assert.Contains(
-            "npo",
-            Assert.Throws<UserInputException>(() => MethodCatalog.Build(bench.Inputs)).Message,
-            StringComparison.Ordinal
-        );
+        string Fault(string method, string? preset) => Assert.Throws<UserInputException>(() => MethodCatalog.Preset(method, preset)).Message;
+        Assert.Contains("known are falcon", Fault("npi", null), StringComparison.Ordinal);
+        Assert.Contains("of the method falcon", Fault("npo", "paper"), StringComparison.Ordinal);
+        Assert.Contains("falcon-anew", Fault("falcon", "papier"), StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData("npo", "hyperParameters.delta is no setting", "delta")]
-    [InlineData("simnpo", "hyperParameters.delta is missing", "")]
-    [InlineData("grad-ascent", "it has none", "delta")]
-    public void Validate_SettingsOfAnotherMethod_AreRefused(string method, string message, string setting)
+    [InlineData("npo", "objective.forget.npo.delta=1", "unknown key \"objective.forget.npo.delta\"")]
+    [InlineData("npo", "objective.forget.npi.beta=1", "has no kind \"npi\"; known are")]
+    [InlineData("npo", "objective.retain.answers=5", "must be an object")]
+    public void Read_SettingsThatATermLacks_AreRefused(string method, string setting, string message) =>
+        Assert.Contains(
+            message,
+            Assert.Throws<UserInputException>(() => ConfigFile.Read(null, [setting], Config(method))).Message,
+            StringComparison.Ordinal
+        );
+
+    [Fact]
+    public void Validate_SettingsWithoutEffectOrOutOfRange_AreRefused()
     {
-        var config = Config(method);
-        config = config with { HyperParameters = config.HyperParameters with { Delta = setting.Length > 0 ? 1 : null } };
-        Assert.Contains(message, Assert.Throws<UserInputException>(config.Validate).Message, StringComparison.Ordinal);
+        string Fault(UnlearnConfig config) => Assert.Throws<UserInputException>(config.Validate).Message;
+        void Refused(string expected, string method, params string[] settings) =>
+            Assert.Contains(expected, Fault(ConfigFile.Read(null, settings, Config(method))), StringComparison.Ordinal);
+        Refused("sophia", "npo", "optimizer.kind=sophia");
+        Refused("layers.target", "npo", "layers.target=1");
+        Refused("layers.parameters", "rmu", "layers.target=null", "layers.parameters=[\"model\"]");
+        Refused("layers.choice", "falcon", "layers.choice=highestInformation");
+        Refused("objective.forget.npo.beta is 0; it must be above 0", "npo", "objective.forget.npo.beta=0");
+        Refused("objective.retain.answers.weight is -1; it must be at least 0", "npo", "objective.retain.answers.weight=-1");
+        Refused("2 weights for 1 forget file(s)", "npo", "objective.retain.answers.weight=[1,2]");
+        Refused("steps must be 0", "ssd", "steps=3");
+        Refused("engine.microBatchTokens", "npo", "engine.microBatchTokens=100");
+        Refused("objective.forget: give at least one term", "npo", "objective.forget.npo=null");
+        Refused("two filters", "npo", "objective.filters=[{\"kind\":\"conflictProjection\"},{\"kind\":\"conflictProjection\"}]");
+        Refused("objective.forget.promptAdversary: the term needs engine.path=shared", "falcon", "engine.path=plain", "objective.forget.promptAdversary={}");
+        Refused("layers.startNoise", "npo", "layers.startNoise=0.5");
+        Refused("layers.rebuiltAbove needs", "falcon", "layers.rebuiltAbove=3");
+        Assert.Contains("preset", Fault(Config("npo") with { Preset = "paper" }), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Validate_SettingsWithoutEffect_AreRefused()
+    public void Read_ListsReplace_ObjectsChangeOrAddOrTakeOutSingleTerms()
     {
-        string Fault(UnlearnConfig config) => Assert.Throws<UserInputException>(config.Validate).Message;
-        var (npo, rmu, falcon) = (Config("npo"), Config("rmu"), Config("falcon"));
-        Assert.Contains("loss", Fault(npo with { Loss = npo.Loss with { NormPenalty = 1 } }), StringComparison.Ordinal);
-        Assert.Contains(
-            "offsetVector",
-            Fault(npo with { OffsetVector = npo.OffsetVector with { Variance = 0.5 } }),
-            StringComparison.Ordinal
-        );
-        Assert.Contains(
-            "sophia",
-            Fault(npo with { Optimizer = npo.Optimizer with { Kind = OptimizerKind.Sophia } }),
-            StringComparison.Ordinal
-        );
-        Assert.Contains("layers.target", Fault(npo with { Layers = npo.Layers with { Target = 1 } }), StringComparison.Ordinal);
-        Assert.Contains(
-            "layers.parameters",
-            Fault(rmu with { Layers = rmu.Layers with { Target = null, Parameters = ["model"] } }),
-            StringComparison.Ordinal
-        );
-        Assert.Contains(
-            "layers.choice",
-            Fault(falcon with { Layers = falcon.Layers with { Choice = LayerChoice.HighestInformation } }),
-            StringComparison.Ordinal
-        );
-        Assert.Contains(
-            "hyperParameters.beta",
-            Fault(falcon with { HyperParameters = new MethodConfig { Beta = 1 } }),
-            StringComparison.Ordinal
-        );
-        Assert.Contains(
-            "beta must be above 0",
-            Fault(npo with { HyperParameters = npo.HyperParameters with { Beta = 0 } }),
-            StringComparison.Ordinal
-        );
-        Assert.Contains("steps must be 0", Fault(Config("ssd") with { Steps = 3 }), StringComparison.Ordinal);
-        Assert.Contains("preset", Fault(npo with { Preset = "paper" }), StringComparison.Ordinal);
+        var start = UnlearnConfig.FromPreset("falcon");
+        UnlearnConfig Read(params string[] settings) => ConfigFile.Read(null, settings, start);
+        Assert.Equal(7, Read("objective.forget.bound.level=7").Objective.Forget.OfType<AnswerBound>().Single().Level);
+        Assert.Equal(3, Read("objective.forget.promptAdversary.vectors=3").Objective.Forget.OfType<PromptAdversary>().Single().Vectors);
+        Assert.Equal(2, Read("objective.forget.bound=null").Objective.Forget.Count);
+        Assert.Equal([2.0], Read("objective.retain.hiddenStates.weight=2").Objective.Retain.Single().Weight);
+        var listed = Read("objective.forget=[{\"temperature\":0.5,\"kind\":\"contrastive\"}]", "objective.forget.contrastive.variance=0.9");
+        Assert.Equal(new Contrastive { Temperature = 0.5, Variance = 0.9 }, Assert.Single(listed.Objective.Forget));
+        Assert.Empty(Read("objective.forget=[{\"kind\":\"contrastive\"}]", "objective.forget.contrastive=null").Objective.Forget);
+        var written = ConfigFile.Write(listed);
+        Assert.Contains("\"kind\": \"contrastive\"", written, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("loss.retainWeight=5", "objective.retain.hiddenStates.weight")]
+    [InlineData("loss.sharpness=0.1", "was removed")]
+    [InlineData("combination.collapsedShare=0.5", "was removed")]
+    [InlineData("offsetVector.rank=4", "was removed")]
+    [InlineData("hyperParameters.beta=0.1", "objective.forget.npo.beta")]
+    [InlineData("loss={\"retainNoise\":0.1,\"boundLevel\":7}", "objective.forget.bound.level")]
+    public void Read_KeysOfOlderRunFiles_AreNamedWithWhatToWriteInstead(string setting, string instead)
+    {
+        var message = Assert.Throws<UserInputException>(() => ConfigFile.Read(null, [setting], Config("falcon"))).Message;
+        Assert.Contains(setting.Split('=')[0], message, StringComparison.Ordinal);
+        Assert.Contains(instead, message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -168,15 +177,25 @@ public sealed class MethodCatalogTests : IDisposable
                     bench.Inputs.Trained.Masters[i].Whole() + randn(bench.Inputs.Trained.Leaves[i].shape, generator: generator) * 0.1
                 );
         var batch = bench.Batch(step: 2, generator);
-        using var objective = MethodCatalog.Build(bench.Inputs);
-        var direction = method == "circuit-breakers" ? [] : Rmu.Direction(bench.Inputs).data<float>().Select(x => (double)x).ToArray();
+        using var objective = bench.Objective();
+        using var draw = new Generator(new SeededRandom(config.Seed, "control vector").NextUInt64(), CPU);
+        var direction = RmuLoss
+            .ControlVector(bench.Inputs.Frozen.Config.HiddenSize, draw)
+            .data<float>()
+            .Select(x => (double)x)
+            .ToArray();
 
         var gradients = objective.Gradients(batch);
 
         var (updated, frozen) = bench.States(batch.Texts.Forget, batch.Scheduled.Forget);
         var (kept, original) = bench.States(batch.Texts.Retain, batch.Scheduled.Retain);
-        double alpha = (double)config.HyperParameters.Alpha!,
-            coefficient = config.HyperParameters.SteeringCoefficient ?? 0,
+        double alpha = config.Objective.Retain[0].Weight[0],
+            coefficient = config.Objective.Forget[0] switch
+            {
+                Misdirection fixedLength => fixedLength.Coefficient,
+                AdaptiveMisdirection adaptive => adaptive.Coefficient,
+                _ => 0,
+            },
             progress = 2.0 / (2 * config.Steps);
         var forget = updated
             .Zip(frozen, (u, f) => method switch
@@ -206,12 +225,8 @@ public sealed class MethodCatalogTests : IDisposable
         var batch = bench.Batch(step: 0, generator);
         double Loss(double gamma, double lambda)
         {
-            using var objective = MethodCatalog.Build(
-                bench.Inputs with
-                {
-                    Config = config with { HyperParameters = config.HyperParameters with { Gamma = gamma, Lambda = lambda } },
-                }
-            );
+            var terms = config.Objective with { Forget = [new Ascent { Weight = gamma }, new RandomAnswers { Weight = lambda }] };
+            using var objective = new ComposedObjective(terms, bench.Inputs);
             return objective.Gradients(batch).ForgetLoss;
         }
 
@@ -228,7 +243,7 @@ public sealed class MethodCatalogTests : IDisposable
         if (method == "ssd") return; // has no steps
         using var scope = NewDisposeScope();
         using var bench = new Bench(Config(method));
-        using var objective = MethodCatalog.Build(bench.Inputs);
+        using var objective = bench.Objective();
         using var generator = new Generator(3);
         var batch = bench.Batch(step: 0, generator);
         TensorLeaks.Check(2 * bench.Inputs.Trained.Names.Count, results =>
@@ -244,7 +259,7 @@ public sealed class MethodCatalogTests : IDisposable
     {
         using var scope = NewDisposeScope();
         using var bench = new Bench(Config(method));
-        using var objective = MethodCatalog.Build(bench.Inputs);
+        using var objective = bench.Objective();
         using var generator = new Generator(3);
         var gradients = objective.Gradients(bench.Batch(step: 0, generator));
         Directory.Delete(_folder.At("source"), recursive: true);
@@ -256,6 +271,7 @@ public sealed class MethodCatalogTests : IDisposable
     {
         private readonly Checkpoint _checkpoint;
         private readonly Weights _weights;
+        private readonly ObjectiveSettings _objective;
 
         public Bench(UnlearnConfig config)
         {
@@ -267,20 +283,22 @@ public sealed class MethodCatalogTests : IDisposable
                 frozen,
                 TrainedParameters.Select(_checkpoint.Config, config.Layers.Target ?? 0, config.Layers.Trained, config.Layers.Parameters)
             );
-            Inputs = new MethodInputs(
-                config,
-                frozen,
-                trained,
-                config.Layers.Target,
-                TopicTexts.Read(config.Data, tokenizer),
-                tokenizer,
-                0,
-                SilentRunLog.Instance,
-                CancellationToken.None
-            );
+            _objective = config.Objective;
+            var needs = config.Objective.Needs;
+            Inputs = new TermInputs(frozen, trained)
+            {
+                Passes = needs.UseTarget() ? new LayerPasses(frozen, trained, config.Layers.Target!.Value) : null,
+                Topics = TopicTexts.Read(config.Data, tokenizer),
+                Data = config.Data,
+                Tokenizer = tokenizer,
+                Seed = config.Seed,
+                Steps = config.Steps,
+            };
         }
 
-        public MethodInputs Inputs { get; }
+        public ComposedObjective Objective() => new(_objective, Inputs);
+
+        public TermInputs Inputs { get; }
 
         public StepBatch Batch(int step, Generator generator)
         {
@@ -304,7 +322,7 @@ public sealed class MethodCatalogTests : IDisposable
             {
                 using var context = model.Causal(texts[i].Length);
                 var ids = tensor(texts[i].Select(id => (long)id).ToArray(), 1, texts[i].Length);
-                var states = model.HiddenStates(ids, Inputs.TargetLayer, context).detach();
+                var states = model.HiddenStates(ids, Inputs.Passes!.Target, context).detach();
                 return Enumerable.Range(0, texts[i].Length).Select(t => states[0, t].data<float>().Select(x => (double)x).ToArray());
             })];
             return (Of(Inputs.Trained.Updated(Inputs.Frozen)), Of(Inputs.Frozen));

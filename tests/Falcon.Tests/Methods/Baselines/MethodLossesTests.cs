@@ -24,7 +24,7 @@ public class MethodLossesTests
         var values = Values(logits);
         var expected = Scored.Average(s => -Math.Pow(P(values, s.Row, s.At)[s.Target], beta) * -Math.Log(P(values, s.Row, s.At)[s.Target]));
 
-        Assert.Equal(expected, Wga.WeightedAscent(logits, labels, beta).item<float>(), 1e-5);
+        Assert.Equal(expected, WeightedAscent.Of(logits, labels, beta).item<float>(), 1e-5);
     }
 
     [Fact]
@@ -35,7 +35,7 @@ public class MethodLossesTests
         var labels = tensor(new[] { -100L, 0 }, 1, 2);
         var p = 1 / (1 + Math.Exp(-0.5));
 
-        var gradient = autograd.grad([Wga.WeightedAscent(logits, labels, 2)], [logits])[0];
+        var gradient = autograd.grad([WeightedAscent.Of(logits, labels, 2)], [logits])[0];
 
         // d CE / d logit of the target is p - 1; the loss is -p^2 CE with p^2 constant.
         Assert.Equal(p * p * (1 - p), gradient[0, 0, 0].item<float>(), 1e-6);
@@ -55,7 +55,7 @@ public class MethodLossesTests
             return -Enumerable.Range(0, Vocabulary).Sum(v => lowered[v] * Math.Log(P(student, s.Row, s.At)[v]));
         });
 
-        Assert.Equal(expected, Undial.Distillation(logits, frozen, labels, beta).item<float>(), 1e-5);
+        Assert.Equal(expected, LoweredLogits.Distillation(logits, frozen, labels, beta).item<float>(), 1e-5);
     }
 
     [Theory]
@@ -74,7 +74,7 @@ public class MethodLossesTests
             return Enumerable.Range(0, Vocabulary).Sum(v => p[v] * Math.Log(p[v] / q[v]));
         });
 
-        Assert.Equal(expected, Scrub.TemperedDivergence(logits, frozen, mask, temperature).item<float>(), 1e-4);
+        Assert.Equal(expected, TemperedOutputs.Divergence(logits, frozen, mask, temperature).item<float>(), 1e-4);
     }
 
     [Fact]
@@ -83,7 +83,7 @@ public class MethodLossesTests
         using var scope = NewDisposeScope();
         var weight = tensor(new[] { 2f, 2f, 2f, 2f });
         // alpha 10, lambda 4: 11 > 10 * 1 gives 4 * 1/11; 9 is below; 1 > 0 gives 0; at 20 and lambda * 1.5 / 20 gives 0.3.
-        weight = Ssd.Dampen(weight, tensor(new[] { 11f, 9f, 1f, 20f }), tensor(new[] { 1f, 1f, 0f, 1.5f }), 10, 4);
+        weight = Dampening.Dampen(weight, tensor(new[] { 11f, 9f, 1f, 20f }), tensor(new[] { 1f, 1f, 0f, 1.5f }), 10, 4);
 
         var expected = new[] { 2 * 4 / 11f, 2f, 0f, 2 * 0.3f };
         for (var i = 0; i < 4; i++) Assert.Equal(expected[i], weight[i].item<float>(), 1e-6f);
@@ -105,9 +105,9 @@ public class MethodLossesTests
         using var scope = NewDisposeScope();
         var (logits, frozen, labels) = Inputs();
         var mask = labels.ne(-100);
-        TensorLeaks.Check(1, results => results.Add(Wga.WeightedAscent(logits, labels, 1)));
-        TensorLeaks.Check(1, results => results.Add(Undial.Distillation(logits, frozen, labels, 3)));
-        TensorLeaks.Check(1, results => results.Add(Scrub.TemperedDivergence(logits, frozen, mask, 2)));
+        TensorLeaks.Check(1, results => results.Add(WeightedAscent.Of(logits, labels, 1)));
+        TensorLeaks.Check(1, results => results.Add(LoweredLogits.Distillation(logits, frozen, labels, 3)));
+        TensorLeaks.Check(1, results => results.Add(TemperedOutputs.Divergence(logits, frozen, mask, 2)));
     }
 
     // softmax of a position's logits over T, with one of them lowered

@@ -6,7 +6,6 @@ using Falcon.Methods.Falcon;
 using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Optimization;
-using Falcon.Runs.Configuration;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -61,25 +60,24 @@ public class TrajectoryParityTests
         using var checkpoint = Checkpoint.Open(Fixtures.At("falcon", "models", "llama_untied"));
         using var weights = checkpoint.LoadWeights(float32, torch.CPU);
         var frozen = new CausalLM(checkpoint.Config, weights);
-        // Perturbed starts also hold matrices that are not trained; they are replaced in the updated model alone, so that model is built on
-        // top of them.
+        // Perturbed starts also change matrices that are not trained: they are among the parameters of the updated model, after the trained
+        // ones, and the optimiser leaves them alone.
         var start = perturbed
             ? common
                 .Entries.Where(entry => entry.Name.StartsWith("perturbed_start.", StringComparison.Ordinal))
                 .ToDictionary(entry => entry.Name["perturbed_start.".Length..], entry => TensorBytes.ToTensor(common, entry))
             : [];
         var startModel = frozen.With(start);
-        using var trained = new TrainedParameters(startModel, names);
-        var passes = new LayerPasses(frozen, trained, target, start.Where(item => !names.Contains(item.Key)).ToDictionary());
-        var loss = new LossConfig { Temperature = settings.GetProperty("temperature").GetDouble(), CountPadding = true };
-        var objective = new FalconObjective(passes, trained, loss, rows, plain);
+        using var trained = new TrainedParameters(startModel, [.. names, .. start.Keys.Except(names)]);
+        var contrastive = new Contrastive { Temperature = settings.GetProperty("temperature").GetDouble() };
         var alpha = Numbers(settings.GetProperty("alpha"));
         var conflict = Numbers(settings.GetProperty("conflict_weights"));
         var aligned = Numbers(settings.GetProperty("align_weights"));
         var rate = settings.GetProperty("lr").GetDouble();
+        List<BlockTensor> masters = [.. trained.Masters.Take(names.Count)];
         using Optimizer optimizer = root.GetProperty("optimizer").GetString()!.Contains("Sophia", StringComparison.OrdinalIgnoreCase)
-            ? new SophiaOfficial(trained.Masters, rate, rho: 0.9, weightDecay: 1e-3)
-            : new AdamW(trained.Masters, rate, weightDecay: AdamWeightDecay(root));
+            ? new SophiaOfficial(masters, rate, rho: 0.9, weightDecay: 1e-3)
+            : new AdamW(masters, rate, weightDecay: AdamWeightDecay(root));
 
         using var noise = TensorBytes.ToTensor(common, common.Entries.Single(entry => entry.Name == "noise"));
         var vectors = new List<Tensor>();
@@ -119,11 +117,21 @@ public class TrajectoryParityTests
                 step.GetProperty("batch_idx").GetInt32(),
                 step.GetProperty("max_length").GetInt32()
             );
-            var gradients = objective.Gradients(
+            var losses = new FalconLosses(frozen, trained, target)
+            {
+                Settings = new ObjectiveSettings
+                {
+                    Forget = [contrastive],
+                    Retain = [new HiddenStates { Weight = [alpha[topic]] }],
+                },
+                CountPadding = true,
+                PaddingRows = rows,
+                Plainly = plain,
+            };
+            var gradients = losses.Gradients(
                 Batch(data.GetProperty("forget"), topic, number, length, padId),
                 Batch(data.GetProperty("retain"), topic, number, length, padId),
-                vectors[index],
-                alpha[topic]
+                vectors[index]
             );
             Assert.Equal(step.GetProperty("unlearn_loss").GetDouble(), gradients.ForgetLoss, 5e-5);
             Assert.Equal(step.GetProperty("retain_loss").GetDouble(), gradients.RetainLoss, 1e-4);

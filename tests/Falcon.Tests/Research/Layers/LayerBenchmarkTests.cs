@@ -1,5 +1,5 @@
+using Falcon.Data;
 using Falcon.Research.Layers;
-using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 
 namespace Falcon.Tests.Research.Layers;
@@ -22,7 +22,7 @@ public sealed class LayerBenchmarkTests : IDisposable
     {
         var settings = new LayerBenchmarkSettings(
             TinyCheckpoint.Write(_folder.At("model")),
-            new DataConfig
+            new DataSettings
             {
                 Forget = [TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten")],
                 Retain = [TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept")],

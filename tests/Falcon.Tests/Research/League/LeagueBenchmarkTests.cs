@@ -1,3 +1,6 @@
+using Falcon.Methods;
+using Falcon.Optimization;
+using Falcon.Layers;
 using System.Text.Json;
 using Falcon.Data;
 using Falcon.Research.League;
@@ -74,16 +77,16 @@ public sealed class LeagueBenchmarkTests : IDisposable
                 },
                 12
             );
-        var run = Presets.Falcon with
+        var run = UnlearnConfig.FromPreset("falcon") with
         {
             Model = TinyCheckpoint.Write(_folder.At("model")),
-            Data = new DataConfig
+            Data = new DataSettings
             {
                 Forget = [TinyCheckpoint.Questions(_folder.At("f.jsonl"), "forgotten")],
                 Retain = [TinyCheckpoint.Questions(_folder.At("r.jsonl"), "kept")],
                 BatchSize = 2,
             },
-            Layers = new LayerConfig { Target = 2, Trained = 2 },
+            Layers = new LayerSettings { Target = 2, Trained = 2 },
             Evaluation = new EvaluationConfig
             {
                 Probes =
@@ -145,24 +148,24 @@ public sealed class LeagueBenchmarkTests : IDisposable
     [Theory, MemberData(nameof(Names))]
     public void TrialGrid_EveryTrial_IsValidAndDifferent(string method)
     {
-        var data = new DataConfig { Forget = ["f"], Retain = ["r"] };
-        var trials = Enumerable
-            .Range(0, TrialGrid.Largest)
-            .Select(trial =>
-                TrialGrid.At(
-                    (LeagueBenchmark.FalconPresets.Contains(method) ? UnlearnConfig.FromPreset(method) : MethodPresets.Of(method)) with
-                    {
-                        Model = "m",
-                        Data = data,
-                    },
-                    trial
-                )
-            )
-            .ToList();
+        var entrant = LeagueEntrant.Find(method);
+        var start = entrant.Settings();
+        var config = start with { Model = "m", Data = start.Data with { Forget = ["f"], Retain = ["r"] } };
+        var trials = Enumerable.Range(0, LeagueEntrant.LargestTrials).Select(trial => entrant.Trial(config, trial)).ToList();
 
+        Assert.Equal(8, LeagueEntrant.LargestTrials);
         Assert.All(trials, trial => trial.Config.Validate());
-        Assert.Equal(TrialGrid.Largest, trials.Select(trial => trial.Settings).Distinct().Count());
-        Assert.Equal(TrialGrid.Largest, trials.Select(trial => ConfigFile.Write(trial.Config)).Distinct().Count());
+        Assert.Equal(trials.Count, trials.Select(trial => trial.Text).Distinct().Count());
+        Assert.Equal(trials.Count, trials.Select(trial => ConfigFile.Write(trial.Config)).Distinct().Count());
+    }
+
+    [Fact]
+    public void Entrants_HoldEveryPreset_AndTheUsualOnesThoseThatWriteNoTexts()
+    {
+        Assert.Equal(MethodCatalog.All.Sum(one => one.Presets.Count), LeagueBenchmark.Entrants.Count);
+        foreach (var preset in new[] { "falcon", "falcon-rebuild", "falcon-anew", "paper", "official" })
+            Assert.Contains(preset, LeagueBenchmark.Entrants);
+        Assert.Equal(["falcon-rebuild", "falcon-anew"], LeagueBenchmark.Entrants.Except(LeagueBenchmark.UsualEntrants));
     }
 
     private LeagueSettings Tofu()
@@ -198,7 +201,7 @@ public sealed class LeagueBenchmarkTests : IDisposable
                 ],
                 BatchSize = 8,
             },
-            Optimizer = new OptimizerConfig { LearningRate = 1e-2 },
+            Optimizer = new OptimizerSettings { LearningRate = 1e-2 },
             Steps = 250,
         };
         TrainRun.Execute(config, _folder.At("model"), RunContext.Quiet); // a model without any utility cannot be compared with

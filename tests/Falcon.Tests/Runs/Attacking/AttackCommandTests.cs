@@ -1,3 +1,4 @@
+using Falcon.Data;
 using System.Text.Json.Nodes;
 using Falcon.Cli.Verbs;
 using Falcon.Reporting;
@@ -134,7 +135,7 @@ public sealed class AttackCommandTests : IDisposable
         var config = UnlearnConfig.FromPreset("falcon") with
         {
             Model = At("model"),
-            Data = new DataConfig { Forget = [At("data", "forget-alchemy.jsonl"), At("data", "forget-ciphers.jsonl")], Retain = [] },
+            Data = new DataSettings { Forget = [At("data", "forget-alchemy.jsonl"), At("data", "forget-ciphers.jsonl")], Retain = [] },
             Evaluation = new EvaluationConfig
             {
                 Probes =

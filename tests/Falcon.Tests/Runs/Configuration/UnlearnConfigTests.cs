@@ -37,7 +37,7 @@ public sealed class UnlearnConfigTests
     public void Validate_RebuildingSettingsThatDoNotFit_AreNamed(string settings, string said)
     {
         var start = settings.StartsWith("method=rmu", StringComparison.Ordinal)
-            ? MethodPresets.Of("rmu")
+            ? UnlearnConfig.Of("rmu")
             : UnlearnConfig.FromPreset("falcon");
         var error = Assert.Throws<UserInputException>(With(ConfigFile.Read(null, settings.Split(','), start)).Validate);
         Assert.Contains(said, error.Message, StringComparison.Ordinal);

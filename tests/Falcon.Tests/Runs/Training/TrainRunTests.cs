@@ -1,3 +1,4 @@
+using Falcon.Optimization;
 using Falcon.Checkpoints;
 using Falcon.Data;
 using Falcon.Evaluation;
@@ -42,7 +43,7 @@ public sealed class TrainRunTests : IDisposable
             },
             Tokenizer = new NewTokenizerConfig { VocabularySize = 320 },
             Data = new TrainDataConfig { Questions = [path], BatchSize = 20, QuestionWeight = 0 },
-            Optimizer = new OptimizerConfig { LearningRate = 5e-3, WarmupSteps = 20, Decay = LearningRateDecay.Cosine },
+            Optimizer = new OptimizerSettings { LearningRate = 5e-3, WarmupSteps = 20, Decay = LearningRateDecay.Cosine },
             Steps = steps,
             Seed = 1,
         };

@@ -1,0 +1,69 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Text.Json.Serialization;
+using Falcon.Engine;
+using Falcon.Evaluation;
+using Falcon.Methods.Terms;
+using Falcon.Models;
+using Falcon.Models.Families;
+using static TorchSharp.torch;
+
+namespace Falcon.Methods.Falcon;
+
+/// <summary>
+/// <c>bound</c>: where forgetting ends. A text whose answer has become as unlikely as one that was never learned is pushed no further: its
+/// tokens' weight in losses of hidden states is sigmoid((level - loss) / width). Extension, not in the paper.
+/// </summary>
+public sealed record AnswerBound : ForgetTerm
+{
+    /// <summary>
+    /// Mean loss of an answer's tokens in nats at which its text is pushed half as much; null takes that of a model that never learned, as
+    /// the monitor estimates it, and without a monitor that of token frequencies.
+    /// </summary>
+    [Range(0, double.MaxValue, MinimumIsExclusive = true)]
+    public double? Level { get; init; }
+
+    /// <summary>Softness of the bound in nats.</summary>
+    [Range(0, double.MaxValue, MinimumIsExclusive = true)]
+    public double Width { get; init; } = 0.5;
+
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override PassNeeds Needs => PassNeeds.TargetStates | PassNeeds.LayersAbove;
+
+    /// <inheritdoc/>
+    public override ForgetLoss Build(TermInputs inputs)
+    {
+        var target = inputs.RequiredPasses.Target;
+        // The layers above the target as they are now; the unchanged model's where none of them is trained.
+        var trainsAbove = inputs.Trained.Names.Any(name => TrainedParameters.LayerOf(name) > target || WeightNames.IsEmbedding(name));
+        var model = trainsAbove ? inputs.Trained.Updated(inputs.Frozen) : inputs.Frozen;
+        return new Bound(new ForgetBound(model, target, Width), Levels(inputs));
+    }
+
+    private IReadOnlyList<double> Levels(TermInputs inputs)
+    {
+        List<double> levels = [.. inputs.Topics.Select(topic => Level ?? inputs.NeverLearnedLoss ?? OfTokenFrequencies(topic))];
+        inputs.Log.Information(
+            "a text counts as forgotten at a loss of "
+                + $"{string.Join(", ", levels.Select(level => level.ToString("F2", CultureInfo.InvariantCulture)))} nats a token"
+        );
+        return levels;
+    }
+
+    private static double OfTokenFrequencies(TopicTexts topic) =>
+        NeverLearnedLevel.OfTokenFrequencies(
+            topic.Forget,
+            topic.ForgetAnswers,
+            [.. topic.Retain.SkipLast(topic.Generated)],
+            [.. topic.RetainAnswers.SkipLast(topic.Generated)]
+        );
+
+    private sealed class Bound(ForgetBound bound, IReadOnlyList<double> levels) : ForgetLoss
+    {
+        public override Tensor? TokenWeights(StepPass pass) =>
+            bound.Weights(pass.States.Updated, pass.Texts, pass.Mask, levels[pass.Step.Scheduled.Topic]);
+
+        public override Tensor? Loss(StepPass pass) => null;
+    }
+}
