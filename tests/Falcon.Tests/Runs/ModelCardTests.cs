@@ -14,7 +14,7 @@ public sealed class ModelCardTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private UnlearnConfig Config(string model) => new()
+    private UnlearnConfig Config(string model) => UnlearnConfig.FromPreset("falcon") with
     {
         Model = model,
         Data = new DataSettings

@@ -22,7 +22,7 @@ internal static class ConfigOverride
                 $"{place}: \"{set[..equals]}\" is not a key path; separate keys by single dots, and set a list as a whole."
             );
 
-        if (root == typeof(UnlearnConfig)) ObsoleteKeys.Refuse(_ => place, set[..equals], null);
+        if (root == typeof(UnlearnConfig)) ObsoleteKeys.Refuse(_ => place, set[..equals], Value(set[(equals + 1)..], typeof(JsonNode)));
         JsonTypeInfo? type = ConfigFile.Options.GetTypeInfo(root);
         var (target, path) = ((JsonNode)tree.Root, "");
         foreach (var key in keys[..^1])

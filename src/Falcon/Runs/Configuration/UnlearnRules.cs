@@ -74,7 +74,7 @@ internal static class UnlearnRules
     {
         var objective = config.Objective;
         if (objective.HasSteps && config.Steps < 1) yield return "steps must be at least 1";
-        if (!objective.HasSteps && config.Steps != 0)
+        if (!objective.HasSteps && objective.Edits.Count > 0 && config.Steps != 0)
             yield return $"steps must be 0: the method {config.Method} only edits the weights";
         if (config.Engine.MicroBatchTokens != 0 && objective.Needs.HasFlag(PassNeeds.WholeBatches))
             yield return $"engine.microBatchTokens: a term of the method {config.Method} takes whole batches; leave it 0";

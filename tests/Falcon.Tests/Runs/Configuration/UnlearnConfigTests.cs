@@ -20,21 +20,21 @@ public sealed class UnlearnConfigTests
     }
 
     [Theory]
-    [InlineData("data.generatedRetain=-1", "data.generatedRetain must be in 0 to 1000000")]
-    [InlineData("data.retainBatchSize=-1", "data.retainBatchSize must not be negative; 0 takes data.batchSize")]
-    [InlineData("layers.startNoise=1.5", "layers.startNoise must be in [0, 1]")]
-    [InlineData("loss.retainWeight=[0],layers.startNoise=0.5", "layers.startNoise needs the method falcon with loss.retainWeight above 0")]
-    [InlineData("method=rmu,layers.startNoise=0.5", "layers.startNoise needs the method falcon")]
-    [InlineData("layers.rebuiltAbove=-1", "layers.rebuiltAbove must not be negative")]
-    [InlineData("layers.rebuiltAbove=2", "layers.rebuiltAbove needs loss.retain=outputs or tokens")]
-    [InlineData("layers.rebuiltEmbedding=true", "layers.rebuiltEmbedding needs loss.retain=outputs or tokens")]
-    [InlineData("loss.retain=tokens,loss.teacher=there", "loss.teacher needs loss.retain=outputs")]
-    [InlineData("loss.retain=outputs,loss.retainErrorWeight=1", "leave loss.retainErrorWeight and loss.retainNoise 0")]
-    [InlineData("loss.retain=outputs,loss.countPadding=true", "and loss.countPadding false")]
-    [InlineData("loss.retain=outputs,engine.stream=true", "loss.retain=outputs and tokens run the whole model in every step")]
-    [InlineData("loss.retain=outputs,engine.path=plain", "they need engine.path=shared")]
-    [InlineData("method=rmu,loss.retain=outputs", "loss holds settings of FALCON")]
-    public void Validate_RebuildingSettingsThatDoNotFit_AreNamed(string settings, string said)
+    [InlineData("data.generatedRetain=-1", "data.generatedRetain is -1; it must be from 0 to 1000000")]
+    [InlineData("data.retainBatchSize=-1", "data.retainBatchSize is -1; it must be at least 0")]
+    [InlineData("layers.startNoise=1.5", "layers.startNoise is 1.5; it must be from 0 to 1")]
+    [InlineData("objective.retain.hiddenStates.weight=0,layers.startNoise=0.5", "layers.startNoise needs a retain term that sees")]
+    [InlineData("method=rmu,layers.startNoise=0.5", "layers.startNoise needs a retain term that sees")]
+    [InlineData("layers.rebuiltAbove=-1", "layers.rebuiltAbove is -1; it must be at least 0")]
+    [InlineData("layers.rebuiltAbove=2", "layers.rebuiltAbove needs the retain term outputs or tokens")]
+    [InlineData("layers.rebuiltEmbedding=true", "layers.rebuiltEmbedding needs the retain term outputs or tokens")]
+    [InlineData("objective.retain.outputs={},data.countPadding=true", "objective.retain.outputs: the term runs the whole model and needs data.countPadding=false")]
+    [InlineData("objective.retain.outputs={},engine.stream=true", "objective.retain.outputs: the term runs the whole model in every step")]
+    [InlineData("objective.retain.tokens={},engine.path=plain", "needs engine.path=shared")]
+    [InlineData("optimizer.learningRate=0", "optimizer.learningRate is 0; it must be above 0")]
+    [InlineData("layers.parameters=[]", "layers.parameters: give at least 1")]
+    [InlineData("objective.filters.conflictProjection.conflictWeights=[1]", "objective.filters.conflictProjection.conflictWeights: give at least 2")]
+    public void Validate_SettingsThatDoNotFit_AreNamed(string settings, string said)
     {
         var start = settings.StartsWith("method=rmu", StringComparison.Ordinal)
             ? UnlearnConfig.Of("rmu")
