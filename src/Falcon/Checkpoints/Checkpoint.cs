@@ -120,6 +120,13 @@ public sealed class Checkpoint : IDisposable
         return new Weights(loaded);
     }
 
+    /// <summary>
+    /// The weights read layer by layer, when they are asked for; nothing is read yet. The caller owns them; the checkpoint must stay open.
+    /// </summary>
+    /// <param name="dtype">Compute dtype.</param>
+    /// <param name="device">Where the layers compute.</param>
+    public StreamedWeights StreamWeights(ScalarType dtype, Device device) => new(Config, name => Load(name, dtype, device), dtype, device);
+
     /// <summary>One tensor in a dtype on a device; the caller owns it, whatever scope is open.</summary>
     /// <exception cref="NumericalFailureException">It holds a NaN or an infinity, as stored or in the asked dtype.</exception>
     public Tensor Load(string name, ScalarType dtype, Device device)

@@ -1,5 +1,4 @@
 using Falcon.Checkpoints.Safetensors;
-using Falcon.Engine;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -1,4 +1,3 @@
-using Falcon.Engine;
 using Falcon.Models;
 using Falcon.Runtime;
 
@@ -42,7 +41,7 @@ public sealed class OpenedModel : IDisposable
             $"{checkpoint.Directory}: in memory the model would take {PeakMemory.Text(needed)} of {PeakMemory.Text(limit)}, so it is read "
                 + $"layer by layer"
         );
-        var streamed = new StreamedWeights(checkpoint, compute.DType, compute.Device);
+        var streamed = checkpoint.StreamWeights(compute.DType, compute.Device);
         return new OpenedModel(new CausalLM(checkpoint.Config, streamed), streamed);
     }
 

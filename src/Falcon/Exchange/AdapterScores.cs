@@ -1,6 +1,5 @@
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;
-using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
 using Falcon.Results;

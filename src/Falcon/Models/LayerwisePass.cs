@@ -1,4 +1,4 @@
-using Falcon.Checkpoints.Safetensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Falcon.Models;
@@ -55,7 +55,7 @@ public sealed class LayerwisePass(CausalLM model)
     }
 
     private long Bytes(TokenBatch batch) =>
-        (long)batch.Rows * batch.Length * model.Config.HiddenSize * TensorBytes.ElementSize(model.DType);
+        (long)batch.Rows * batch.Length * model.Config.HiddenSize * model.DType.ElementSize();
 
     private void Run(IReadOnlyList<TokenBatch> batches, int begin, int end, int last, Action<int, Tensor>? finish)
     {

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using Falcon.Checkpoints;
-using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;

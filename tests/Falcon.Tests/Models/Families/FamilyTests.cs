@@ -118,7 +118,7 @@ public sealed class FamilyTests : IDisposable
         using var scope = NewDisposeScope();
         using var checkpoint = Checkpoint.Open(FamilyCase.Of(name).Write(_folder.At("model")));
         using var weights = checkpoint.LoadWeights(float32, CPU);
-        using var streamed = new StreamedWeights(checkpoint, float32, CPU);
+        using var streamed = checkpoint.StreamWeights(float32, CPU);
         var (resident, other) = (new CausalLM(checkpoint.Config, weights), new CausalLM(checkpoint.Config, streamed));
         List<ScoredSequence> texts = [.. Enumerable.Range(4, 9).Select(n => new ScoredSequence(Ids(n, n), 1))];
         Assert.Equal(
