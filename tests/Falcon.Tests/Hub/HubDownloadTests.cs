@@ -174,7 +174,7 @@ public sealed class HubDownloadTests : IDisposable
         HubDownload.Execute(Request, Settings, SilentRunLog.Instance);
         Misbehaved(path).WrongContent = 2;
         Assert.Contains(
-            "another content than its hash",
+            "does not match its hash",
             Fails(settings: Settings with { CacheDirectory = _folder.At("other") }),
             StringComparison.Ordinal
         );
