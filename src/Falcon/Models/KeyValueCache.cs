@@ -9,9 +9,6 @@ public sealed class KeyValueCache(int layers) : IDisposable
     private readonly Tensor?[] _keys = new Tensor?[layers];
     private readonly Tensor?[] _values = new Tensor?[layers];
 
-    /// <summary>Number of cached positions.</summary>
-    public long Length => _keys[0]?.shape[2] ?? 0;
-
     /// <summary>
     /// Appends the keys and values [B, A, T, D] of one layer and returns all of the layer's so far, borrowed until the next call.
     /// </summary>
