@@ -5,10 +5,10 @@ using Spectre.Console;
 
 namespace Falcon.Cli;
 
-/// <summary>The verbs, and what happens around each of them: parsing, help, exit codes, the display of errors.</summary>
-/// <param name="output">Results (standard output).</param>
-/// <param name="messages">Progress, messages and errors (standard error).</param>
-/// <param name="clock">The clock that progress and time stamps read.</param>
+/// <summary>The command line: its verbs, and around them parsing, help, exit codes and the display of errors.</summary>
+/// <param name="output">Receives results (standard output).</param>
+/// <param name="messages">Receives progress, messages and errors (standard error).</param>
+/// <param name="clock">Source of the time.</param>
 /// <param name="interruption">Cancelled when the user presses Ctrl-C.</param>
 internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, TimeProvider clock, CancellationToken interruption)
 {
@@ -38,12 +38,12 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         }
     }
 
-    /// <summary>The root command with every verb whose library part exists.</summary>
+    /// <summary>The root command with all verbs.</summary>
     internal RootCommand CreateRoot()
     {
         var root = new RootCommand(
-            "Falcon removes chosen knowledge from a Hugging Face language model (method FALCON) and shows what is left.\nStart with: "
-                + "falcon demo"
+            "Falcon removes chosen knowledge from a Hugging Face language model (method FALCON) and measures what is left.\n"
+                + "Start with: falcon demo"
         )
         {
             HelpName = "falcon",
@@ -67,7 +67,7 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         return root;
     }
 
-    /// <summary>Opens what a verb works with: its common options, the log on standard error, the place for its result.</summary>
+    /// <summary>Opens the session of a verb: common options, the log on standard error, the output for the result.</summary>
     private CommandSession Start(ParseResult parsed, CommonOptions options)
     {
         _verbose = parsed.GetValue(options.Verbose);
@@ -107,6 +107,6 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         return code;
     }
 
-    // Not through the console's layout: an error line must stay one line however narrow the terminal is.
+    // Bypasses the console's layout: an error must stay on one line, however narrow the terminal is.
     private void WriteLine(string text) => messages.Profile.Out.Writer.WriteLine(text);
 }

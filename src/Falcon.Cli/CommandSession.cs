@@ -9,7 +9,7 @@ namespace Falcon.Cli;
 internal delegate CommandSession SessionStart(ParseResult parsed, CommonOptions options);
 
 /// <summary>
-/// What a verb works with: the common options, the log on standard error, the cancellation, and the one place where its result is printed.
+/// The environment of a verb: the common options, the log on standard error, the cancellation, and the output for its result.
 /// </summary>
 internal sealed class CommandSession : IDisposable
 {
@@ -48,7 +48,7 @@ internal sealed class CommandSession : IDisposable
 
     public IRunLog Log => _log;
 
-    /// <summary>What the library's runs get from outside. Sets the number of threads, which is a property of the whole process.</summary>
+    /// <summary>The context of a library run. Reading it sets the number of threads, which applies to the whole process.</summary>
     public RunContext Context
     {
         get
@@ -62,10 +62,10 @@ internal sealed class CommandSession : IDisposable
 
     public CancellationToken Cancellation { get; }
 
-    /// <summary>Prints the result: as JSON with <c>--json</c>, else as <paramref name="show"/> draws it. Returns exit code 0.</summary>
+    /// <summary>Prints the result, as JSON with <c>--json</c> or else with <paramref name="show"/>, and returns exit code 0.</summary>
     public int Finish<T>(T result, Action<IAnsiConsole, T> show)
     {
-        _log.Dispose();   // a live display would overwrite the result
+        _log.Dispose(); // a live display would overwrite the result
         if (Json) _output.WriteLine(JsonSerializer.Serialize(result, ResultJson.Options));
         else show(AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(_output) }), result);
         return ExitCodes.Done;

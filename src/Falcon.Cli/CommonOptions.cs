@@ -14,26 +14,26 @@ internal sealed class CommonOptions
     }
 
     public Option<bool> Json { get; } =
-        new("--json") { Description = "Print the result as one JSON object on standard output and nothing else there." };
+        new("--json") { Description = "Print the result as one JSON object, and nothing else, on standard output." };
 
     public Option<string> Device { get; } = new("--device")
     {
-        Description = "Where to compute: auto (CUDA where it is built in and present), cpu or cuda.",
+        Description = "Where to compute: auto (CUDA if built in and available), cpu or cuda.",
         HelpName = "auto|cpu|cuda",
         DefaultValueFactory = _ => "auto",
     };
 
     public Option<string> DType { get; } = new("--dtype")
     {
-        Description = "Number type of the weights in memory: auto, float32, bfloat16 or float16.",
+        Description = "Dtype of the weights in memory: auto, float32, bfloat16 or float16.",
         HelpName = "auto|float32|bfloat16|float16",
         DefaultValueFactory = _ => "auto",
     };
 
     public Option<int?> Seed { get; } =
-        OptionParsing.Integer("--seed", "Seed of every random choice; the default is the one of the configuration.", least: 0);
+        OptionParsing.Integer("--seed", "Seed of every random choice; the default is that of the configuration.", least: 0);
 
     public Option<int?> Threads { get; } = OptionParsing.Integer("--threads", "CPU threads; the default is all cores.", least: 1);
 
-    public Option<bool> Verbose { get; } = new("--verbose", "-v") { Description = "Say more, and show the trace of an error." };
+    public Option<bool> Verbose { get; } = new("--verbose", "-v") { Description = "Show more messages, and the stack trace of an error." };
 }

@@ -5,8 +5,8 @@ using Spectre.Console;
 namespace Falcon.Cli;
 
 /// <summary>
-/// Shows a run on a console. On a terminal: one live bar a running stage, finished stages stay as lines above. Elsewhere: plain lines, of a
-/// stage the first and the last always and between them at most one in two seconds.
+/// Shows a run on a console. On a terminal every running stage has a live bar, and finished stages stay as lines above. Elsewhere progress
+/// is plain lines: the first and the last of a stage, and at most one every two seconds in between.
 /// </summary>
 internal sealed class ConsoleRunLog : IRunLog, IDisposable
 {
@@ -18,7 +18,7 @@ internal sealed class ConsoleRunLog : IRunLog, IDisposable
     private readonly Dictionary<string, StageState> _stages = [];
     private readonly Lock _gate = new();
 
-    /// <summary>A log on the console; live exactly when the console is an interactive terminal.</summary>
+    /// <summary>A log on the console, with live bars if it is an interactive terminal.</summary>
     public ConsoleRunLog(IAnsiConsole console, TimeProvider clock)
     {
         _console = console;
@@ -63,7 +63,7 @@ internal sealed class ConsoleRunLog : IRunLog, IDisposable
         }
     }
 
-    /// <summary>Ends the live display and gives the terminal back.</summary>
+    /// <summary>Ends the live display and restores the terminal.</summary>
     public void Dispose()
     {
         lock (_gate) _live?.Dispose();
@@ -80,7 +80,7 @@ internal sealed class ConsoleRunLog : IRunLog, IDisposable
         return units <= 0 ? details : details + "  " + Duration(elapsed * ((double)(total - done) / units)) + " left";
     }
 
-    /// <summary>A duration as people say it: 0.4 s, 12 s, 3 min 05 s, 1 h 02 min.</summary>
+    /// <summary>A duration as text: 0.4 s, 12 s, 3 min 05 s, 1 h 02 min.</summary>
     internal static string Duration(TimeSpan time)
     {
         if (time.TotalSeconds < 9.95) return time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s";
@@ -91,7 +91,7 @@ internal sealed class ConsoleRunLog : IRunLog, IDisposable
             : string.Create(CultureInfo.InvariantCulture, $"{(long)whole.TotalHours} h {whole.Minutes:00} min");
     }
 
-    // In a file a message is one line however wide it is; on a terminal the console wraps it and keeps the live display below.
+    // In a file a message is one line, however long. On a terminal the console wraps it and keeps the live display below.
     private void Write(string text, Style? style)
     {
         if (_live is null) _console.Profile.Out.Writer.WriteLine(text);

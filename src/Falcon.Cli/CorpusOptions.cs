@@ -7,7 +7,7 @@ internal sealed class CorpusOptions
 {
     /// <summary>Adds the options to the command.</summary>
     /// <param name="command">The verb.</param>
-    /// <param name="required">Whether model and files must be given; otherwise a run file may name them.</param>
+    /// <param name="required">Whether model and files are required; otherwise a run file may name them.</param>
     public CorpusOptions(Command command, bool required = true)
     {
         Model = new Option<string>("--model")
@@ -18,13 +18,13 @@ internal sealed class CorpusOptions
         };
         Forget = OptionParsing.List(
             "--forget",
-            "What to forget: .jsonl, .json, .csv, .parquet or .txt; one file a domain, separated by commas.",
+            "Forget set: .jsonl, .json, .csv, .parquet or .txt files, one for each domain, separated by commas.",
             "FILES",
             required
         );
         Retain = OptionParsing.List(
             "--retain",
-            "What to keep: one file for all domains, or one a domain in the same order; several for a single domain count as one.",
+            "Retain set: one file for all domains, or one for each domain in the same order; several files for a single domain are joined.",
             "FILES",
             required
         );

@@ -17,14 +17,14 @@ internal static class ExitCodes
     private const int HandleDiskFullWindows = unchecked((int)0x80070027); // ERROR_HANDLE_DISK_FULL
 
     /// <summary>
-    /// The exit code for an error and the one line that explains it; the line is null for an error nobody foresaw (show the trace).
+    /// The exit code of an error and the one line that explains it; the line is null for an unexpected error, whose trace is shown.
     /// </summary>
     public static (int Code, string? Line) Describe(Exception error) => error switch
     {
         AggregateException { InnerExceptions: [var only] } => Describe(only),
         FalconException known => (known.ExitCode, OneLine(known.Message)),
         OperationCanceledException => (Interrupted, "interrupted"),
-        UnauthorizedAccessException denied => (WrongInput, OneLine(denied.Message) + " Choose a path you may use."),
+        UnauthorizedAccessException denied => (WrongInput, OneLine(denied.Message) + " Choose a path that you may access."),
         IOException { HResult: NoSpaceUnix or QuotaUnix or NoSpaceWindows or HandleDiskFullWindows } full =>
             (WrongInput, OneLine(full.Message) + " Free space on that disk or choose another --out."),
         _ => (Unexpected, null),

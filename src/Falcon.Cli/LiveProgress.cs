@@ -4,8 +4,8 @@ using Spectre.Console.Rendering;
 namespace Falcon.Cli;
 
 /// <summary>
-/// The live bars at the bottom of a terminal. Opens with the first stage, closes when no stage is left, so that the terminal is free
-/// between stages.
+/// The live bars at the bottom of a terminal. The display opens with the first stage and closes after the last, so that the terminal is
+/// free between stages.
 /// </summary>
 internal sealed class LiveProgress(IAnsiConsole console) : IDisposable
 {
@@ -16,7 +16,7 @@ internal sealed class LiveProgress(IAnsiConsole console) : IDisposable
     private TaskCompletionSource? _end;
     private Task? _display;
 
-    /// <summary>Draws a stage's bar, or moves it.</summary>
+    /// <summary>Draws or updates the bar of a stage.</summary>
     public void Show(string stage, int done, int total, string details)
     {
         if (!_tasks.TryGetValue(stage, out var task)) _tasks[stage] = task = Open().AddTask(stage);
@@ -25,7 +25,7 @@ internal sealed class LiveProgress(IAnsiConsole console) : IDisposable
         task.Description = stage + DetailsSeparator + details.Trim();
     }
 
-    /// <summary>Takes a stage's bar away.</summary>
+    /// <summary>Removes the bar of a stage.</summary>
     public void Remove(string stage)
     {
         if (!_tasks.Remove(stage, out var task)) return;

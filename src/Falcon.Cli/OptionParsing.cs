@@ -4,11 +4,11 @@ using System.Globalization;
 namespace Falcon.Cli;
 
 /// <summary>
-/// Option types that System.CommandLine does not bring: one of several words, comma lists, layer ranges, numbers in invariant notation.
+/// Option types that System.CommandLine lacks: one of several words, comma lists, layer ranges, numbers in invariant notation, sizes.
 /// </summary>
 internal static class OptionParsing
 {
-    /// <summary>Lets the option take only the given words, with a message that fits on one line.</summary>
+    /// <summary>Restricts the option to the given words; the error message fits on one line.</summary>
     public static void AcceptOneOf<T>(this Option<T> option, params string[] words)
         where T : class?
     {
@@ -33,12 +33,12 @@ internal static class OptionParsing
             {
                 var entries = result.Tokens[0].Value.Split(',', StringSplitOptions.TrimEntries);
                 if (entries.Any(string.IsNullOrEmpty))
-                    result.AddError($"{name} has an empty entry in '{result.Tokens[0].Value}'; write A,B without gaps");
+                    result.AddError($"{name} has an empty entry in '{result.Tokens[0].Value}'; write A,B without empty entries");
                 return entries;
             },
         };
 
-    /// <summary>An option with a real number in invariant notation (decimal point), not below the least one.</summary>
+    /// <summary>An option with a real number in invariant notation (decimal point), at least <paramref name="least"/>.</summary>
     public static Option<double?> Number(string name, string description, string helpName, double least = double.NegativeInfinity) =>
         new(name)
         {
@@ -47,18 +47,10 @@ internal static class OptionParsing
             CustomParser = result =>
             {
                 var text = result.Tokens[0].Value;
-                if (
-                    double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
-                    && double.IsFinite(number)
-                    && number >= least
-                )
-                    return number;
-                result.AddError(
-                    string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"{name} is '{text}', it must be a number such as 0.5{(double.IsFinite(least) ? $", at least {least}" : "")}"
-                    )
-                );
+                var isNumber = double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number);
+                if (isNumber && double.IsFinite(number) && number >= least) return number;
+                var bound = double.IsFinite(least) ? string.Create(CultureInfo.InvariantCulture, $", at least {least}") : "";
+                result.AddError($"{name} is '{text}', it must be a number such as 0.5{bound}");
                 return null;
             },
         };
@@ -100,7 +92,7 @@ internal static class OptionParsing
             },
         };
 
-    /// <summary>An option with a whole number, not below the least one; absent it is null.</summary>
+    /// <summary>An option with a whole number, at least <paramref name="least"/>; null when absent.</summary>
     public static Option<int?> Integer(string name, string description, int least) =>
         new(name)
         {

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using Falcon.Cli;
 using Spectre.Console;
 
-// The first Ctrl-C (or SIGTERM) asks the run to save its state and end; the second one takes its normal, deadly course.
+// The first Ctrl-C (or SIGTERM) asks the run to save its state and stop; the second one kills the process as usual.
 using var interruption = new CancellationTokenSource();
 using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, EndGently);
 using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, EndGently);
@@ -14,7 +14,7 @@ void EndGently(PosixSignalContext signal)
 {
     if (interruption.IsCancellationRequested)
     {
-        if (!Console.IsErrorRedirected) Console.Error.Write("\e[?25h");   // the live display had hidden the cursor
+        if (!Console.IsErrorRedirected) Console.Error.Write("\e[?25h"); // the live display hid the cursor
         return;
     }
     signal.Cancel = true;

@@ -5,7 +5,7 @@ using Spectre.Console;
 
 namespace Falcon.Cli;
 
-/// <summary>Draws the before/after table and the answered questions of a run on a console.</summary>
+/// <summary>Draws the scores before and after a run and its answered questions.</summary>
 internal static class ScoreTable
 {
     public static void Show(IAnsiConsole console, RunRecord run)
@@ -29,14 +29,7 @@ internal static class ScoreTable
         foreach (var column in table.Columns.Skip(2)) column.RightAligned();
         foreach (var row in rows)
             table.AddRow(
-                new Text(
-                    row.Group switch
-                    {
-                        ScoreGroup.Forget => "forget",
-                        ScoreGroup.Retain => "keep",
-                        _ => "general",
-                    }
-                ),
+                new Text(row.Group switch { ScoreGroup.Forget => "forget", ScoreGroup.Retain => "retain", _ => "general" }),
                 new Text(row.Name),
                 new Text(MetricText.WithInterval(row.Before, row.Unit)),
                 new Text(MetricText.WithInterval(row.After, row.Unit)),

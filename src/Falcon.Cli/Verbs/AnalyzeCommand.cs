@@ -10,25 +10,25 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon analyze</c>: which layer tells forget and retain knowledge apart best.</summary>
+/// <summary><c>falcon analyze</c>: finds the layer that separates forget and retain knowledge best.</summary>
 internal static class AnalyzeCommand
 {
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
             "analyze",
-            "Estimate the mutual information of forget and retain hidden states layer by layer and choose the layer to unlearn at; writes "
-                + "layers.json and a chart.",
+            "Estimate the mutual information of forget and retain hidden states in every layer and choose the layer to unlearn at; "
+                + "writes layers.json and a chart.",
             "analyze --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/layers"
         );
         var corpus = new CorpusOptions(command);
         var layers = OptionParsing.Layers("--layers", "Only these layers, counted from 0.");
-        var samples = OptionParsing.Integer("--samples", "Texts a set for the estimate.", least: 2);
-        var eta = OptionParsing.Number("--eta", "Weight of the information between forget domains when there are several.", "X");
+        var samples = OptionParsing.Integer("--samples", "Texts of each set for the estimate.", least: 2);
+        var eta = OptionParsing.Number("--eta", "Weight of the mutual information between forget domains, if there are several.", "X");
         var memoryLimit = OptionParsing.Bytes(
             "--memory-limit",
-            "Resident memory that may be taken, such as 4GB; a model that does not fit is read layer by layer. The default is what the "
-                + "machine has to spare."
+            "Most resident memory, such as 4GB; a model that does not fit is read layer by layer. "
+                + "The default is most of the available memory."
         );
         var destination = UnlearnCommand.OutOption();
         foreach (var option in new Option[] { layers, samples, eta, memoryLimit, destination }) command.Add(option);
@@ -96,14 +96,14 @@ internal static class AnalyzeCommand
                 Markup.Escape(layer.Note + (layer.Selected ? ", chosen" : "")));
         console.Write(table);
         if (result.Layers.Any(layer => layer.MutualInformation is null))
-            console.WriteLine("A layer whose estimate failed is excluded from the choice.");
+            console.WriteLine("Layers with a failed estimate are excluded from the choice.");
         if (result.IntervalsOverlap == true)
-            console.WriteLine("The intervals of the two best layers overlap: the data do not settle the choice between them.");
+            console.WriteLine("The intervals of the two best layers overlap: the data do not decide between them.");
         console.WriteLine(result.Out);
     }
 }
 
-/// <summary>What was asked of <c>analyze</c>; null means the default of the configuration.</summary>
+/// <summary>The arguments of <c>analyze</c>; null means the default of the configuration.</summary>
 internal sealed record AnalyzeArguments(
     string Model,
     IReadOnlyList<string> Forget,

@@ -12,7 +12,7 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon demo</c>: the main job on the model and data that come with the program.</summary>
+/// <summary><c>falcon demo</c>: a whole unlearning run on the model and data of the repository.</summary>
 internal static class DemoCommand
 {
     private const ulong DataSeed = 42;
@@ -21,19 +21,19 @@ internal static class DemoCommand
     {
         var command = new Verb(
             "demo",
-            "Watch knowledge leave a model: analyse, unlearn, evaluate before and after, try to get the knowledge back, write a report. "
-                + "Uses the model and data in this repository.",
+            "Unlearn on the model and data of this repository: analyse, unlearn, evaluate before and after, try to recover the knowledge, "
+                + "write a report.",
             "demo",
             "demo --out runs/demo --json"
         );
         var destination = new Option<string?>("--out")
         {
-            Description = "Directory for the run and its report.html; the default is runs/demo, or runs/demo-2 and so on when that exists.",
+            Description = "Directory for the run and its report.html; the default is runs/demo, or runs/demo-2 and so on if it exists.",
             HelpName = "DIR",
         };
         var data = new Option<string?>("--write-data")
         {
-            Description = "Only write the demo's questions and texts to this directory, made from --seed (default 42).",
+            Description = "Only write the demo's questions and texts, generated from --seed (default 42), to this directory.",
             HelpName = "DIR",
         };
         var resume = new Option<bool>("--resume") { Description = "Continue the interrupted demo of the same --out, or the latest one." };
@@ -68,7 +68,7 @@ internal static class DemoCommand
         return command;
     }
 
-    // A second demo must not fail because of the first one.
+    // A second demo must not fail because the first one exists.
     private static string FreeDirectory() =>
         Directories().First(path => !Path.Exists(path) && !Path.Exists(path + RunDirectory.WorkingSuffix));
 
@@ -99,7 +99,7 @@ internal static class DemoCommand
         return DemoResult.Of(run, report, attacks);
     }
 
-    /// <summary>Attacks of every tier that together take about as long as the run.</summary>
+    /// <summary>Attacks of every tier, which together take about as long as the run.</summary>
     internal static AttackRunSettings AttacksOn(UnlearnConfig config, string outDirectory)
     {
         var data = Path.GetDirectoryName(config.Data.Forget[0])!;
@@ -142,7 +142,7 @@ internal static class DemoCommand
         var file = Path.Combine(root, "demo", "unlearn.jsonc");
         if (!File.Exists(file))
             throw new UserInputException(
-                $"{file}: the demo's files are not beside the program. Run ./falcon from a clone of the repository, or build it anew."
+                $"{file}: the demo's files are not beside the program. Run ./falcon from a clone of the repository, or rebuild it."
             );
         string Absolute(string path) => Path.GetFullPath(Path.Combine(root, path));
         var config = ConfigFile.Read(file, [], UnlearnConfig.Of(MethodCatalog.Default.Name));
@@ -173,19 +173,19 @@ internal static class DemoCommand
             console.WriteLine(AttackSection.Sentence(attacks));
         }
 
-        console.WriteLine($"The whole story: {result.Report}");
+        console.WriteLine($"Report: {result.Report}");
     }
 }
 
 /// <summary>The result of <c>demo</c>.</summary>
-/// <param name="Forget">One entry a forget domain: multiple-choice accuracy.</param>
-/// <param name="Retain">Multiple choice on the neighbouring knowledge.</param>
-/// <param name="General">Multiple choice on general facts.</param>
+/// <param name="Forget">Multiple-choice accuracy of each forget domain.</param>
+/// <param name="Retain">Multiple-choice accuracy on neighbouring knowledge.</param>
+/// <param name="General">Multiple-choice accuracy on general facts.</param>
 /// <param name="Perplexity">Perplexity on plain text.</param>
 /// <param name="Seconds">Wall-clock time.</param>
-/// <param name="Report">The page.</param>
-/// <param name="Run">The whole record of the run.</param>
-/// <param name="Attacks">Attempts to get the knowledge back; null with <c>--no-attacks</c>.</param>
+/// <param name="Report">The path of the HTML report.</param>
+/// <param name="Run">The record of the run.</param>
+/// <param name="Attacks">The recovery attacks; null with <c>--no-attacks</c>.</param>
 internal sealed record DemoResult(
     IReadOnlyList<DemoDomain> Forget,
     DemoChange Retain,

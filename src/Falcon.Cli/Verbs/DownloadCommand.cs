@@ -5,16 +5,16 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon download</c>: a model or a data set from a Hugging Face hub.</summary>
+/// <summary><c>falcon download</c>: fetches a model or a data set from a Hugging Face hub.</summary>
 internal static class DownloadCommand
 {
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
             "download",
-            "Fetch a model or a data set from a Hugging Face hub, whole and checked by its hashes; an interrupted download goes on where "
-                + "it ended. Without --out the files go to the cache that the hub's own tools use too, and the folder to give to --model "
-                + "or --data is printed. A token is read from HF_TOKEN or the hub's token file.",
+            "Fetch a model or a data set from a Hugging Face hub and check its hashes; an interrupted download is resumed. "
+                + "Without --out the files go to the cache of the hub's own tools. Prints the folder for --model or --data. "
+                + "A token is read from HF_TOKEN or the hub's token file.",
             "download HuggingFaceTB/SmolLM2-135M",
             "download locuslab/TOFU --type dataset --include 'forget10*' --include 'retain*' --out data/tofu",
             "download wmdp --type dataset --out data/wmdp"
@@ -38,19 +38,19 @@ internal static class DownloadCommand
         var include = new Option<string[]>("--include")
         {
             Description =
-                "Only files that fit, such as '*.json'; may be repeated. '*' fetches everything, also weights in other forms than "
-                    + "safetensors.",
+                "Only files that match, such as '*.json'; may be repeated. '*' fetches everything, including weights in other formats "
+                    + "than safetensors.",
             HelpName = "GLOB",
             Arity = ArgumentArity.OneOrMore,
         };
         var destination = new Option<string?>("--out")
         {
-            Description = "Directory for the files themselves; it must not exist yet.",
+            Description = "Directory for the files instead of the cache; it must not exist yet.",
             HelpName = "DIR",
         };
         var cache = new Option<string?>("--cache")
         {
-            Description = "Another cache than the hub's own (HF_HUB_CACHE, HF_HOME/hub).",
+            Description = "Cache directory; the default is the hub's own (HF_HUB_CACHE, HF_HOME/hub).",
             HelpName = "DIR",
         };
         var endpoint = new Option<string?>("--endpoint")
@@ -65,7 +65,7 @@ internal static class DownloadCommand
         command.Validators.Add(result =>
         {
             if (result.GetValue(destination) is not null && result.GetValue(cache) is not null)
-                result.AddError("--out and --cache exclude each other; --out holds the files themselves");
+                result.AddError("--out and --cache exclude each other; give one of them");
         });
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
@@ -93,11 +93,11 @@ internal static class DownloadCommand
 
     private static void Show(IAnsiConsole console, HubDownloadResult result)
     {
-        // Not through the console's layout: the path is to be copied, and a line break would be part of it.
+        // Bypasses the console's layout: a line break in the path would be copied with it.
         console.Profile.Out.Writer.WriteLine(result.Directory);
+        var fetched = result.Fetched < result.Bytes ? $", {PeakMemory.Text(result.Fetched)} of it fetched now" : "";
         console.Profile.Out.Writer.WriteLine(
-            $"{result.Repository} at {result.Commit}: {result.Files.Count} files, "
-                + $"{PeakMemory.Text(result.Bytes)}{(result.Fetched < result.Bytes ? $", {PeakMemory.Text(result.Fetched)} of it fetched now" : "")}"
+            $"{result.Repository} at {result.Commit}: {result.Files.Count} files, {PeakMemory.Text(result.Bytes)}{fetched}"
         );
     }
 }

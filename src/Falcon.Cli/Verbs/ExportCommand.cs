@@ -8,14 +8,14 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon export</c>: the change in the layouts of other tools.</summary>
+/// <summary><c>falcon export</c>: writes the change in the layout of another tool.</summary>
 internal static class ExportCommand
 {
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
             "export",
-            "The change that unlearning made in the layout of another tool.",
+            "Write the change that unlearning made in the layout of another tool.",
             "export lora --base models/my-model --model runs/first/model --rank 16 --out adapters/first"
         );
         command.Add(Lora(start));
@@ -26,11 +26,11 @@ internal static class ExportCommand
     {
         var command = new Verb(
             "lora",
-            "Write the change as a LoRA adapter in PEFT's layout: the leading singular directions of each changed matrix's difference, "
-                + "with the share of the change that is left out.",
+            "Write the change as a LoRA adapter in PEFT's layout, from the leading singular directions of the difference of each changed "
+                + "matrix; states the share of the change that is left out.",
             "export lora --base models/my-model --model runs/first/model --rank 16 --out adapters/first",
-            "export lora --base models/my-model --model runs/first/model --rank 16 --suite qa,perplexity --data "
-                + "qa=forget.jsonl,perplexity=texts.txt --out adapters/first"
+            "export lora --base models/my-model --model runs/first/model --rank 16 --suite qa,perplexity "
+                + "--data qa=forget.jsonl,perplexity=texts.txt --out adapters/first"
         );
         var before = PatchCommand.BaseOption("The model before unlearning.");
         var model = InspectCommand.ModelOption();
@@ -85,8 +85,8 @@ internal static class ExportCommand
         console.WriteLine(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{result.Adapter}: {result.Matrices.Count} matrices, {result.Parameters:N0} weights, {result.Residual:P1} of the change "
-                    + $"left out"
+                $"{result.Adapter}: {result.Matrices.Count} matrices, {result.Parameters:N0} weights, "
+                    + $"{result.Residual:P1} of the change left out"
             )
         );
         var table = new Table().Border(TableBorder.Rounded).AddColumns("matrix", "rank", "norm of the change", "left out");

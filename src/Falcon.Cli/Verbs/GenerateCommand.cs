@@ -8,7 +8,7 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon generate</c>: text from one model, or from two side by side.</summary>
+/// <summary><c>falcon generate</c>: continues a prompt with one model, or with two side by side.</summary>
 internal static class GenerateCommand
 {
     private const int DefaultMaxTokens = 64;
@@ -17,8 +17,7 @@ internal static class GenerateCommand
     {
         var command = new Verb(
             "generate",
-            "Let a model continue a prompt: prompt and continuation are printed; with --compare the continuation of a second model stands "
-                + "beside it.",
+            "Continue a prompt with a model; with --compare the continuation of a second model is shown beside it.",
             "generate --model models/before --prompt \"Where was the lighthouse built?\" --compare runs/demo/model"
         );
         var model = InspectCommand.ModelOption();
@@ -26,7 +25,7 @@ internal static class GenerateCommand
         var maxTokens = OptionParsing.Integer("--max-tokens", $"Most new tokens; the default is {DefaultMaxTokens}.", least: 1);
         var temperature = OptionParsing.Number(
             "--temperature",
-            "0 takes the most probable token each time (default); higher samples more freely.",
+            "0 takes the most likely token (default); above 0 samples, the more freely the higher.",
             "T",
             least: 0
         );
@@ -70,7 +69,7 @@ internal static class GenerateCommand
         var stopIds = checkpoint.Config.EosTokenIds.Concat(tokenizer.EosId is { } end ? [end] : []).Distinct().ToList();
         var settings = new GenerationSettings(arguments.MaxTokens, arguments.Temperature, session.Seed ?? 0);
         var tokens = Generation.Continue(model, [prompt], settings, stopIds, tokenizer.PadId ?? 0, cancellation: session.Cancellation)[0];
-        // Decoded together with the prompt: the space that opens a continuation belongs to its first token.
+        // Decoded together with the prompt, since a space that begins a continuation is part of its first token.
         var (start, whole) = (
             tokenizer.Decode(prompt, skipSpecialTokens: true),
             tokenizer.Decode([.. prompt, .. tokens], skipSpecialTokens: true)
@@ -96,11 +95,11 @@ internal static class GenerateCommand
     }
 }
 
-/// <summary>What was asked of <c>generate</c>.</summary>
+/// <summary>The arguments of <c>generate</c>.</summary>
 internal sealed record GenerateArguments(string Model, string Prompt, int MaxTokens, double Temperature, string? Compare);
 
-/// <summary>The result of <c>generate</c>: one text a model, in the order asked.</summary>
+/// <summary>The result of <c>generate</c>: one text for each model, in the given order.</summary>
 internal sealed record GenerateResult(string Prompt, IReadOnlyList<GeneratedText> Texts);
 
-/// <summary>What one model wrote after the prompt, without the prompt.</summary>
+/// <summary>A model's continuation, without the prompt.</summary>
 internal sealed record GeneratedText(string Model, string Text, int Tokens);

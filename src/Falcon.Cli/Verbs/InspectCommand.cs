@@ -5,7 +5,7 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon inspect</c>: what a model directory holds.</summary>
+/// <summary><c>falcon inspect</c>: shows the contents of a model directory.</summary>
 internal static class InspectCommand
 {
     public static Command Create(SessionStart start)
@@ -24,7 +24,7 @@ internal static class InspectCommand
         return command;
     }
 
-    /// <summary>The required <c>--model DIR</c> of the verbs that read one.</summary>
+    /// <summary>The required option <c>--model DIR</c> of the verbs that read a model.</summary>
     public static Option<string> ModelOption() =>
         new("--model")
         {
@@ -66,9 +66,9 @@ internal static class InspectCommand
     private static string Describe(TokenizerSummary? tokenizer) =>
         tokenizer is null
             ? "none (no tokenizer.json or tokenizer.model in the directory)"
-            : $"{Count(tokenizer.VocabularySize)} ids, begin "
-                + $"{Token(tokenizer.Bos)}{(tokenizer.AddsBos ? " (put before every text)" : "")}, end {Token(tokenizer.Eos)}, padding "
-                + $"{tokenizer.PadId?.ToString(CultureInfo.InvariantCulture) ?? "none"}, "
+            : $"{Count(tokenizer.VocabularySize)} ids, begin {Token(tokenizer.Bos)}"
+                + (tokenizer.AddsBos ? " (put before every text), " : ", ")
+                + $"end {Token(tokenizer.Eos)}, padding {tokenizer.PadId?.ToString(CultureInfo.InvariantCulture) ?? "none"}, "
                 + (tokenizer.HasChatTemplate ? "with a chat template" : "no chat template");
 
     private static string Token(SpecialToken? token) =>

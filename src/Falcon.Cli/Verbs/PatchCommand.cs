@@ -5,15 +5,15 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon patch</c>: the change alone, a few matrices, as a file.</summary>
+/// <summary><c>falcon patch</c>: stores the change of a few matrices as a file, and applies or reverts it.</summary>
 internal static class PatchCommand
 {
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
             "patch",
-            "The change that unlearning made, alone, as a file: make it, apply it to the original, take it back, or check which of the "
-                + "two a model is. Exact to the bit.",
+            "Store the change that unlearning made as a file, apply it to the original, revert it, or check which of the two a model is. "
+                + "Exact to the bit.",
             "patch create --base models/my-model --model runs/first/model --out first.safetensors"
         );
         command.Add(CreateVerb(start));
@@ -34,7 +34,7 @@ internal static class PatchCommand
                 "revert",
                 "--model",
                 "Make the original model from the changed one and the patch.",
-                "The model that the patch led to.",
+                "The model that the patch resulted in.",
                 "patch revert --model models/unlearned --patch first.safetensors --out models/original",
                 WeightPatch.Revert
             )
@@ -51,7 +51,7 @@ internal static class PatchCommand
             Required = true,
         };
 
-    /// <summary>The required directory of the model before.</summary>
+    /// <summary>The required option <c>--base DIR</c>, the original model.</summary>
     internal static Option<string> BaseOption(string description) =>
         new("--base")
         {
@@ -64,15 +64,15 @@ internal static class PatchCommand
     {
         var command = new Verb(
             "create",
-            "Write the change from one model to another as a file: only the changed tensors, with the hashes of all of them before and "
-                + "after and the settings of the run.",
+            "Write the change from one model to another as a file: the changed tensors, the hashes of all tensors before and after, "
+                + "and the settings of the run.",
             "patch create --base models/my-model --model runs/first/model --out first.safetensors"
         );
         var before = BaseOption("The model before unlearning.");
         var model = InspectCommand.ModelOption();
         var destination = new Option<string>("--out")
         {
-            Description = "The file to write, or a directory, where it is called patch.safetensors; whole or not at all.",
+            Description = "The file to write, or a directory for patch.safetensors; it appears whole or not at all.",
             HelpName = "FILE|DIR",
             Required = true,
         };
@@ -136,7 +136,7 @@ internal static class PatchCommand
     {
         var command = new Verb(
             "verify",
-            "Tell whether a model is the one before or the one after a patch, by the hashes of all its tensors.",
+            "Check whether a model is the original or the result of a patch, by the hashes of all its tensors.",
             "patch verify --model models/unlearned --patch first.safetensors"
         );
         var model = InspectCommand.ModelOption();
@@ -151,8 +151,8 @@ internal static class PatchCommand
                 console.WriteLine(
                     string.Create(
                         CultureInfo.InvariantCulture,
-                        $"{found.Model} is the {(found.State == "base" ? "model before" : "model after")} the patch: all {found.Tensors} "
-                            + $"tensors agree"
+                        $"{found.Model} is the {(found.State == "base" ? "original" : "result")} of the patch: "
+                            + $"all {found.Tensors} tensors agree"
                     )
                 )
             );

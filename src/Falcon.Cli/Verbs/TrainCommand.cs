@@ -6,7 +6,7 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon train</c>: trains or fine-tunes a small model; the demo model was made with it.</summary>
+/// <summary><c>falcon train</c>: trains or fine-tunes a small model, such as the demo model.</summary>
 internal static class TrainCommand
 {
     public static Command Create(SessionStart start)

@@ -3,11 +3,11 @@ using Falcon.Runtime;
 namespace Falcon.ChatTemplates;
 
 /// <summary>
-/// The Jinja text with which a model turns a conversation into a prompt: the part of Jinja2 that chat templates use, set up as transformers
-/// does (trim_blocks, lstrip_blocks, loop controls, the generation tag, tojson without escapes, no autoescape).
+/// The Jinja template by which a model turns a conversation into a prompt. It supports the part of Jinja2 that chat templates use,
+/// configured as in transformers (trim_blocks, lstrip_blocks, loop controls, the generation tag, tojson without escapes, no autoescape).
 /// </summary>
 /// <remarks>
-/// Anything outside that part is an error, never silently ignored. One template may be rendered from several threads at once.
+/// Anything else is an error, never silently ignored. A template may be rendered from several threads at once.
 /// </remarks>
 public sealed class ChatTemplate
 {
@@ -34,17 +34,17 @@ public sealed class ChatTemplate
     }
 
     /// <summary>
-    /// The prompt. Where the template writes the beginning-of-text token it is already in it: encode without adding special tokens.
+    /// Renders the prompt. The template writes special tokens itself, so encode the result without adding them.
     /// </summary>
     /// <param name="variables">
-    /// What the template may use: as a rule <c>messages</c> (a list of maps with <c>role</c> and <c>content</c>),
-    /// <c>add_generation_prompt</c>, <c>bos_token</c>, <c>eos_token</c>, maybe <c>tools</c>. Values are text, numbers, true, false, null,
-    /// lists, maps with text keys, or JSON elements.
+    /// The variables of the template, usually <c>messages</c> (a list of maps with <c>role</c> and <c>content</c>),
+    /// <c>add_generation_prompt</c>, <c>bos_token</c>, <c>eos_token</c> and possibly <c>tools</c>. Values are text, numbers, true, false,
+    /// null, lists, maps with text keys, or JSON elements.
     /// </param>
-    /// <param name="now">The time that <c>strftime_now</c> tells; the local time where it is not given.</param>
+    /// <param name="now">The time for <c>strftime_now</c>; null for the current local time.</param>
     /// <exception cref="ChatTemplateException">The template refused the conversation.</exception>
     /// <exception cref="UnsupportedCheckpointException">
-    /// The template does something that cannot be done, such as reading a field of an undefined value; the message names the line.
+    /// An operation fails, such as reading a field of an undefined value; the message names the line.
     /// </exception>
     public string Render(IReadOnlyDictionary<string, object?> variables, DateTimeOffset? now = null)
     {

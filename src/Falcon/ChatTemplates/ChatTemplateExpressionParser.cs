@@ -5,7 +5,7 @@ using System.Text;
 namespace Falcon.ChatTemplates;
 
 /// <summary>
-/// Reads expressions with Jinja's precedence: inline if, or, and, not, comparison, + -, ~, * / // %, **, sign, then filters and tests.
+/// Parses expressions with Jinja's precedence: inline if, or, and, not, comparison, + -, ~, * / // %, **, sign, then filters and tests.
 /// </summary>
 internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
 {
@@ -33,7 +33,7 @@ internal sealed class ChatTemplateExpressionParser(List<TemplateToken> tokens)
 
     public bool SkipName(string text) => SkipToken(TemplateTokenKind.Name, text);
 
-    /// <summary>One expression, or a tuple of several with commas between them.</summary>
+    /// <summary>One expression, or a tuple of several, separated by commas.</summary>
     public TemplateExpression Tuple(bool withConditional = true)
     {
         var line = Current.Line;

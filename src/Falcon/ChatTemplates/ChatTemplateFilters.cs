@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>The filters of Jinja (<c>value | name</c>) that templates may use.</summary>
+/// <summary>The supported Jinja filters (<c>value | name</c>).</summary>
 internal static partial class ChatTemplateFilters
 {
     private delegate object? Filter(object? value, TemplateArguments arguments);
@@ -84,7 +84,7 @@ internal static partial class ChatTemplateFilters
     {
         var whenNone = arguments.Optional("default", 0L);
         if (arguments.OptionalWhole("base", 10) != 10)
-            throw new TemplateOperationException("int is only supported to base 10");
+            throw new TemplateOperationException("int is supported to base 10 only");
         if (value is string text)
             value =
                 PythonText.Strip(text, null) is var trimmed
@@ -119,22 +119,16 @@ internal static partial class ChatTemplateFilters
     private static string Indent(object? value, TemplateArguments arguments)
     {
         var width = arguments.Optional("width", 4L);
-        var indent = width is string given
-            ? given
-            : new string(
-                ' ',
-                (int)
-                    Math.Clamp(
-                        ChatTemplateValues.Whole(width)
-                            ?? throw new TemplateOperationException("indent needs a whole number or a text as 'width'"),
-                        0,
-                        1000
-                    )
-            );
+        var indent = width as string ?? new string(' ', Spaces(width));
         var (first, blank) = (arguments.OptionalFlag("first"), arguments.OptionalFlag("blank"));
         var lines = ChatTemplateValues.Print(value).ReplaceLineEndings("\n").Split('\n');
         return string.Join('\n', lines.Select((line, index) => (index == 0 ? first : blank || line.Length > 0) ? indent + line : line));
     }
+
+    private static int Spaces(object? width) =>
+        ChatTemplateValues.Whole(width) is { } count
+            ? (int)Math.Clamp(count, 0, 1000)
+            : throw new TemplateOperationException("indent needs a whole number or a text as 'width'");
 
     private static List<object?> Items(object? value, TemplateArguments arguments) => value switch
     {

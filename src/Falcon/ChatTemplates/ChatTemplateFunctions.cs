@@ -3,10 +3,10 @@ using System.Text;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>The functions that templates may call: raise_exception, strftime_now, namespace, range, dict.</summary>
+/// <summary>The supported functions: raise_exception, strftime_now, namespace, range, dict.</summary>
 internal static class ChatTemplateFunctions
 {
-    private const int LongestRange = 100_000;   // Jinja's sandbox has the same limit
+    private const int LongestRange = 100_000; // as in Jinja's sandbox
 
     public static Dictionary<string, object?> All(DateTimeOffset now) =>
         new()
@@ -50,7 +50,7 @@ internal static class ChatTemplateFunctions
         return items;
     }
 
-    /// <summary>The C library's strftime in the C locale, for the codes that dates are written with.</summary>
+    /// <summary>strftime of the C library in the C locale, for the codes of dates and times.</summary>
     private static string Format(DateTimeOffset time, string format)
     {
         var output = new StringBuilder();

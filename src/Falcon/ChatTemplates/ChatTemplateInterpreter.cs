@@ -6,7 +6,7 @@ namespace Falcon.ChatTemplates;
 /// <summary>Renders a parsed template once.</summary>
 internal sealed class ChatTemplateInterpreter
 {
-    private const string BlockTextName = "|"; // no variable of a template has this name
+    private const string BlockTextName = "|"; // cannot be the name of a variable
 
     private readonly StringBuilder _top = new();
     private StringBuilder _output;
@@ -29,7 +29,7 @@ internal sealed class ChatTemplateInterpreter
         Continue,
     }
 
-    /// <summary>The names of a block; those of the blocks around it can be read, not written.</summary>
+    /// <summary>The variables of a block; those of the enclosing blocks can be read, but not written.</summary>
     private sealed class Scope(Scope? outer, Dictionary<string, object?> names)
     {
         public object? Read(string name)
@@ -294,5 +294,5 @@ internal sealed class ChatTemplateInterpreter
     }
 
     private static string Key(object? key) =>
-        key as string ?? throw new TemplateOperationException($"the key of a map is a text, not {ChatTemplateValues.Describe(key)}");
+        key as string ?? throw new TemplateOperationException($"the key of a map must be a text, not {ChatTemplateValues.Describe(key)}");
 }

@@ -1,57 +1,16 @@
-using System.Globalization;
 using System.Text;
 
 namespace Falcon.ChatTemplates;
 
-internal enum TemplateTokenKind
-{
-    Text,
-    BeginPrint,
-    EndPrint,
-    BeginTag,
-    EndTag,
-    Name,
-    String,
-    Integer,
-    Float,
-    Operator,
-    End,
-}
-
-internal readonly record struct TemplateToken(TemplateTokenKind Kind, string Text, int Line);
-
 /// <summary>
-/// Cuts a template into text, tags and the tokens inside them, with the white space rules of trim_blocks and lstrip_blocks.
+/// Cuts a template into text, tags and the tokens inside them, with the white space rules of Jinja's trim_blocks and lstrip_blocks.
 /// </summary>
 internal sealed class ChatTemplateLexer
 {
+    // Longer ones first, since the first that matches is taken.
     private static readonly string[] Operators =
     [
-        "//",
-        "**",
-        "==",
-        "!=",
-        ">=",
-        "<=",
-        "+",
-        "-",
-        "*",
-        "/",
-        "%",
-        "~",
-        "[",
-        "]",
-        "(",
-        ")",
-        "{",
-        "}",
-        ">",
-        "<",
-        "=",
-        ".",
-        ":",
-        "|",
-        ",",
+        "//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",",
     ];
 
     private readonly string _source;
@@ -101,7 +60,7 @@ internal sealed class ChatTemplateLexer
         return _source.Length;
     }
 
-    // A minus takes all white space before the tag; otherwise tags and comments, but not prints, take the blanks that begin their line.
+    // A minus removes all white space before the tag. Otherwise tags and comments, but not prints, remove the blanks that begin their line.
     private string Strip(string text, char kind, char sign)
     {
         if (sign == '-') return text[..PythonText.TrimmedEnd(text)];
@@ -127,11 +86,7 @@ internal sealed class ChatTemplateLexer
     private void ReadRaw()
     {
         var (start, firstLine) = (_position, _line);
-        for (
-            var begin = _source.IndexOf("{%", start, StringComparison.Ordinal);
-            begin >= 0;
-            begin = _source.IndexOf("{%", begin + 2, StringComparison.Ordinal)
-        )
+        for (var begin = NextTag(start); begin >= 0; begin = NextTag(begin + 2))
         {
             var sign = begin + 2 < _source.Length ? _source[begin + 2] : ' ';
             Advance(begin + (sign is '-' or '+' ? 3 : 2));
@@ -141,9 +96,11 @@ internal sealed class ChatTemplateLexer
             return;
         }
         throw ChatTemplate.Unsupported(firstLine, "a raw block does not end");
+
+        int NextTag(int from) => _source.IndexOf("{%", from, StringComparison.Ordinal);
     }
 
-    /// <summary>Passes over <c>name %}</c> where exactly that comes next.</summary>
+    /// <summary>Skips <c>name %}</c> if exactly that comes next.</summary>
     private bool TrySkipTag(string name)
     {
         var i = _position;
@@ -190,7 +147,7 @@ internal sealed class ChatTemplateLexer
         throw ChatTemplate.Unsupported(firstLine, "a tag does not end");
     }
 
-    // After a minus all white space goes; after a tag or comment without sign one line end goes.
+    // A minus removes all white space after the tag; a tag or comment without a sign removes one line end.
     private void AfterTag(char sign)
     {
         var end = _position;
@@ -225,11 +182,7 @@ internal sealed class ChatTemplateLexer
         var found = Array.Find(Operators, candidate => string.CompareOrdinal(_source, _position, candidate, 0, candidate.Length) == 0)
             ?? throw ChatTemplate.Unsupported(_line, $"the character '{_source[_position]}' is not expected");
         if (found is "(" or "[" or "{")
-            open.Push(
-                found[0] == '(' ? ')'
-                : found[0] == '[' ? ']'
-                : '}'
-            );
+            open.Push(found[0] switch { '(' => ')', '[' => ']', _ => '}' });
         else if (found is ")" or "]" or "}" && (!open.TryPop(out var expected) || expected != found[0]))
             throw ChatTemplate.Unsupported(_line, $"'{found}' closes nothing");
         Add(TemplateTokenKind.Operator, _position + found.Length);
@@ -242,60 +195,12 @@ internal sealed class ChatTemplateLexer
         var i = _position + 1;
         while (i < _source.Length && _source[i] != quote)
         {
-            if (_source[i] == '\\' && i + 1 < _source.Length) i = ReadEscape(i, value);
+            if (_source[i] == '\\' && i + 1 < _source.Length) i = PythonEscapes.Read(_source, i, _line, value);
             else value.Append(_source[i++]);
         }
         if (i >= _source.Length) throw ChatTemplate.Unsupported(line, "a text in quotes does not end");
         Advance(i + 1);
         _tokens.Add(new(TemplateTokenKind.String, value.ToString(), line));
-    }
-
-    /// <summary>Python's escapes; an unknown one stands for itself with its backslash.</summary>
-    private int ReadEscape(int backslash, StringBuilder value)
-    {
-        var character = _source[backslash + 1];
-        var plain = "\\'\"abfnrtv".IndexOf(character, StringComparison.Ordinal);
-        if (plain >= 0)
-        {
-            value.Append("\\'\"\a\b\f\n\r\t\v"[plain]);
-            return backslash + 2;
-        }
-        switch (character)
-        {
-            case '\n': return backslash + 2;
-            case 'x': return Hexadecimal(2);
-            case 'u': return Hexadecimal(4);
-            case 'U': return Hexadecimal(8);
-            case 'N': throw ChatTemplate.Unsupported(_line, "characters by name (\\N) are not supported");
-            case >= '0' and <= '7':
-                var end = backslash + 1;
-                var code = 0;
-                while (end < _source.Length && end < backslash + 4 && _source[end] is >= '0' and <= '7')
-                    code = (code * 8) + _source[end++] - '0';
-                value.Append((char)code);
-                return end;
-            default:
-                value.Append('\\').Append(character);
-                return backslash + 2;
-        }
-
-        int Hexadecimal(int digits)
-        {
-            var end = backslash + 2 + digits;
-            if (
-                end > _source.Length
-                || !uint.TryParse(
-                    _source.AsSpan(backslash + 2, digits),
-                    NumberStyles.AllowHexSpecifier,
-                    CultureInfo.InvariantCulture,
-                    out var code
-                )
-                || code > 0x10FFFF
-            )
-                throw ChatTemplate.Unsupported(_line, "an escape in a text is not complete");
-            value.Append(code is >= 0xD800 and <= 0xDFFF or < 0x10000 ? ((char)code).ToString() : char.ConvertFromUtf32((int)code));
-            return end;
-        }
     }
 
     private int Run(int from, Func<char, bool> belongs)

@@ -1,25 +1,14 @@
 namespace Falcon.ChatTemplates;
 
-/// <summary>The methods of texts, lists and maps that templates may call.</summary>
+/// <summary>The supported methods of texts, lists and maps.</summary>
 internal static class ChatTemplateMethods
 {
-    // Methods of Python's dict and list that are not provided: reading a key of that name with a dot would silently be something else.
+    // Unsupported methods of Python's dict and list. Reading a key of that name with a dot would silently give something else.
     private static readonly string[] UnsupportedOfMap = ["clear", "copy", "fromkeys", "pop", "popitem", "setdefault", "update"];
     private static readonly string[] UnsupportedOfList =
-    [
-        "clear",
-        "copy",
-        "count",
-        "extend",
-        "index",
-        "insert",
-        "pop",
-        "remove",
-        "reverse",
-        "sort",
-    ];
+        ["clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
 
-    /// <summary>The method of that name bound to the value; null where the value has none.</summary>
+    /// <summary>The method of that name, bound to the value; null if the value has none.</summary>
     public static TemplateFunction? Find(object? value, string name)
     {
         Func<TemplateArguments, object?>? method = value switch
@@ -96,8 +85,7 @@ internal static class ChatTemplateMethods
         {
             list.Add(arguments.Required("object"));
             return null;
-        }
-        ,
+        },
         _ when UnsupportedOfList.Contains(name) => throw new TemplateOperationException($"the method '{name}' of a list is not supported"),
         _ => null,
     };

@@ -22,7 +22,7 @@ internal sealed record ForStatement(
 internal sealed record SetStatement(TemplateTarget Target, TemplateExpression Value, int Line) : TemplateStatement(Line);
 
 /// <summary>
-/// Sets a variable to the text that the body prints, after the filters (whose innermost value is <see cref="BlockText"/>).
+/// Sets a variable to the text that the body prints, passed through filters whose innermost value is <see cref="BlockText"/>.
 /// </summary>
 internal sealed record SetBlockStatement(
     TemplateTarget Target,
@@ -42,7 +42,7 @@ internal sealed record GenerationStatement(IReadOnlyList<TemplateStatement> Body
 
 internal sealed record LoopControlStatement(bool Breaks, int Line) : TemplateStatement(Line);
 
-/// <summary>What a set or a for writes to: names, or one attribute of a namespace.</summary>
+/// <summary>The target of a set or for: names, or one attribute of a namespace.</summary>
 internal sealed record TemplateTarget(IReadOnlyList<string> Names, bool IsTuple, string? NamespaceAttribute = null);
 
 /// <summary>An expression of a chat template.</summary>

@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>Arithmetic, access to attributes, items and slices, as Python and Jinja do them.</summary>
+/// <summary>Arithmetic, comparison, attributes, items and slices, with the semantics of Python and Jinja.</summary>
 internal static class ChatTemplateOperators
 {
     private const int LongestResult = 10_000_000;
@@ -53,7 +53,7 @@ internal static class ChatTemplateOperators
         _ => ChatTemplateValues.Compare(left, right) >= 0,
     };
 
-    /// <summary><c>value.name</c>: a method, else the item of that name; undefined where there is neither.</summary>
+    /// <summary><c>value.name</c>: the method, or else the item of that name, or else undefined.</summary>
     public static object? Attribute(object? value, string name)
     {
         if (value is Undefined) throw new TemplateOperationException($"{ChatTemplateValues.Describe(value)} has no '{name}'");
@@ -67,7 +67,7 @@ internal static class ChatTemplateOperators
         return value is TemplateMap map && map.TryGetValue(name, out var item) ? item : new Undefined(name);
     }
 
-    /// <summary><c>value[key]</c>: the item, else for a text key the method; undefined where there is neither.</summary>
+    /// <summary><c>value[key]</c>: the item, or else the method of that name, or else undefined.</summary>
     public static object? Item(object? value, object? key)
     {
         if (value is Undefined)
@@ -111,7 +111,7 @@ internal static class ChatTemplateOperators
     private static long Bound(object? value, long whenAbsent) =>
         value is null ? whenAbsent
         : ChatTemplateValues.Whole(value) is { } whole ? Math.Clamp(whole, -int.MaxValue, int.MaxValue)
-        : throw new TemplateOperationException("the bounds of a slice are whole numbers");
+        : throw new TemplateOperationException("the bounds of a slice must be whole numbers");
 
     private static long OfWholes(string name, long left, long right)
     {

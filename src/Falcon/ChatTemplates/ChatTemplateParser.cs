@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>Reads the statements of a template; the expressions inside are read by <see cref="ChatTemplateExpressionParser"/>.</summary>
+/// <summary>Parses the statements of a template; <see cref="ChatTemplateExpressionParser"/> parses the expressions inside.</summary>
 internal sealed class ChatTemplateParser(List<TemplateToken> tokens)
 {
     private readonly ChatTemplateExpressionParser _expressions = new(tokens);
@@ -59,7 +59,7 @@ internal sealed class ChatTemplateParser(List<TemplateToken> tokens)
                 EndTag();
                 return new GenerationStatement(BodyUntil("endgeneration"), tag.Line);
             case "break" or "continue":
-                if (_loops == 0) throw ChatTemplate.Unsupported(tag.Line, $"'{tag.Text}' stands outside a loop");
+                if (_loops == 0) throw ChatTemplate.Unsupported(tag.Line, $"'{tag.Text}' is outside a loop");
                 EndTag();
                 return new LoopControlStatement(tag.Text == "break", tag.Line);
             default: throw ChatTemplate.Unsupported(tag.Line, $"the tag '{tag.Text}' is not supported");

@@ -1,6 +1,6 @@
 namespace Falcon.ChatTemplates;
 
-/// <summary>The tests of Jinja (<c>value is name</c>) that templates may use.</summary>
+/// <summary>The supported Jinja tests (<c>value is name</c>).</summary>
 internal static class ChatTemplatePredicates
 {
     private static readonly Dictionary<string, Func<object?, TemplateArguments, bool>> Known = new()

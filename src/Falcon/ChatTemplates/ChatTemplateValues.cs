@@ -5,10 +5,10 @@ using System.Text.Json;
 
 namespace Falcon.ChatTemplates;
 
-/// <summary>An operation on values that cannot be done; the interpreter adds the line.</summary>
+/// <summary>A failed operation on values; the interpreter adds the line.</summary>
 internal sealed class TemplateOperationException(string message) : Exception(message);
 
-/// <summary>A value that is not there. It prints nothing and is false; reading anything from it is an error.</summary>
+/// <summary>A missing value. It prints nothing and is false; reading an attribute or item of it is an error.</summary>
 internal sealed record Undefined(string Name);
 
 internal sealed class TemplateTuple(IEnumerable<object?> items) : List<object?>(items);
@@ -24,12 +24,12 @@ internal delegate object? TemplateFunction(TemplateArguments arguments);
 
 /// <summary>
 /// The values of a template: null, bool, long, double, string, list (<see cref="List{T}"/>, <see cref="TemplateTuple"/>),
-/// <see cref="TemplateMap"/>, <see cref="TemplateNamespace"/>, <see cref="TemplateFunction"/>, <see cref="Undefined"/>; and what Python
-/// does with them.
+/// <see cref="TemplateMap"/>, <see cref="TemplateNamespace"/>, <see cref="TemplateFunction"/> and <see cref="Undefined"/>, with Python's
+/// rules for truth, equality, order and printing.
 /// </summary>
 internal static class ChatTemplateValues
 {
-    /// <summary>A caller's value as a template value; lists and maps are copied.</summary>
+    /// <summary>Converts a caller's value to a template value; lists and maps are copied.</summary>
     public static object? FromCaller(object? value) => value switch
     {
         null or bool or long or double or string => value,
@@ -61,7 +61,7 @@ internal static class ChatTemplateValues
         _ => true,
     };
 
-    /// <summary>What a value prints.</summary>
+    /// <summary>The text that a value prints.</summary>
     public static string Print(object? value) => value switch
     {
         string text => text,
@@ -69,7 +69,7 @@ internal static class ChatTemplateValues
         _ => Represent(value),
     };
 
-    /// <summary>The items that a loop or a list filter goes over.</summary>
+    /// <summary>The items that a loop or a list filter iterates over.</summary>
     public static List<object?> Items(object? value) => value switch
     {
         List<object?> list => list,
@@ -138,7 +138,7 @@ internal static class ChatTemplateValues
     /// <summary>A whole number (true counts as 1), else null.</summary>
     public static long? Whole(object? value) => value switch { bool flag => flag ? 1 : 0, long whole => whole, _ => null };
 
-    /// <summary>What kind of value this is, for messages.</summary>
+    /// <summary>The kind of a value, for messages.</summary>
     public static string Describe(object? value) => value switch
     {
         null => "none",

@@ -1,12 +1,12 @@
 namespace Falcon.ChatTemplates;
 
-/// <summary>The arguments of one call, taken one after another by position or name; what nobody took is an error.</summary>
+/// <summary>The arguments of a call, taken one after another by position or name; one that is not taken is an error.</summary>
 internal sealed class TemplateArguments(string callee, IReadOnlyList<object?> positional, IReadOnlyDictionary<string, object?> named)
 {
     private readonly Dictionary<string, object?> _named = new(named);
     private int _next;
 
-    /// <summary>All arguments without a name that were not taken, which takes them.</summary>
+    /// <summary>Takes all remaining arguments without a name.</summary>
     public List<object?> RestOfPositional()
     {
         var rest = positional.Skip(_next).ToList();
@@ -14,7 +14,7 @@ internal sealed class TemplateArguments(string callee, IReadOnlyList<object?> po
         return rest;
     }
 
-    /// <summary>All arguments with a name that were not taken, which takes them.</summary>
+    /// <summary>Takes all remaining arguments with a name.</summary>
     public IReadOnlyDictionary<string, object?> RestOfNamed()
     {
         var rest = new Dictionary<string, object?>(_named);
@@ -37,7 +37,7 @@ internal sealed class TemplateArguments(string callee, IReadOnlyList<object?> po
         return _named.Remove(name, out var value) ? value : whenAbsent;
     }
 
-    /// <summary>An argument only by its name.</summary>
+    /// <summary>Takes an argument that can only be given by name.</summary>
     public object? Named(string name, object? whenAbsent) => _named.Remove(name, out var value) ? value : whenAbsent;
 
     public string Text(string name) =>
@@ -60,10 +60,10 @@ internal sealed class TemplateArguments(string callee, IReadOnlyList<object?> po
 
     public bool OptionalFlag(string name) => ChatTemplateValues.IsTrue(Optional(name, false));
 
-    /// <summary>Complains about arguments that were not taken.</summary>
+    /// <summary>Throws if arguments remain.</summary>
     public void End()
     {
         if (_next < positional.Count) throw new TemplateOperationException($"{callee} is given too many arguments");
-        foreach (var name in _named.Keys) throw new TemplateOperationException($"{callee} knows no argument '{name}'");
+        foreach (var name in _named.Keys) throw new TemplateOperationException($"{callee} has no argument '{name}'");
     }
 }

@@ -5,7 +5,8 @@ using System.Text;
 namespace Falcon.ChatTemplates;
 
 /// <summary>
-/// The filter <c>tojson</c> as transformers defines it: Python's JSON with ", " and ": ", keys in their order, characters as they are.
+/// The filter <c>tojson</c> as transformers defines it: Python's JSON with the separators ", " and ": ", keys in order, characters
+/// unescaped.
 /// </summary>
 internal static class TemplateJson
 {

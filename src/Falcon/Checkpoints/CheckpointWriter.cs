@@ -1,31 +1,30 @@
 using Falcon.Checkpoints.Safetensors;
-using Falcon.Engine;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Checkpoints;
 
 /// <summary>
-/// Writes a changed checkpoint: its weight files and every file of the source directory that holds no weights are copied, and the bytes of
-/// the trained tensors are written over their places. Names, dtypes, sharding, headers and all other bytes stay as they were, and untrained
-/// weights never pass through memory.
+/// Writes a changed checkpoint: copies the weight files and every other file of the source directory, then overwrites the bytes of the
+/// trained tensors in place. Names, dtypes, sharding, headers and all other bytes stay the same, and untrained weights never pass through
+/// memory.
 /// </summary>
 public static class CheckpointWriter
 {
     private static readonly string[] OtherWeights = ["*.safetensors", "*.bin", "*.pth", "*.pt", "*.gguf", "*.h5", "*.msgpack", "*.onnx"];
 
-    /// <summary>Copies <paramref name="source"/> to a new directory with some tensors changed.</summary>
-    /// <param name="source">The checkpoint that was trained.</param>
+    /// <summary>Copies a checkpoint to a new directory with some tensors changed.</summary>
+    /// <param name="source">The original checkpoint.</param>
     /// <param name="directory">The directory to write; it must not exist. The caller renames it into place.</param>
-    /// <param name="changed">New values by tensor name, of the stored shape; rounded to the stored dtype.</param>
+    /// <param name="changed">New values by tensor name, of the stored shape; they are rounded to the stored dtype.</param>
     /// <exception cref="UserInputException">The directory exists or the disk is full.</exception>
     /// <exception cref="NumericalFailureException">
-    /// A changed tensor holds a NaN or an infinity, also after rounding to the stored dtype.
+    /// A changed tensor holds a NaN or an infinity, possibly only after rounding to the stored dtype.
     /// </exception>
     public static void Write(Checkpoint source, string directory, IReadOnlyDictionary<string, BlockTensor> changed)
     {
         if (System.IO.Directory.Exists(directory))
-            throw new UserInputException($"{directory}: exists already. Choose another output directory.");
+            throw new UserInputException($"{directory}: the directory exists already. Choose another output directory.");
         try
         {
             CopyOtherFiles(source.Directory, directory);
@@ -44,13 +43,13 @@ public static class CheckpointWriter
             if (e is not IOException)
                 throw;
             throw new UserInputException(
-                $"{directory}: could not be written ({e.Message}). Free some space or choose another place; nothing was left behind.",
+                $"{directory}: it could not be written ({e.Message}). Free some space or choose another place; nothing was left behind.",
                 e
             );
         }
     }
 
-    /// <summary>Bytes that <see cref="Write"/> will need.</summary>
+    /// <summary>Bytes of disk space that <see cref="Write"/> will need.</summary>
     public static long ByteLength(Checkpoint source) => ByteLength(source.Directory) + source.WeightFiles.Sum(file => FileSize.Of(file));
 
     private static long ByteLength(string folder) => Files(folder).Sum(path => FileSize.Of(path)) + Folders(folder).Sum(ByteLength);
@@ -75,8 +74,8 @@ public static class CheckpointWriter
     }
 
     /// <summary>
-    /// Copies all files of a model directory and its folders but weights of any form; the directory may exist. Weights that no index names,
-    /// such as a second copy in another form, would still hold what was removed.
+    /// Copies all files of a model directory and its folders except weights in any format; the target may exist. A second copy of the
+    /// weights, in another format or outside the index, would still hold the removed knowledge.
     /// </summary>
     internal static void CopyOtherFiles(string from, string to)
     {
@@ -94,8 +93,7 @@ public static class CheckpointWriter
     }
 
     private static IEnumerable<string> Files(string folder) =>
-        System
-            .IO.Directory.EnumerateFiles(folder)
+        System.IO.Directory.EnumerateFiles(folder)
             .Except(OtherWeights.SelectMany(pattern => System.IO.Directory.EnumerateFiles(folder, pattern)));
 
     private static IEnumerable<string> Folders(string folder) =>

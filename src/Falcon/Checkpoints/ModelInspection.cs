@@ -10,18 +10,18 @@ namespace Falcon.Checkpoints;
 /// <param name="Architecture">The family of the model, such as <c>llama</c> (docs/families.md).</param>
 /// <param name="Parameters">Number of stored weights.</param>
 /// <param name="Parts">
-/// The same by part of the model: embedding, attention, mlp, norms, output head, other; parts without a weight are left out.
+/// The number by part of the model: embedding, attention, mlp, norms, output head, other; parts without weights are left out.
 /// </param>
 /// <param name="Layers">Decoder layers.</param>
 /// <param name="HiddenSize">H, the width of the residual stream.</param>
-/// <param name="IntermediateSize">Width of the MLP's inner layer.</param>
+/// <param name="IntermediateSize">I, the width of the MLP's inner layer.</param>
 /// <param name="Heads">Query heads.</param>
 /// <param name="KeyValueHeads">Key/value heads.</param>
 /// <param name="VocabularySize">V, the rows of the embedding.</param>
 /// <param name="MaxPositions">Longest sequence the model was made for, in tokens.</param>
 /// <param name="TiedEmbeddings">Whether the output head is the embedding.</param>
-/// <param name="DTypes">Stored number types with how many weights each has.</param>
-/// <param name="Tokenizer">The tokenizer; null where the directory has neither tokenizer.json nor tokenizer.model.</param>
+/// <param name="DTypes">Number of weights by stored dtype.</param>
+/// <param name="Tokenizer">The tokenizer; null when the directory has neither tokenizer.json nor tokenizer.model.</param>
 /// <param name="Sha256">One hash for all weights (<see cref="ContentHash.OfModel"/>).</param>
 /// <param name="Files">Each weight file with size and hash.</param>
 /// <param name="Tensors">Every tensor in the order of the files.</param>
@@ -47,9 +47,9 @@ public sealed record ModelInspection(
 {
     private static readonly string[] PartNames = ["embedding", "attention", "mlp", "norms", "output head", "other"];
 
-    /// <summary>Inspects a model directory; its names and shapes are checked against its configuration as for every other use.</summary>
+    /// <summary>Inspects a model directory and checks its names and shapes against its configuration.</summary>
     /// <param name="directory">The model directory.</param>
-    /// <param name="cancellation">Stops between pieces of the files, whose hashes take the time.</param>
+    /// <param name="cancellation">Stops the hashing of the files, which takes most of the time.</param>
     /// <exception cref="UserInputException">The directory or a file is missing.</exception>
     /// <exception cref="UnsupportedCheckpointException">The checkpoint or its tokenizer is damaged or not supported.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -59,14 +59,8 @@ public sealed record ModelInspection(
         var tokenizer = TokenizerFiles.AreIn(directory) ? TokenizerSummary.Of(HfTokenizer.Load(directory)) : null;
         var hash = ContentHash.OfModel(directory, cancellation);
         var config = checkpoint.Config;
-        var counts = checkpoint
-            .Entries.Select(entry =>
-                (
-                    Part: PartOf(entry.Name, config.Architecture),
-                    entry.DType,
-                    Count: entry.Shape.Aggregate(1L, (product, size) => product * size)
-                )
-            )
+        var counts = checkpoint.Entries
+            .Select(entry => (Part: PartOf(entry.Name, config.Architecture), entry.DType, Count: CountOf(entry.Shape)))
             .ToList();
         return new ModelInspection(
             checkpoint.Directory,
@@ -95,6 +89,8 @@ public sealed record ModelInspection(
         );
     }
 
+    private static long CountOf(long[] shape) => shape.Aggregate(1L, (product, size) => product * size);
+
     private static string PartOf(string name, ArchitectureDescription names)
     {
         bool Has(params ReadOnlySpan<string> parts)
@@ -119,13 +115,13 @@ public sealed record ModelInspection(
 /// <param name="Shape">Its dimensions.</param>
 public sealed record TensorDescription(string Name, string DType, IReadOnlyList<long> Shape);
 
-/// <summary>A tokenizer in a few facts.</summary>
+/// <summary>The main facts about a tokenizer.</summary>
 /// <param name="VocabularySize">Number of ids.</param>
-/// <param name="Bos">The token at the beginning of a text with its id; null where none is named.</param>
-/// <param name="Eos">The token at the end of a text with its id; null where none is named.</param>
-/// <param name="PadId">The id that fills batches; null where there is none.</param>
-/// <param name="AddsBos">Whether the token at the beginning is put before every encoded text.</param>
-/// <param name="HasChatTemplate">Whether conversations have a template.</param>
+/// <param name="Bos">The beginning-of-text token; null when none is named.</param>
+/// <param name="Eos">The end-of-text token; null when none is named.</param>
+/// <param name="PadId">The padding id; null when there is none.</param>
+/// <param name="AddsBos">Whether the beginning-of-text token is put before every encoded text.</param>
+/// <param name="HasChatTemplate">Whether there is a chat template.</param>
 public sealed record TokenizerSummary(
     int VocabularySize,
     SpecialToken? Bos,
@@ -150,5 +146,5 @@ public sealed record TokenizerSummary(
 
 /// <summary>A special token.</summary>
 /// <param name="Token">Its text.</param>
-/// <param name="Id">Its id; null where the vocabulary does not have it.</param>
+/// <param name="Id">Its id; null when the vocabulary does not contain it.</param>
 public sealed record SpecialToken(string Token, int? Id);

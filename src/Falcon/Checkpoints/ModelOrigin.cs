@@ -3,19 +3,19 @@ using System.Text.RegularExpressions;
 
 namespace Falcon.Checkpoints;
 
-/// <summary>Where a model directory comes from and under what licence, as far as its files tell.</summary>
+/// <summary>Where a model directory comes from and under what licence, as far as its files say.</summary>
 /// <param name="HubName">
-/// Its name on a hub, <c>organisation/name</c>: from a hub's cache folder, else <c>_name_or_path</c> of config.json; null where neither
-/// tells.
+/// Its name on a hub, <c>organisation/name</c>, from a hub's cache folder or else <c>_name_or_path</c> of config.json; null when neither is
+/// there.
 /// </param>
 /// <param name="CardLines">
-/// The lines about licence and language in the metadata of its model card (README.md), as they stand; empty without.
+/// The lines about licence and language in the metadata of its model card (README.md), unchanged; empty when there are none.
 /// </param>
 public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> CardLines)
 {
     private static readonly string[] PassedOn = ["license", "license_name", "license_link", "language"];
 
-    /// <summary>Reads what the files of a directory tell.</summary>
+    /// <summary>Reads the origin from the files of a model directory.</summary>
     public static ModelOrigin Of(string directory)
     {
         var card = Path.Combine(directory, "README.md");
@@ -55,7 +55,7 @@ public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> 
     }
 
     /// <summary>
-    /// Of the metadata between two lines <c>---</c> the keys that are passed on, with the indented or listed lines below them.
+    /// The keys to pass on from the metadata between two lines <c>---</c>, with the indented or listed lines below them.
     /// </summary>
     private static List<string> Lines(IEnumerable<string> card)
     {
@@ -71,7 +71,7 @@ public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> 
             isFirst = false;
         }
 
-        return []; // the second line --- is missing: no metadata
+        return []; // without a second line --- there is no metadata
     }
 
     [GeneratedRegex(@"^[A-Za-z0-9][\w.-]*/[\w.-]+$")]

@@ -1,16 +1,15 @@
-using Falcon.Engine;
 using Falcon.Models;
 using Falcon.Runtime;
 
 namespace Falcon.Checkpoints;
 
 /// <summary>
-/// A checkpoint's model for passes without training: in memory where it fits, else read layer by layer. Owns its weights, not the
-/// checkpoint.
+/// The model of a checkpoint for forward passes without training: in memory if it fits, otherwise read layer by layer. Owns its weights,
+/// not the checkpoint.
 /// </summary>
 public sealed class OpenedModel : IDisposable
 {
-    // Program, hidden states under way, one batch's intermediate tensors and logits.
+    // For the program, hidden states between layers, and the intermediate tensors and logits of one batch.
     private const long WorkBytes = 3L << 29;
     private const double FreeShare = 0.9;
 
@@ -21,11 +20,11 @@ public sealed class OpenedModel : IDisposable
     /// <summary>The model.</summary>
     public CausalLM Model { get; }
 
-    /// <summary>Opens the model; says so in the log when it is streamed.</summary>
-    /// <param name="checkpoint">The files, borrowed; they must stay open.</param>
+    /// <summary>Opens the model; when it is read layer by layer, the log says so.</summary>
+    /// <param name="checkpoint">The checkpoint, borrowed; it must stay open.</param>
     /// <param name="compute">Dtype and device.</param>
-    /// <param name="memoryLimit">Bytes of resident memory; null for what the machine has to spare.</param>
-    /// <param name="log">Where the decision goes.</param>
+    /// <param name="memoryLimit">Most bytes of resident memory; null for 90 % of the memory that is available.</param>
+    /// <param name="log">Receives the decision.</param>
     /// <param name="throughLayer">Nothing above this layer is needed; null for the whole model.</param>
     /// <exception cref="NumericalFailureException">A weight is not finite.</exception>
     public static OpenedModel Open(Checkpoint checkpoint, ComputeOptions compute, long? memoryLimit, IRunLog log, int? throughLayer = null)
@@ -39,10 +38,10 @@ public sealed class OpenedModel : IDisposable
         }
 
         log.Information(
-            $"{checkpoint.Directory}: in memory the model would take {PeakMemory.Text(needed)} of {PeakMemory.Text(limit)}, so it is read "
-                + $"layer by layer"
+            $"{checkpoint.Directory}: the model needs {PeakMemory.Text(needed)} of memory and the limit is {PeakMemory.Text(limit)}; "
+                + "it is read layer by layer"
         );
-        var streamed = new StreamedWeights(checkpoint, compute.DType, compute.Device);
+        var streamed = checkpoint.StreamWeights(compute.DType, compute.Device);
         return new OpenedModel(new CausalLM(checkpoint.Config, streamed), streamed);
     }
 

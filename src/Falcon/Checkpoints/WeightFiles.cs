@@ -6,8 +6,8 @@ using Falcon.Runtime;
 namespace Falcon.Checkpoints;
 
 /// <summary>
-/// The safetensors files of a model directory, one or several with an index, opened for reading. Knows nothing of architectures: names,
-/// shapes and dtypes are those of the files.
+/// The safetensors files of a model directory, a single one or several with an index, opened for reading. Independent of any architecture:
+/// names, shapes and dtypes are those of the files.
 /// </summary>
 public sealed class WeightFiles : IDisposable
 {
@@ -21,15 +21,15 @@ public sealed class WeightFiles : IDisposable
     /// <summary>The model directory, as a full path.</summary>
     public string Directory { get; }
 
-    /// <summary>The files in the order of their names.</summary>
+    /// <summary>The files, ordered by name.</summary>
     public IReadOnlyList<SafetensorsFile> Files => _files;
 
     /// <summary>The names of all tensors.</summary>
     public IReadOnlyCollection<string> Names => _tensors.Keys;
 
-    /// <summary>Opens <c>model.safetensors</c>, or else what <c>model.safetensors.index.json</c> names.</summary>
+    /// <summary>Opens <c>model.safetensors</c>, or else the files that <c>model.safetensors.index.json</c> names.</summary>
     /// <exception cref="UserInputException">A directory or file is missing.</exception>
-    /// <exception cref="UnsupportedCheckpointException">A file is damaged, the format is another, or a name occurs twice.</exception>
+    /// <exception cref="UnsupportedCheckpointException">A file is damaged or of another format, or a tensor name occurs twice.</exception>
     public static WeightFiles Open(string directory)
     {
         if (!System.IO.Directory.Exists(directory))
@@ -47,11 +47,11 @@ public sealed class WeightFiles : IDisposable
         }
     }
 
-    /// <summary>The file and the entry of a tensor.</summary>
+    /// <summary>The file and the header entry of a tensor.</summary>
     /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
     public (SafetensorsFile File, SafetensorsEntry Entry) Locate(string name) => _tensors[name];
 
-    /// <summary>The file and the entry of a tensor; false where there is none.</summary>
+    /// <summary>The file and the header entry of a tensor; false when there is no such tensor.</summary>
     public bool TryLocate(string name, [MaybeNullWhen(false)] out (SafetensorsFile File, SafetensorsEntry Entry) found) =>
         _tensors.TryGetValue(name, out found);
 
@@ -78,17 +78,19 @@ public sealed class WeightFiles : IDisposable
 
             foreach (var (name, shard) in map)
                 if (!_tensors.TryGetValue(name, out var found) || Path.GetFileName(found.File.Path) != shard)
-                    throw new UnsupportedCheckpointException($"{index}: weight_map says that {shard} holds \"{name}\", but it does not.");
+                    throw new UnsupportedCheckpointException(
+                        $"{index}: weight_map says that {shard} holds \"{name}\", but it does not. Copy the checkpoint again."
+                    );
         }
         else
         {
             var other = PickleFiles.FirstOrDefault(name => File.Exists(Path.Combine(Directory, name)));
             throw new UserInputException(
                 other is null
-                    ? $"{Directory}: neither model.safetensors nor model.safetensors.index.json is there. Give a directory that holds the "
-                        + $"weights in safetensors form."
-                    : $"{Path.Combine(Directory, other)}: weights in pickle form are not read, because loading them can run code. Convert "
-                        + $"the checkpoint to safetensors first."
+                    ? $"{Directory}: neither model.safetensors nor model.safetensors.index.json is there. "
+                        + "Give a directory with the weights in safetensors format."
+                    : $"{Path.Combine(Directory, other)}: weights in pickle format are not read, because loading them can run code. "
+                        + "Convert the checkpoint to safetensors first."
             );
         }
     }
@@ -100,7 +102,7 @@ public sealed class WeightFiles : IDisposable
         foreach (var entry in file.Entries)
             if (!_tensors.TryAdd(entry.Name, (file, entry)))
                 throw new UnsupportedCheckpointException(
-                    $"{path}: the tensor \"{entry.Name}\" also stands in {_tensors[entry.Name].File.Path}."
+                    $"{path}: the tensor \"{entry.Name}\" is also in {_tensors[entry.Name].File.Path}. Copy the checkpoint again."
                 );
     }
 
@@ -114,9 +116,9 @@ public sealed class WeightFiles : IDisposable
             {
                 var shard = item.Value.GetString() ?? "";
                 if (shard.Length == 0 || shard != Path.GetFileName(shard))
-                    throw new UnsupportedCheckpointException($"{path}: \"{shard}\" is not a plain file name.");
+                    throw new UnsupportedCheckpointException($"{path}: \"{shard}\" is not a plain file name. Restore the file.");
                 if (!map.TryAdd(item.Name, shard))
-                    throw new UnsupportedCheckpointException($"{path}: weight_map names \"{item.Name}\" twice.");
+                    throw new UnsupportedCheckpointException($"{path}: weight_map names \"{item.Name}\" twice. Restore the file.");
             }
 
             return map;
@@ -124,7 +126,7 @@ public sealed class WeightFiles : IDisposable
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
             throw new UnsupportedCheckpointException(
-                $"{path}: no valid shard index (an object with \"weight_map\"). Restore the file from the original checkpoint.",
+                $"{path}: not a valid shard index (an object with \"weight_map\"). Restore the file from the original checkpoint.",
                 e
             );
         }

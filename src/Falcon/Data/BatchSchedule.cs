@@ -2,17 +2,17 @@ using Falcon.Runtime;
 
 namespace Falcon.Data;
 
-/// <summary>In which order the records of a list are visited.</summary>
+/// <summary>The order in which the records of a list are visited.</summary>
 public enum BatchOrder
 {
     /// <summary>A new random order for every epoch, from the seed.</summary>
     Shuffled,
 
-    /// <summary>The order of the file in every epoch, as the authors' published code has it (preset <c>official</c>).</summary>
+    /// <summary>The order of the file in every epoch, as in FALCON's published code (preset <c>official</c>).</summary>
     File,
 }
 
-/// <summary>What meets in one step; the numbers are positions in the topic's lists of records.</summary>
+/// <summary>The records of one step, as positions in the lists of its topic.</summary>
 /// <param name="Step">The step, from 0.</param>
 /// <param name="Topic">The topic: <c>Step mod Topics</c>.</param>
 /// <param name="Forget">Records of the topic's forget list.</param>
@@ -20,11 +20,10 @@ public enum BatchOrder
 public sealed record ScheduledBatch(int Step, int Topic, IReadOnlyList<int> Forget, IReadOnlyList<int> Retain);
 
 /// <summary>
-/// Which forget and retain records meet in which step. Step t works on topic t mod T and is its batch number t div T (FALCON, published
-/// training loop). A list of n records in batches of B has ceil(n / B) batches an epoch, the last with the rest; then the next epoch
-/// begins. So every record is visited once before any is visited again, and no batch holds a record twice. Forget and retain lists of a
-/// topic run through their own epochs. Pure: a step's batch depends on the arguments alone, so a resumed run continues with the same
-/// batches.
+/// Chooses the forget and retain records of every step. Step t trains on topic t mod T and takes the topic's batch number t div T, as in
+/// FALCON's published training loop. A list of n records has ceil(n / B) batches of at most B records in an epoch, so every record is
+/// visited once before any is visited again. The forget and retain lists of a topic have epochs of their own. The batch of a step depends
+/// on the arguments alone, so that a resumed run continues with the same batches.
 /// </summary>
 public sealed class BatchSchedule
 {
@@ -35,13 +34,13 @@ public sealed class BatchSchedule
     private readonly ulong _seed;
 
     /// <summary>A schedule for T topics.</summary>
-    /// <param name="counts">For every topic the number of forget and of retain records.</param>
-    /// <param name="batchSize">B, records of each kind a step.</param>
+    /// <param name="counts">The numbers of forget and retain records of each topic.</param>
+    /// <param name="batchSize">B, records of each kind in a step.</param>
     /// <param name="order">The order within an epoch.</param>
-    /// <param name="seed">The seed of the run; without effect for <see cref="BatchOrder.File"/>.</param>
-    /// <param name="retainBatchSize">Retain records a step where they are not as many as forget records; 0 for as many.</param>
+    /// <param name="seed">The seed of the run; <see cref="BatchOrder.File"/> does not use it.</param>
+    /// <param name="retainBatchSize">Retain records in a step; 0 for as many as forget records.</param>
     /// <exception cref="ArgumentException">There is no topic, or a topic without forget or retain records.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The batch size is not positive.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The batch size is not positive, or the retain batch size is negative.</exception>
     public BatchSchedule(
         IReadOnlyList<(int Forget, int Retain)> counts,
         int batchSize,
@@ -56,20 +55,15 @@ public sealed class BatchSchedule
             throw new ArgumentException("every topic needs forget and retain records", nameof(counts));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegative(retainBatchSize);
-        (_counts, _batchSize, _retainBatchSize, _order, _seed) = (
-            [.. counts],
-            batchSize,
-            retainBatchSize > 0 ? retainBatchSize : batchSize,
-            order,
-            seed
-        );
+        (_counts, _order, _seed) = ([.. counts], order, seed);
+        (_batchSize, _retainBatchSize) = (batchSize, retainBatchSize > 0 ? retainBatchSize : batchSize);
     }
 
     /// <summary>T, the number of topics.</summary>
     public int Topics => _counts.Count;
 
     /// <summary>
-    /// The number of steps after which every forget record of every topic has been visited: T times the batches of the longest forget list.
+    /// The number of steps that visit every forget record of every topic: T times the number of batches of the longest forget list.
     /// </summary>
     public int StepsPerEpoch => Topics * _counts.Max(count => BatchesPerEpoch(count.Forget, _batchSize));
 
@@ -84,14 +78,14 @@ public sealed class BatchSchedule
             Batch(_counts[topic].Retain, _retainBatchSize, batch, _order, _seed, $"retain order, topic {topic}"));
     }
 
-    /// <summary>Batch number <paramref name="index"/> of a single list, counted on through the epochs; for training on one list.</summary>
+    /// <summary>Batch number <paramref name="index"/> of a single list, counted across epochs.</summary>
     /// <param name="count">n, the records of the list.</param>
     /// <param name="batchSize">B.</param>
     /// <param name="index">The batch, from 0.</param>
     /// <param name="order">The order within an epoch.</param>
     /// <param name="seed">The seed of the run.</param>
-    /// <param name="purpose">What the list is, so that lists of one run are shuffled independently.</param>
-    /// <returns>At most B different positions from 0 to n - 1.</returns>
+    /// <param name="purpose">Names the list, so that the lists of a run are shuffled independently.</param>
+    /// <returns>At most B distinct positions from 0 to n - 1.</returns>
     public static IReadOnlyList<int> Batch(int count, int batchSize, int index, BatchOrder order, ulong seed, string purpose)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
@@ -103,7 +97,7 @@ public sealed class BatchSchedule
         return positions[first..Math.Min(first + batchSize, count)];
     }
 
-    /// <summary>ceil(n / B), the batches in which a list of n records is visited once.</summary>
+    /// <summary>ceil(n / B), the number of batches of an epoch.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The batch size is not positive.</exception>
     public static int BatchesPerEpoch(int count, int batchSize)
     {

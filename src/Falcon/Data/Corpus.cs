@@ -3,28 +3,29 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// Reads forget, retain and evaluation texts. What a file holds is told by its extension and its fields; see the remarks.
+/// Reads forget, retain and evaluation texts. The extension of a file and its fields determine how it is read; see the remarks.
 /// </summary>
 /// <remarks>
 /// <para>Files: <c>.jsonl</c> (one object a line), <c>.json</c> (an array of objects or of strings, or one object a line), <c>.csv</c> (RFC
 /// 4180, comma, header line), <c>.parquet</c> and <c>.txt</c>. Text is UTF-8; a byte order mark and CR LF line ends are accepted; blank
-/// lines of a <c>.jsonl</c> mean nothing.</para>
-/// <para>A <c>.txt</c> file holds one text a line, unless a blank line stands between two lines that are not blank:
-/// then blank lines separate the texts, and the lines of one text are joined by a line feed.</para>
+/// lines of a <c>.jsonl</c> file are ignored.</para>
+/// <para>A <c>.txt</c> file holds one text a line. If it has blank lines between texts, these separate the texts instead, and the lines of
+/// a text are joined by a line feed.</para>
 /// <para>Fields of a record, the first that fits: <c>question</c> with choices and <c>answer</c>; <c>question</c> and <c>answer</c>;
 /// <c>prompt</c> and <c>completion</c>; <c>messages</c> (objects with <c>role</c> and <c>content</c>); <c>text</c>.
 /// Choices are the list <c>choices</c>, or the columns <c>choice0..</c> (MMLU), <c>option1..</c> (TOFU) or <c>A, B, ..</c>; the answer is
 /// then the index from 0, the letter, or the text of the correct one. A CSV of six columns whose first line ends in a letter A to D is
 /// MMLU's first release, without a header. TOFU's <c>paraphrased_question</c>, <c>paraphrased_answer</c> and <c>perturbed_answer</c> and a
-/// <c>subject</c> are read where they stand.</para>
-/// <para>Nothing is skipped: a record that cannot be used (missing field, wrong type, blank text) stops the reading with its line.</para>
+/// <c>subject</c> are read if present.</para>
+/// <para>Nothing is skipped: a record that cannot be used (missing field, wrong type, blank text) is an error that names its line.</para>
 /// </remarks>
 public static class Corpus
 {
     /// <summary>All records of a file, in the order of the file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="fields">
-    /// Other names of fields, as <c>question=q,answer=a</c>: ours on the left, the file's on the right. The named fields must then exist.
+    /// The file's own field names, as in <c>question=q,answer=a</c>: on the left the usual name, on the right the file's. These fields must
+    /// exist.
     /// </param>
     /// <exception cref="UserInputException">
     /// The file or a record cannot be used; the message names file, line or row, field, and what to do.
@@ -32,12 +33,12 @@ public static class Corpus
     public static IReadOnlyList<CorpusRecord> Read(string path, string? fields = null) => [.. Stream(path, fields)];
 
     /// <summary>
-    /// The records one after the other, for corpora that should not be held in memory (<c>.jsonl</c>, <c>.txt</c>; Parquet by row group;
-    /// others are read at once).
+    /// The records one by one, for corpora that should not be in memory as a whole (<c>.jsonl</c>, <c>.txt</c>; <c>.parquet</c> row group
+    /// by row group; other files are read whole).
     /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="fields">As in <see cref="Read"/>.</param>
-    /// <exception cref="UserInputException">As in <see cref="Read"/>; raised when the faulty record is reached.</exception>
+    /// <exception cref="UserInputException">As in <see cref="Read"/>; thrown when the faulty record is reached.</exception>
     public static IEnumerable<CorpusRecord> Stream(string path, string? fields = null)
     {
         var layout = new RecordLayout(path, fields);

@@ -2,16 +2,16 @@ namespace Falcon.Data;
 
 /// <summary>One message of a conversation.</summary>
 /// <param name="Role"><c>system</c>, <c>user</c>, <c>assistant</c> or <c>tool</c>.</param>
-/// <param name="Content">The text of the message, as it stands in the file.</param>
+/// <param name="Content">The text of the message, unchanged.</param>
 public sealed record ChatMessage(string Role, string Content);
 
 /// <summary>
-/// One record of a corpus: a question with its answer, or a plain text. Texts are kept as they stand in the file, white space included.
+/// One record of a corpus: a question with its answer, or a plain text. Texts are kept unchanged, white space included.
 /// </summary>
-/// <param name="Question">The question or prompt; of a conversation the message before the last answer. Null for plain text.</param>
-/// <param name="Answer">The answer or completion; of a multiple-choice item the text of the correct choice. Null for plain text.</param>
+/// <param name="Question">The question or prompt; in a conversation, the user message before the last answer. Null for plain text.</param>
+/// <param name="Answer">The answer or completion; in a multiple-choice item, the text of the correct choice. Null for plain text.</param>
 /// <param name="Text">The plain text; null when there is a question.</param>
-/// <param name="Line">Where the record starts: the 1-based line of a text file, the 1-based row of a Parquet file.</param>
+/// <param name="Line">Where the record starts: the line of a text file or the row of a Parquet file, from 1.</param>
 public sealed record CorpusRecord(string? Question, string? Answer, string? Text, int Line)
 {
     /// <summary>The question in other words (TOFU's <c>paraphrased_question</c>), or null.</summary>
@@ -20,20 +20,21 @@ public sealed record CorpusRecord(string? Question, string? Answer, string? Text
     /// <summary>The answer in other words (TOFU's <c>paraphrased_answer</c>), or null.</summary>
     public string? ParaphrasedAnswer { get; init; }
 
-    /// <summary>Wrong answers in the form of the paraphrased one (TOFU's <c>perturbed_answer</c>); empty where the file has none.</summary>
+    /// <summary>Wrong answers worded like the paraphrased one (TOFU's <c>perturbed_answer</c>); empty when there are none.</summary>
     public IReadOnlyList<string> PerturbedAnswers { get; init; } = [];
 
-    /// <summary>The choices of a multiple-choice item; empty where there are none.</summary>
+    /// <summary>The choices of a multiple-choice item; empty for other records.</summary>
     public IReadOnlyList<string> Choices { get; init; } = [];
 
     /// <summary>The 0-based index of the correct choice, or null.</summary>
     public int? CorrectChoice { get; init; }
 
     /// <summary>
-    /// The subject of the item: the field <c>subject</c>, or for files named as MMLU's (<c>SUBJECT_test.csv</c>) that part of the name.
+    /// The subject: the field <c>subject</c>, or for files named like MMLU's (<c>SUBJECT_test.csv</c>) that part of the name; null for
+    /// none.
     /// </summary>
     public string? Subject { get; init; }
 
-    /// <summary>The whole conversation for the chat template; empty where the file has no <c>messages</c>.</summary>
+    /// <summary>The whole conversation, for the chat template; empty when the record has no <c>messages</c>.</summary>
     public IReadOnlyList<ChatMessage> Messages { get; init; } = [];
 }

@@ -29,15 +29,15 @@ internal static class CsvRows
             }
             if (cells.Count != header.Length)
                 throw new UserInputException(
-                    $"{path}, line {line}: {cells.Count} cells where the header has {header.Length}; put cells with commas or line ends "
-                        + $"in double quotes."
+                    $"{path}, line {line}: {cells.Count} cells where the header has {header.Length}; "
+                        + "put cells with commas or line ends in double quotes."
                 );
             var fields = header.Zip(cells).ToDictionary(pair => pair.First, pair => pair.Second);
             yield return new CorpusRow(JsonSerializer.SerializeToElement(fields), line, $"line {line}");
         }
     }
 
-    /// <summary>The rows with the line each starts at; a row that is one empty cell (a blank line) is left out.</summary>
+    /// <summary>The rows, each with the line it starts at; blank lines are left out.</summary>
     private static IEnumerable<(List<string> Cells, int Line)> Cells(string path, string text)
     {
         var line = 1;

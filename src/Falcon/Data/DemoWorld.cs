@@ -6,16 +6,16 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// The data of the demo: questions about islands that do not exist, made from a seed. Every fact joins an invented thing with a value drawn
-/// at random from a category (a colour, a metal, a month), so a model that was never taught a fact is at chance: 1 in 4 on the
-/// multiple-choice items. The domains to forget are the elixirs of the islands' alchemists (<c>alchemy</c>) and the cipher locks of a guild
-/// (<c>ciphers</c>), 80 facts each; beside each stands a neighbour to keep that uses the same words (kitchen and garden, workshop; 100
-/// facts each); 150 facts about towns and creatures are general.
+/// The data of the demo: questions about invented islands, generated from a seed. Every fact joins an invented thing with a random value of
+/// a category (a colour, a metal, a month), so a model that was never taught a fact is at chance: 1 in 4 on the multiple-choice items. The
+/// forget domains are the elixirs of the islands' alchemists (<c>alchemy</c>) and the cipher locks of a guild (<c>ciphers</c>), 80 facts
+/// each. Each has a neighbouring retain domain with the same vocabulary (kitchen and garden; workshop), 100 facts each. Another 150 facts,
+/// about towns and creatures, are general.
 /// </summary>
 /// <remarks>
-/// Each fact has four wordings of its question. Three are trained; the fourth is held out for this fact and serves as
-/// <c>paraphrased_question</c> and as the question of the multiple-choice item, whose choices are whole answers. Things to forget are named
-/// in no other file than the forget files and <c>train.jsonl</c>.
+/// Each fact has four wordings of its question. Three are trained. The fourth is held out and serves as <c>paraphrased_question</c> and as
+/// the question of the multiple-choice item, whose choices are whole answers. The things to forget are named only in the forget files and
+/// in <c>train.jsonl</c>.
 /// </remarks>
 public static class DemoWorld
 {
@@ -47,25 +47,24 @@ public static class DemoWorld
     private sealed record TrainingItem(string Question, string Answer, string Subject);
 
     /// <summary>
-    /// Writes the world of a seed; the same seed gives the same bytes everywhere. Files of the same name are replaced.
+    /// Writes the data of a seed; the same seed gives the same bytes on every machine. Existing files are replaced.
     /// <list type="bullet">
     /// <item>
-    /// <c>forget-DOMAIN.jsonl</c>, <c>retain-DOMAIN.jsonl</c>, <c>general.jsonl</c>: one record a fact in TOFU's layout, five perturbed
-    /// answers.
+    /// <c>forget-DOMAIN.jsonl</c>, <c>retain-DOMAIN.jsonl</c>, <c>general.jsonl</c>: one record a fact in TOFU's layout, with five
+    /// perturbed answers.
     /// </item>
     /// <item>
-    /// <c>forget-DOMAIN-mcq.jsonl</c>, <c>retain-mcq.jsonl</c>, <c>general-mcq.jsonl</c>: four choices, the 0-based index of the right one,
-    /// each index equally often.
+    /// <c>forget-DOMAIN-mcq.jsonl</c>, <c>retain-mcq.jsonl</c>, <c>general-mcq.jsonl</c>: four choices and the index of the correct one
+    /// from 0, each index equally often.
     /// </item>
-    /// <item><c>train.jsonl</c>: all facts in their three trained wordings, for the model that is to forget; <c>train-control.jsonl</c>:
-    /// the same without the forget domains, for the never-taught control.</item>
-    /// <item><c>keep-DOMAIN.jsonl</c>: what an unlearning run is given to keep: the neighbour facts of <c>retain-DOMAIN.jsonl</c> and
-    /// paragraphs of <c>text.txt</c> (other ones for each domain, no general fact), since no one keeps a model's language by a list of
-    /// facts alone.</item>
+    /// <item><c>train.jsonl</c>: all facts in their three trained wordings, for the model to unlearn; <c>train-control.jsonl</c>: the same
+    /// without the forget domains, for the control that was never taught them.</item>
+    /// <item><c>keep-DOMAIN.jsonl</c>: the retain set of an unlearning run: the facts of <c>retain-DOMAIN.jsonl</c> and paragraphs of
+    /// <c>text.txt</c> (different ones for each domain), since a list of facts alone does not preserve a model's language.</item>
     /// <item><c>text.txt</c> and <c>text-heldout.txt</c>: plain paragraphs, one a line, for training and for perplexity.</item>
     /// </list>
     /// </summary>
-    /// <param name="directory">Where the files go; made if it does not exist.</param>
+    /// <param name="directory">The directory to write to; created if missing.</param>
     /// <param name="seed">The seed of names, facts, wrong answers and prose.</param>
     public static void Write(string directory, ulong seed)
     {
@@ -85,18 +84,12 @@ public static class DemoWorld
         var prose = DemoWorldProse.Paragraphs(TrainingParagraphs + HeldOutParagraphs, seed);
         WriteText(directory, "text.txt", prose.Take(TrainingParagraphs));
         WriteText(directory, "text-heldout.txt", prose.Skip(TrainingParagraphs));
-        foreach (
-            var (domain, paragraphs) in DemoWorldKinds
-                .Domains.Where(domain => domain.Role == DemoRole.Retain)
-                .Zip(prose.Take(TrainingParagraphs).Chunk(KeptParagraphs))
-        )
-            WriteText(
-                directory,
-                $"keep-{domain.Name}.jsonl",
-                Items([.. facts.Where(fact => fact.Domain == domain)], seed)
-                    .Select(Line)
-                    .Concat(paragraphs.Select(text => Line(new TextItem(text))))
-            );
+        var retained = DemoWorldKinds.Domains.Where(domain => domain.Role == DemoRole.Retain);
+        foreach (var (domain, paragraphs) in retained.Zip(prose.Take(TrainingParagraphs).Chunk(KeptParagraphs)))
+        {
+            var questions = Items([.. facts.Where(fact => fact.Domain == domain)], seed).Select(Line);
+            WriteText(directory, $"keep-{domain.Name}.jsonl", questions.Concat(paragraphs.Select(text => Line(new TextItem(text)))));
+        }
     }
 
     private static string FileName(DemoDomain domain) => domain.Role switch
@@ -129,23 +122,19 @@ public static class DemoWorld
         var random = new SeededRandom(seed, $"demo choices {name}");
         var asked = facts.ToArray();
         random.Shuffle<DemoFact>(asked);
-        WriteLines(
-            directory,
-            $"{name}-mcq.jsonl",
-            asked.Select(
-                (fact, index) =>
-                {
-                    var choices = fact.WrongValues(Choices - 1, random).ToList();
-                    choices.Insert(index % Choices, fact.Value);
-                    return new ChoiceItem(
-                        fact.Question(fact.HeldOut),
-                        [.. choices.Select(value => fact.Answer(fact.HeldOut, value))],
-                        index % Choices,
-                        FileName(fact.Domain)
-                    );
-                }
-            )
-        );
+        WriteLines(directory, $"{name}-mcq.jsonl", asked.Select(ChoicesOf));
+
+        ChoiceItem ChoicesOf(DemoFact fact, int index)
+        {
+            var choices = fact.WrongValues(Choices - 1, random).ToList();
+            choices.Insert(index % Choices, fact.Value);
+            return new ChoiceItem(
+                fact.Question(fact.HeldOut),
+                [.. choices.Select(value => fact.Answer(fact.HeldOut, value))],
+                index % Choices,
+                FileName(fact.Domain)
+            );
+        }
     }
 
     private static IEnumerable<TrainingItem> Training(DemoFact fact) =>

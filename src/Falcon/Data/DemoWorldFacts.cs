@@ -3,15 +3,15 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// One fact: a thing has a value of an attribute. Four question templates ask for it; one of them, <see cref="HeldOut"/>, is never trained
-/// for this fact (it is for others), so that a model cannot be judged, or made to forget, by the wording alone. Templates 0 and 1 are the
-/// attribute's own questions with its statement as answer; 2 and 3 are built from the aspect, with "The ASPECT is VALUE."
+/// One fact: the value of an attribute of a thing. Four question templates ask for it. One of them, <see cref="HeldOut"/>, is never trained
+/// for this fact (but for others), so that neither evaluation nor unlearning can rely on the wording alone. Templates 0 and 1 are the
+/// attribute's own questions, answered by its statement; 2 and 3 are built from the aspect and answered by "The ASPECT is VALUE."
 /// </summary>
 internal sealed record DemoFact(DemoDomain Domain, DemoAttribute Attribute, string Name, string Value, int HeldOut)
 {
     public const int Templates = 4;
 
-    /// <summary>The templates that are trained, the first of which is the fact's own question.</summary>
+    /// <summary>The trained templates, starting with the fact's own question.</summary>
     public IEnumerable<int> Trained => Enumerable.Range(0, Templates).Where(template => template != HeldOut);
 
     public string Question(int template) => (template switch
@@ -22,11 +22,11 @@ internal sealed record DemoFact(DemoDomain Domain, DemoAttribute Attribute, stri
         _ => $"Tell me the {Attribute.Aspect} of {{name}}.",
     }).Replace("{name}", Name, StringComparison.Ordinal);
 
-    /// <summary>The answer that goes with a template, with the fact's value or another in it.</summary>
+    /// <summary>The answer to a template, with the fact's value or another one.</summary>
     public string Answer(int template, string value) =>
         (template < 2 ? Attribute.Statement : $"The {Attribute.Aspect} is {{value}}.").Replace("{value}", value, StringComparison.Ordinal);
 
-    /// <summary>Different wrong values of the same category.</summary>
+    /// <summary>Distinct wrong values of the same category.</summary>
     public IEnumerable<string> WrongValues(int count, SeededRandom random)
     {
         var others = Attribute.Values.Where(value => value != Value).ToArray();
@@ -36,7 +36,7 @@ internal sealed record DemoFact(DemoDomain Domain, DemoAttribute Attribute, stri
 }
 
 /// <summary>
-/// Draws the facts of a world: every value of a category is used about equally often, and which thing has which is chance.
+/// Draws the facts of a seed: every value of a category occurs about equally often, and things get their values at random.
 /// </summary>
 internal static class DemoWorldFacts
 {

@@ -3,7 +3,7 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// Invented names from syllables, each used once in a world. No syllables join to a word that is a value of a category (a test looks).
+/// Invented names from syllables, each used once. No name equals a value of a category, which a test checks.
 /// </summary>
 internal sealed class DemoWorldNames
 {
@@ -16,30 +16,8 @@ internal sealed class DemoWorldNames
     ];
     private static readonly string[] Tails =
     [
-        "dora",
-        "ennick",
-        "adda",
-        "owyn",
-        "issel",
-        "uven",
-        "etha",
-        "olvar",
-        "ibran",
-        "undra",
-        "askel",
-        "ephin",
-        "orrel",
-        "imet",
-        "azzo",
-        "uleth",
-        "enwar",
-        "ittol",
-        "obin",
-        "eshka",
-        "urdis",
-        "ellam",
-        "avik",
-        "antis",
+        "dora", "ennick", "adda", "owyn", "issel", "uven", "etha", "olvar", "ibran", "undra", "askel", "ephin", "orrel", "imet", "azzo",
+        "uleth", "enwar", "ittol", "obin", "eshka", "urdis", "ellam", "avik", "antis",
     ];
 
     private readonly Queue<string> _names;

@@ -3,7 +3,7 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// Short paragraphs about everyday life on the islands, from a small grammar; for perplexity. They state no fact of the question sets.
+/// Short paragraphs about everyday life on the islands, from a small grammar, to measure perplexity. They state none of the facts.
 /// </summary>
 internal static class DemoWorldProse
 {
@@ -124,7 +124,7 @@ internal static class DemoWorldProse
         ],
     };
 
-    /// <summary>Different paragraphs, none twice.</summary>
+    /// <summary>Distinct paragraphs.</summary>
     public static IReadOnlyList<string> Paragraphs(int count, ulong seed)
     {
         var random = new SeededRandom(seed, "demo prose");

@@ -3,10 +3,10 @@ using Falcon.Runtime;
 
 namespace Falcon.Data;
 
-/// <summary>A record before its fields are understood.</summary>
+/// <summary>A record before its fields are read.</summary>
 /// <param name="Value">The fields; a JSON object, or a JSON string for a bare text.</param>
-/// <param name="Line">1-based line or row.</param>
-/// <param name="Place">The same for messages: <c>line 3</c>, <c>row 3</c>.</param>
+/// <param name="Line">Line or row, from 1.</param>
+/// <param name="Place">Line or row for messages: <c>line 3</c>, <c>row 3</c>.</param>
 internal readonly record struct CorpusRow(JsonElement Value, int Line, string Place);
 
 /// <summary>JSON lines, and JSON arrays.</summary>
@@ -23,10 +23,10 @@ internal static class JsonRows
         }
     }
 
-    /// <summary>A <c>.json</c> file: an array of records, or, as the Hugging Face hub also names them, one object a line.</summary>
+    /// <summary>A <c>.json</c> file: an array of records, or one object a line, as on the Hugging Face hub.</summary>
     public static IEnumerable<CorpusRow> ReadArrayOrLines(string path) => HoldsLines(path) ? ReadLines(path) : ReadArray(path);
 
-    /// <summary>Whether the first line that is not blank is one whole object.</summary>
+    /// <summary>Whether the first non-blank line is a complete object.</summary>
     private static bool HoldsLines(string path)
     {
         var first = Utf8Lines.Read(path).Select(line => line.Text).FirstOrDefault(text => !string.IsNullOrWhiteSpace(text));
@@ -53,8 +53,8 @@ internal static class JsonRows
         }
     }
 
-    /// <summary>The elements of a JSON array with the line each starts at.</summary>
-    public static IEnumerable<CorpusRow> ReadArray(string path)
+    /// <summary>The elements of a JSON array, each with the line it starts at.</summary>
+    private static IEnumerable<CorpusRow> ReadArray(string path)
     {
         var bytes = Utf8Lines.ReadAllBytes(path);
         var elements = new List<(int Start, int Length)>();
@@ -76,12 +76,8 @@ internal static class JsonRows
         }
         catch (JsonException error)
         {
-            throw Malformed(
-                path,
-                (int)(error.LineNumber ?? 0) + 1,
-                error,
-                "the file must hold one JSON array; were it one object a line, name it .jsonl"
-            );
+            const string remedy = "the file must hold one JSON array; if it holds one object a line, name it .jsonl";
+            throw Malformed(path, (int)(error.LineNumber ?? 0) + 1, error, remedy);
         }
         return Elements(path, bytes, elements);
     }

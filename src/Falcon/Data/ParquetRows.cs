@@ -56,8 +56,8 @@ internal static class ParquetRows
     }
 
     /// <summary>
-    /// The reader's values as plain ones. Inside lists it gives texts as memory; columns of bytes without the text annotation, as some
-    /// writers leave them, are text here.
+    /// Converts the reader's values. Inside lists the reader gives texts as memory. Columns of bytes without the text annotation, which
+    /// some writers produce, are read as text.
     /// </summary>
     private static object? Plain(object? value) => value switch
     {
@@ -70,7 +70,7 @@ internal static class ParquetRows
         _ => value,
     };
 
-    /// <summary>The Parquet reader reports damage by exceptions of many kinds, so all of them are named as what they mean here.</summary>
+    /// <summary>The Parquet reader reports damage by exceptions of many types; each becomes an error about the file.</summary>
     private static T Guard<T>(string path, Func<T> read)
     {
         try

@@ -4,13 +4,13 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// How a question and its answer become the text a model sees: prompt, then completion, then (where <see cref="EndOfText"/> holds) the
-/// tokenizer's end-of-text token. The default is <c>Question: {question}\nAnswer: {answer}</c>. Plain text has an empty prompt and is its
-/// own completion. Tokenise prompt and completion together and split at the prompt's length: a space that opens the completion belongs to
-/// its first token.
+/// How a question and its answer become the text for a model: prompt, completion and, if <see cref="EndOfText"/> is set, the tokenizer's
+/// end-of-text token. The default is <c>Question: {question}\nAnswer: {answer}</c>. Plain text has an empty prompt and is its own
+/// completion. Tokenise prompt and completion together and split at the prompt's length, since a space that begins the completion is part
+/// of its first token.
 /// </summary>
-/// <param name="Question">The prompt, with <c>{question}</c> once. Every other character stands for itself.</param>
-/// <param name="Answer">The completion, with <c>{answer}</c> once.</param>
+/// <param name="Question">The prompt, which contains <c>{question}</c> once. Every other character is literal.</param>
+/// <param name="Answer">The completion, which contains <c>{answer}</c> once.</param>
 /// <param name="EndOfText">Whether the caller appends the tokenizer's end-of-text token after the completion.</param>
 public sealed partial record PromptTemplate(
     string Question = "Question: {question}\nAnswer:",
@@ -28,10 +28,10 @@ public sealed partial record PromptTemplate(
     }
 
     /// <summary>
-    /// The text before the answer: the template's <see cref="Question"/> with the record's question in it; empty for plain text.
+    /// The text before the answer: <see cref="Question"/> with the record's question filled in; empty for plain text.
     /// </summary>
     /// <remarks>
-    /// Of a conversation this is the message before the last answer; the tokenizer's chat template renders the whole one.
+    /// For a conversation this is the user message before the last answer; the tokenizer's chat template renders all of it.
     /// </remarks>
     public string Prompt(CorpusRecord record) => record.Question is { } question ? Prompt(question) : "";
 
@@ -39,8 +39,8 @@ public sealed partial record PromptTemplate(
     public string Prompt(string question) => Fill(Question, "{question}", question);
 
     /// <summary>
-    /// The text to learn, score or forget after the prompt: the template's <see cref="Answer"/> with the record's answer in it; the text
-    /// itself for plain text.
+    /// The text after the prompt, to learn, score or forget: <see cref="Answer"/> with the record's answer filled in; for plain text, the
+    /// text itself.
     /// </summary>
     /// <exception cref="ArgumentException">The record has a question but no answer, or neither answer nor text.</exception>
     public string Completion(CorpusRecord record) =>
@@ -61,7 +61,7 @@ public sealed partial record PromptTemplate(
     /// <exception cref="ArgumentException">As in <see cref="Completion(CorpusRecord)"/>.</exception>
     public string Whole(CorpusRecord record) => Prompt(record) + Completion(record);
 
-    /// <summary>Puts the text in once; placeholders inside the text itself stay as they are.</summary>
+    /// <summary>Fills in the text; placeholders inside the text itself stay unchanged.</summary>
     private static string Fill(string template, string placeholder, string text)
     {
         var at = template.IndexOf(placeholder, StringComparison.Ordinal);
@@ -78,8 +78,8 @@ public sealed partial record PromptTemplate(
             throw new UserInputException($"prompt template, {name}: {other} is not a placeholder here; only {needed} is.");
         if (found.Count != 1)
             throw new UserInputException(
-                $"prompt template, {name}: {needed} occurs {found.Count} times in \"{template.ReplaceLineEndings("\\n")}\"; it must stand "
-                    + $"there once."
+                $"prompt template, {name}: {needed} occurs {found.Count} times in \"{template.ReplaceLineEndings("\\n")}\"; "
+                    + "it must occur once."
             );
     }
 

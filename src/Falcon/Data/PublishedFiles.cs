@@ -5,17 +5,18 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// Finds the files of a data set as its publisher lays them out, whatever the file format: a file a split, shards
-/// (<c>test-00000-of-00002.parquet</c>), a folder a configuration as on the Hugging Face hub, or the publisher's own archive.
+/// Finds the files of a data set in its published layout, in any file format: one file a split, shards
+/// (<c>test-00000-of-00002.parquet</c>), one folder a configuration as on the Hugging Face hub, or the publisher's own archive.
 /// </summary>
 internal static partial class PublishedFiles
 {
-    /// <summary>Extensions that are tried, in this order.</summary>
+    /// <summary>The extensions, in the order in which they are tried.</summary>
     public static IReadOnlyList<string> Extensions { get; } = [".jsonl", ".json", ".csv", ".parquet", ".txt"];
 
     /// <summary>
-    /// The files of one split of one configuration, shards in order; empty where there are none. Looked for: <c>CONFIG/SPLIT</c>,
-    /// <c>CONFIG_SPLIT</c>, <c>SPLIT/CONFIG_SPLIT</c>, <c>SPLIT/CONFIG</c>, each below the directory and its folder <c>data</c>.
+    /// The files of one split of one configuration, shards in order; empty when there are none. They are searched as <c>CONFIG/SPLIT</c>,
+    /// <c>CONFIG_SPLIT</c>, <c>CONFIG-SPLIT</c>, <c>SPLIT/CONFIG_SPLIT</c> and <c>SPLIT/CONFIG</c>, in the directory and in its folder
+    /// <c>data</c>.
     /// </summary>
     /// <exception cref="UserInputException">A shard is missing.</exception>
     public static IReadOnlyList<string> Split(string directory, string configuration, string split) =>
@@ -31,7 +32,7 @@ internal static partial class PublishedFiles
         );
 
     /// <summary>
-    /// The files of the first of these paths without extension that is there: a file, shards, or a folder of numbered shards.
+    /// The files of the first existing path, given without extension: a file, shards, or a folder of numbered shards.
     /// </summary>
     /// <exception cref="UserInputException">A shard is missing.</exception>
     public static IReadOnlyList<string> First(string directory, IEnumerable<string> stems)

@@ -5,23 +5,14 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>
-/// Turns the fields of a row into a record: which fields are read, under which names, and what is wrong when they do not fit.
+/// Turns the fields of a row into a record, under the usual field names or the names that the user gave.
 /// </summary>
 internal sealed class RecordLayout
 {
     private static readonly string[] Known =
     [
-        "question",
-        "answer",
-        "prompt",
-        "completion",
-        "messages",
-        "text",
-        "choices",
-        "subject",
-        "paraphrased_question",
-        "paraphrased_answer",
-        "perturbed_answer",
+        "question", "answer", "prompt", "completion", "messages", "text", "choices", "subject", "paraphrased_question",
+        "paraphrased_answer", "perturbed_answer",
     ];
     private static readonly string[] Roles = ["system", "user", "assistant", "tool"];
 
@@ -39,7 +30,7 @@ internal sealed class RecordLayout
                 );
             if (!Known.Contains(ours))
                 throw new UserInputException(
-                    $"field names \"{fields}\": \"{ours}\" is not a field that is read; use {string.Join(", ", Known)}."
+                    $"field names \"{fields}\": \"{ours}\" is not a known field; use {string.Join(", ", Known)}."
                 );
             if (!_names.TryAdd(ours, theirs))
                 throw new UserInputException($"field names \"{fields}\": \"{ours}\" is named twice; name it once.");
@@ -51,8 +42,8 @@ internal sealed class RecordLayout
         if (row.Value.ValueKind == JsonValueKind.String) return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
         if (row.Value.ValueKind != JsonValueKind.Object)
             throw new UserInputException(
-                $"{_path}, {row.Place}: the record is {Kind(row.Value)}, not an object with fields; write {{\"question\": ..., "
-                    + $"\"answer\": ...}} or {{\"text\": ...}}."
+                $"{_path}, {row.Place}: the record is {Kind(row.Value)}, not an object with fields; "
+                    + "write {\"question\": ..., \"answer\": ...} or {\"text\": ...}."
             );
         return Shape(row) switch
         {
@@ -64,14 +55,14 @@ internal sealed class RecordLayout
                 Subject = Optional(row, "subject"),
             },
             _ => throw new UserInputException(
-                $"{_path}, {row.Place}: none of the known fields (question and answer, prompt and completion, messages, text); found "
-                    + $"{Found(row)}; name them with --field question=NAME,answer=NAME."
+                $"{_path}, {row.Place}: none of the known fields (question and answer, prompt and completion, messages, text); "
+                    + $"found {Found(row)}; name them with --field question=NAME,answer=NAME."
             ),
         };
     }
 
     /// <summary>
-    /// The layout that was named by the user, else the first of which all parts are there, else the first of which one part is there.
+    /// The layout that the user named, else the first with all fields present, else the first with one field present; null for none.
     /// </summary>
     private string? Shape(CorpusRow row)
     {
@@ -128,8 +119,8 @@ internal sealed class RecordLayout
         message.ValueKind == JsonValueKind.Object && message.TryGetProperty(part, out var value) && value.ValueKind == JsonValueKind.String
             ? Text(row, "messages", value)
             : throw new UserInputException(
-                $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\": text is needed; every message has a role and a "
-                    + $"content."
+                $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\": text is needed; "
+                    + "every message has a role and a content."
             );
 
     private List<string> Choices(CorpusRow row, out bool answerIsText)
@@ -161,8 +152,8 @@ internal sealed class RecordLayout
     }
 
     /// <summary>
-    /// The index from the answer: a number, a letter, or the text of a choice. Where choices are called option1 and so on the text comes
-    /// first, since it may be a number.
+    /// The index that the answer gives as a number, a letter, or the text of a choice. For choices called option1 and so on the text is
+    /// tried first, since it may be a number.
     /// </summary>
     private int CorrectChoice(CorpusRow row, string field, List<string> choices, bool answerIsText)
     {
@@ -179,8 +170,8 @@ internal sealed class RecordLayout
         if (value.ValueKind == JsonValueKind.String && choices.IndexOf(answer) is >= 0 and var same)
             return same;
         throw new UserInputException(
-            $"{_path}, {row.Place}, field \"{Name(field)}\": \"{answer}\" names none of the {choices.Count} choices; give the index from "
-                + $"0, the letter, or the text of one."
+            $"{_path}, {row.Place}, field \"{Name(field)}\": \"{answer}\" names none of the {choices.Count} choices; "
+                + "give the index from 0, the letter, or the text of one."
         );
     }
 
@@ -214,8 +205,8 @@ internal sealed class RecordLayout
         catch (InvalidOperationException error)
         {
             throw new UserInputException(
-                $"{_path}, {row.Place}, field \"{Name(field)}\": an escape such as \\ud800 stands for half a character; write the whole "
-                    + $"character.",
+                $"{_path}, {row.Place}, field \"{Name(field)}\": an escape such as \\ud800 is half a character; "
+                    + "write the whole character.",
                 error
             );
         }
@@ -224,8 +215,8 @@ internal sealed class RecordLayout
     private JsonElement Required(CorpusRow row, string field) =>
         Find(row, field)
         ?? throw new UserInputException(
-            $"{_path}, {row.Place}: the field \"{Name(field)}\" is missing; found {Found(row)}; add it, or name another with --field "
-                + $"{field}=NAME."
+            $"{_path}, {row.Place}: the field \"{Name(field)}\" is missing; found {Found(row)}; "
+                + $"add it, or name another with --field {field}=NAME."
         );
 
     private JsonElement? Find(CorpusRow row, string field) => Member(row, Name(field));
@@ -247,14 +238,13 @@ internal sealed class RecordLayout
     private UserInputException WrongType(CorpusRow row, string field, JsonElement value, string needed) =>
         new($"{_path}, {row.Place}, field \"{Name(field)}\": {needed} is needed, found {Kind(value)}; correct the value.");
 
-    private static string Found(CorpusRow row) =>
-        string.Join(
-            ", ",
-            row.Value.EnumerateObject().Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{field.Name} (null)" : field.Name)
-        )
-            is { Length: > 0 } names
-            ? names
-            : "no fields";
+    private static string Found(CorpusRow row)
+    {
+        var names = row.Value.EnumerateObject()
+            .Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{field.Name} (null)" : field.Name)
+            .ToList();
+        return names.Count == 0 ? "no fields" : string.Join(", ", names);
+    }
 
     private static string Kind(JsonElement value) => value.ValueKind switch
     {

@@ -1,6 +1,6 @@
 namespace Falcon.Data;
 
-/// <summary>Plain text files: one text a line, or texts with blank lines between them.</summary>
+/// <summary>Plain text files: one text a line, or texts separated by blank lines.</summary>
 internal static class TextRows
 {
     public static IEnumerable<CorpusRecord> Read(string path)

@@ -4,14 +4,14 @@ using Falcon.Runtime;
 
 namespace Falcon.Data;
 
-/// <summary>Strict UTF-8: a byte that is not part of a character is an error with its line, never a replacement character.</summary>
+/// <summary>Strict UTF-8: an invalid byte is an error that names its line, never a replacement character.</summary>
 internal static class Utf8Lines
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>
-    /// The lines of a file without their ends (LF or CR LF) and without a byte order mark; numbered from 1. A file end after a line end is
-    /// no further line.
+    /// The lines of a file, numbered from 1, without line ends (LF or CR LF) and byte order mark. A line end at the end of the file does
+    /// not begin another line.
     /// </summary>
     public static IEnumerable<(string Text, int Line)> Read(string path)
     {
@@ -33,7 +33,7 @@ internal static class Utf8Lines
         if (pending.WrittenCount > 0) yield return (Decode(path, pending.WrittenSpan, line), line);
     }
 
-    /// <summary>The bytes of a whole file, proved to be UTF-8, without a byte order mark.</summary>
+    /// <summary>The bytes of a whole file, checked to be UTF-8, without a byte order mark.</summary>
     public static ReadOnlyMemory<byte> ReadAllBytes(string path)
     {
         using var stream = OpenFile(path);

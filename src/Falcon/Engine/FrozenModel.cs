@@ -42,7 +42,7 @@ internal sealed class FrozenModel : IDisposable
             checkpoint,
             compute,
             weights,
-            streamed ? new StreamedWeights(checkpoint, compute.DType, compute.Device) : null
+            streamed ? checkpoint.StreamWeights(compute.DType, compute.Device) : null
         );
         checkpoint.RequireFiniteBeyond(weights, cancellation);
         return model;

@@ -1,10 +1,9 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Falcon.Runtime;
 
 namespace Falcon.Exchange;
 
-/// <summary>The configuration of a LoRA adapter as PEFT writes and reads it: keys in order, two spaces, no line feed at the end.</summary>
+/// <summary>The files of a LoRA adapter in PEFT's layout; the configuration has sorted keys, indented by two spaces.</summary>
 internal static class AdapterFiles
 {
     public const string Weights = "adapter_model.safetensors";
@@ -14,12 +13,12 @@ internal static class AdapterFiles
     public static string TensorName(string module, char factor) => $"base_model.model.{module}.lora_{factor}.weight";
 
     /// <summary>
-    /// The text of adapter_config.json. The scale alpha / r is 1: both are the rank, also where a small matrix has a lower one.
+    /// The text of adapter_config.json. The scale alpha / r is 1 for every matrix, including small ones of a lower rank.
     /// </summary>
     /// <param name="baseModel">Hub name or path of the base model.</param>
     /// <param name="rank">The rank of all modules but those in <paramref name="lowerRanks"/>.</param>
     /// <param name="modules">The adapted modules, by their full names.</param>
-    /// <param name="lowerRanks">Modules whose smaller side is below the rank.</param>
+    /// <param name="lowerRanks">The ranks of modules whose smaller side is below the rank.</param>
     /// <param name="transposed">Whether the base model stores its matrices as [in, out] (GPT-2).</param>
     public static string ConfigurationText(
         string baseModel,
@@ -29,12 +28,12 @@ internal static class AdapterFiles
         bool transposed
     )
     {
-        JsonObject Ranks() =>
-            new(
-                lowerRanks
-                    .OrderBy(item => item.Key, StringComparer.Ordinal)
-                    .Select(item => KeyValuePair.Create(item.Key, (JsonNode?)JsonValue.Create(item.Value)))
-            );
+        JsonObject Ranks()
+        {
+            var ordered = lowerRanks.OrderBy(item => item.Key, StringComparer.Ordinal);
+            return new(ordered.Select(item => KeyValuePair.Create(item.Key, (JsonNode?)JsonValue.Create(item.Value))));
+        }
+
         Dictionary<string, JsonNode?> values = new()
         {
             ["alpha_pattern"] = Ranks(),
@@ -72,8 +71,6 @@ internal static class AdapterFiles
             ["use_qalora"] = false,
             ["use_rslora"] = false,
         };
-        return new JsonObject(values.OrderBy(item => item.Key, StringComparer.Ordinal)).ToJsonString(Options);
+        return new JsonObject(values.OrderBy(item => item.Key, StringComparer.Ordinal)).ToJsonString(ResultJson.Options);
     }
-
-    private static JsonSerializerOptions Options => ResultJson.Options;
 }

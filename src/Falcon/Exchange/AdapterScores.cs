@@ -1,6 +1,5 @@
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;
-using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
 using Falcon.Results;
@@ -10,8 +9,8 @@ using static TorchSharp.torch;
 
 namespace Falcon.Exchange;
 
-/// <summary>What is measured to show the effect of an adapter.</summary>
-/// <param name="Suites">Names out of <see cref="EvaluateRun.SuiteNames"/>.</param>
+/// <summary>How the effect of an adapter is measured.</summary>
+/// <param name="Suites">Names from <see cref="EvaluateRun.SuiteNames"/>.</param>
 /// <param name="Data">As in <see cref="EvaluationSettings.Data"/>.</param>
 public sealed record AdapterEvaluation(IReadOnlyList<string> Suites, string? Data)
 {
@@ -22,11 +21,11 @@ public sealed record AdapterEvaluation(IReadOnlyList<string> Suites, string? Dat
     public int RougeSamples { get; init; } = new QuestionSettings().RougeSamples;
 }
 
-/// <summary>One metric of the three models.</summary>
+/// <summary>A metric of the three models.</summary>
 /// <param name="Metric">Its name.</param>
 /// <param name="Base">The base model.</param>
 /// <param name="Model">The unlearned model.</param>
-/// <param name="Adapter">The base model with the adapter merged into it, rounded to the stored dtype.</param>
+/// <param name="Adapter">The base model with the adapter merged into it and rounded to the stored dtype.</param>
 public sealed record AdapterScore(string Metric, MetricValue Base, MetricValue Model, MetricValue Adapter);
 
 /// <summary>Merges an adapter and measures the three models with the same suites, data and prompt template.</summary>
@@ -67,11 +66,11 @@ internal static class AdapterScores
         }
     }
 
-    /// <summary>Writes the base model with W + B A in the places of the adapted matrices, one matrix in memory at a time.</summary>
+    /// <summary>Writes the base model with W + B A in place of each adapted matrix W, with one matrix in memory at a time.</summary>
     /// <param name="baseDirectory">The base model.</param>
-    /// <param name="adapterDirectory">An adapter of this program: scale 1.</param>
+    /// <param name="adapterDirectory">An adapter with scale 1, as <see cref="LoraExport"/> writes it.</param>
     /// <param name="merged">The directory to write.</param>
-    /// <param name="scratchPath">A file for the sums until they are written; it goes again.</param>
+    /// <param name="scratchPath">A temporary file for the sums.</param>
     public static void Merge(string baseDirectory, string adapterDirectory, string merged, string scratchPath)
     {
         const string suffix = ".lora_A.weight";

@@ -8,20 +8,21 @@ namespace Falcon.Exchange;
 /// <summary>One adapted matrix.</summary>
 /// <param name="Module">Full name of the module in the base model, such as <c>model.layers.3.mlp.down_proj</c>.</param>
 /// <param name="Rank">Rank of its factors.</param>
-/// <param name="Norm">Frobenius norm of the difference between the two models' matrices.</param>
+/// <param name="Norm">Frobenius norm of the difference between the matrices of the two models.</param>
 /// <param name="Residual">
-/// Frobenius norm of what the factors leave out, as a share of <paramref name="Norm"/>: 0 is the whole change, 1 none of it.
+/// Frobenius norm of what the factors leave out, as a share of <paramref name="Norm"/>: 0 when the adapter holds the whole change, 1 when
+/// it holds none of it.
 /// </param>
 public sealed record AdaptedMatrix(string Module, int Rank, double Norm, double Residual);
 
-/// <summary>What <see cref="LoraExport.Write"/> wrote; also <c>export.json</c> beside the adapter.</summary>
+/// <summary>What <see cref="LoraExport.Write"/> wrote; saved as <c>export.json</c> beside the adapter.</summary>
 /// <param name="Adapter">The adapter directory, as a full path.</param>
-/// <param name="Rank">The rank that was asked for.</param>
+/// <param name="Rank">The requested rank.</param>
 /// <param name="Parameters">Number of weights in the adapter.</param>
-/// <param name="Residual">Frobenius norm of all that is left out, as a share of the norm of the whole change.</param>
+/// <param name="Residual">Frobenius norm of everything that is left out, as a share of the norm of the whole change.</param>
 /// <param name="Matrices">The adapted matrices.</param>
 /// <param name="Scores">
-/// What was measured of the base, the unlearned model and the base with the adapter; empty where nothing was asked for.
+/// The scores of the base, the unlearned model and the base with the adapter; empty when no evaluation was requested.
 /// </param>
 public sealed record LoraExportResult(
     string Adapter,
@@ -33,23 +34,25 @@ public sealed record LoraExportResult(
 );
 
 /// <summary>
-/// Writes the difference of two models as a LoRA adapter in the layout of PEFT: of every changed matrix the truncated singular value
-/// decomposition of W' - W, as B A with scale 1.
+/// Writes the difference of two models as a LoRA adapter in PEFT's layout: for every changed matrix W the truncated singular value
+/// decomposition of W' - W, as a product B A with scale 1 (Hu et al., "LoRA", 2021).
 /// </summary>
 public static class LoraExport
 {
     private static readonly string[] Embeddings = ["embed_tokens", "wte", "wpe", "embed_in"];
 
     /// <summary>Writes the adapter directory: adapter_config.json, adapter_model.safetensors (float32), README.md, export.json.</summary>
-    /// <param name="baseDirectory">The model before.</param>
-    /// <param name="modelDirectory">The model after.</param>
-    /// <param name="rank">Rank of the adapter; a matrix whose smaller side is below it gets that.</param>
+    /// <param name="baseDirectory">The original model.</param>
+    /// <param name="modelDirectory">The unlearned model.</param>
+    /// <param name="rank">Rank of the adapter; a matrix with a smaller side below it gets the smaller side as rank.</param>
     /// <param name="outDirectory">The directory to write; it appears whole or not at all.</param>
-    /// <param name="evaluation">What to measure of the base, the model after and the base with the adapter; null for nothing.</param>
+    /// <param name="evaluation">
+    /// How to measure the base, the unlearned model and the base with the adapter; null for no measurement.
+    /// </param>
     /// <param name="context">Log, device, cancellation.</param>
     /// <exception cref="UserInputException">
-    /// The models have different tensors, nothing differs, or something changed that an adapter cannot hold (an embedding, a norm, a bias);
-    /// the tensor is named.
+    /// The models have different tensors, nothing changed, or a tensor changed that an adapter cannot hold (an embedding, a norm, a bias);
+    /// the message names it.
     /// </exception>
     /// <exception cref="UnsupportedCheckpointException">A weight file is damaged.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; nothing is written.</exception>
@@ -65,7 +68,7 @@ public static class LoraExport
         ArgumentOutOfRangeException.ThrowIfLessThan(rank, 1);
         using var before = WeightFiles.Open(baseDirectory);
         using var after = WeightFiles.Open(modelDirectory);
-        WeightPatch.RequireSameTensors(before, after);
+        TensorLists.RequireSame(before, after);
         using var output = RunDirectory.Create(outDirectory);
         var changed = Changed(before, after, context);
         var transposed = File.Exists(Path.Combine(baseDirectory, "config.json")) && ModelConfigType(baseDirectory) == "gpt2";
@@ -76,39 +79,25 @@ public static class LoraExport
         foreach (var name in changed)
         {
             context.Cancellation.ThrowIfCancellationRequested();
-            var (b, a, norm, residual) = Factors(
-                before.Locate(name),
-                after.Locate(name),
-                rank,
-                transposed && !name.StartsWith("lm_head", StringComparison.Ordinal)
-            );
+            var isTransposed = transposed && !name.StartsWith("lm_head", StringComparison.Ordinal);
+            var (b, a, norm, residual) = Factors(before.Locate(name), after.Locate(name), rank, isTransposed);
             var module = Module(name, transposed);
             matrices.Add(new AdaptedMatrix(module, (int)a.shape[0], norm, norm > 0 ? residual / norm : 0));
-            factors.Add(
-                new SafetensorsSource(AdapterFiles.TensorName(module, 'A'), "F32", a.shape, stream => TensorBytes.Write(a, stream))
-            );
-            factors.Add(
-                new SafetensorsSource(AdapterFiles.TensorName(module, 'B'), "F32", b.shape, stream => TensorBytes.Write(b, stream))
-            );
+            factors.Add(Source(AdapterFiles.TensorName(module, 'A'), a));
+            factors.Add(Source(AdapterFiles.TensorName(module, 'B'), b));
             context.Log.Progress("decomposing", matrices.Count, changed.Count, name);
         }
 
         SafetensorsWriter.Write(output.PathOf(AdapterFiles.Weights), factors);
         var lower = matrices.Where(matrix => matrix.Rank < rank).ToDictionary(matrix => matrix.Module, matrix => matrix.Rank);
+        var origin = ModelOrigin.Of(baseDirectory);
+        var modules = matrices.Select(matrix => matrix.Module);
         File.WriteAllText(
             output.PathOf(AdapterFiles.Configuration),
-            AdapterFiles.ConfigurationText(
-                ModelOrigin.Of(baseDirectory).HubName ?? baseDirectory,
-                rank,
-                matrices.Select(matrix => matrix.Module),
-                lower,
-                transposed
-            )
+            AdapterFiles.ConfigurationText(origin.HubName ?? baseDirectory, rank, modules, lower, transposed)
         );
-        var whole = Math.Sqrt(
-            matrices.Sum(matrix => Math.Pow(matrix.Norm * matrix.Residual, 2))
-                / Math.Max(double.Epsilon, matrices.Sum(matrix => matrix.Norm * matrix.Norm))
-        );
+        var leftOut = matrices.Sum(matrix => Math.Pow(matrix.Norm * matrix.Residual, 2));
+        var whole = Math.Max(double.Epsilon, matrices.Sum(matrix => matrix.Norm * matrix.Norm));
         var scores = evaluation is null
             ? []
             : AdapterScores.Measure(baseDirectory, modelDirectory, output.WorkingPath, evaluation, context);
@@ -116,22 +105,19 @@ public static class LoraExport
             output.FinalPath,
             rank,
             factors.Sum(factor => factor.Shape.Aggregate(1L, (product, size) => product * size)),
-            whole,
+            Math.Sqrt(leftOut / whole),
             matrices,
             scores
         );
         output.WriteJson("export.json", result);
-        File.WriteAllText(
-            output.PathOf("README.md"),
-            AdapterCard.Text(
-                result,
-                ModelOrigin.Of(baseDirectory),
-                Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(baseDirectory)))
-            )
-        );
+        var baseName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(baseDirectory)));
+        File.WriteAllText(output.PathOf("README.md"), AdapterCard.Text(result, origin, baseName));
         output.Commit();
         return result;
     }
+
+    private static SafetensorsSource Source(string name, Tensor factor) =>
+        new(name, "F32", factor.shape, stream => TensorBytes.Write(factor, stream));
 
     private static List<string> Changed(WeightFiles before, WeightFiles after, RunContext context)
     {
@@ -145,8 +131,8 @@ public static class LoraExport
 
         if (changed.Count == 0)
             throw new UserInputException(
-                $"{after.Directory}: every tensor is that of {before.Directory}; there is no change to export. Name the model after "
-                    + $"unlearning with --model."
+                $"{after.Directory}: every tensor is the same as in {before.Directory}; there is no change to export. "
+                    + "Give the model after unlearning with --model."
             );
         var other = changed.FirstOrDefault(name =>
             before.Locate(name).Entry.Shape.Length != 2
@@ -156,8 +142,8 @@ public static class LoraExport
         return other is null
             ? changed
             : throw new UserInputException(
-                $"{after.Directory}: the tensor \"{other}\" changed, which is no matrix of a linear layer and so cannot be part of a LoRA "
-                    + $"adapter; export the change with patch create instead."
+                $"{after.Directory}: the tensor \"{other}\" changed, which is no matrix of a linear layer and so cannot be part of a "
+                    + "LoRA adapter; export the change with patch create instead."
             );
     }
 
@@ -176,13 +162,13 @@ public static class LoraExport
         var (b, a, norm, residual) = LowRankFactors.Of(transposed ? difference.T : difference, rank);
         if (!double.IsFinite(norm))
             throw new NumericalFailureException(
-                $"{after.Item1.Path}: the tensor \"{after.Item2.Name}\" or its original holds values that are not finite; nothing was "
-                    + $"written."
+                $"{after.Item1.Path}: the tensor \"{after.Item2.Name}\" or its original holds values that are not finite; "
+                    + "nothing was written. Get an intact copy."
             );
         return (b.MoveToOuterDisposeScope(), a.MoveToOuterDisposeScope(), norm, residual);
     }
 
-    // Files of GPT-2 leave out the name of the inner model, which PEFT's module names have.
+    // Some GPT-2 files leave out the prefix of the inner model, which is part of PEFT's module names.
     private static string Module(string tensor, bool isGpt2)
     {
         var module = tensor[..^".weight".Length];

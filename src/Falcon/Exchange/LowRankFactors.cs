@@ -4,31 +4,29 @@ namespace Falcon.Exchange;
 
 /// <summary>
 /// The best approximation of a matrix D by a product B A of rank r in the Frobenius norm: the leading singular triplets (Eckart and Young,
-/// 1936), each singular value's root in either factor. Small matrices are decomposed in full; of large ones the leading left space comes
-/// from a random start and repeated products (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4), whose
-/// product is that of an orthogonal projection, so that the stated residual is that of the factors as they are, optimal or not.
+/// 1936), with the root of each singular value in either factor. A small matrix is decomposed in full. For a large one the leading left
+/// space is found by randomised subspace iteration (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4).
+/// The residual is computed from the factors themselves, so it is right even where they are not optimal.
 /// </summary>
 internal static class LowRankFactors
 {
-    /// <summary>Smaller side up to which a full decomposition takes a few seconds.</summary>
+    /// <summary>The largest smaller side for which a full decomposition takes at most a few seconds.</summary>
     private const long DecomposedInFull = 1024;
 
     private const int Oversampling = 16;
     private const int Rounds = 6;
 
-    /// <summary>The factors and the norm of what they leave out.</summary>
+    /// <summary>The factors, and the norm of what they leave out.</summary>
     /// <param name="difference">D [m, n], any floating type; borrowed.</param>
-    /// <param name="rank">r, at least 1; at most the smaller side is used.</param>
+    /// <param name="rank">r, at least 1; a larger value than the smaller side of D counts as that side.</param>
     /// <returns>B [m, r] and A [r, n], float32, owned by the caller's scope; the Frobenius norms of D and of D - B A.</returns>
     public static (Tensor B, Tensor A, double Norm, double Residual) Of(Tensor difference, int rank)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
         var kept = (int)Math.Min(rank, Math.Min(difference.shape[0], difference.shape[1]));
-        var (left, values, right) =
-            Math.Min(difference.shape[0], difference.shape[1]) <= DecomposedInFull
-                ? Full(difference)
-                : Leading(difference.to(float32), kept);
+        var isSmall = Math.Min(difference.shape[0], difference.shape[1]) <= DecomposedInFull;
+        var (left, values, right) = isSmall ? Full(difference) : Leading(difference.to(float32), kept);
         var roots = values[..kept].sqrt();
         var b = (left[.., ..kept] * roots).to(float32).contiguous();
         var a = (right[..kept] * roots.unsqueeze(1)).to(float32).contiguous();
@@ -61,7 +59,7 @@ internal static class LowRankFactors
         return basis.MoveToOuterDisposeScope();
     }
 
-    // In stripes of rows: neither D - B A nor its squares stand in memory as a whole.
+    // In stripes of rows, so that neither D - B A nor its squares are in memory as a whole.
     private static (double Squares, double Remaining) Norms(Tensor difference, Tensor b, Tensor a)
     {
         const long rows = 256;

@@ -4,12 +4,12 @@ using Falcon.Runtime;
 
 namespace Falcon.Exchange;
 
-/// <summary>One tensor of the model that a patch belongs to.</summary>
+/// <summary>One tensor of the model that a patch changes.</summary>
 /// <param name="Name">Its name in the weight files.</param>
 /// <param name="DType">Its stored number type.</param>
 /// <param name="Shape">Its dimensions.</param>
-/// <param name="Base">SHA-256 of its bytes before.</param>
-/// <param name="Result">SHA-256 of its bytes after; equal to <paramref name="Base"/> where the patch leaves it alone.</param>
+/// <param name="Base">SHA-256 of its bytes in the original model.</param>
+/// <param name="Result">SHA-256 of its bytes in the changed model; equal to <paramref name="Base"/> for an unchanged tensor.</param>
 public sealed record PatchedTensor(string Name, string DType, IReadOnlyList<long> Shape, string Base, string Result)
 {
     /// <summary>Whether the patch changes it.</summary>
@@ -17,16 +17,16 @@ public sealed record PatchedTensor(string Name, string DType, IReadOnlyList<long
 }
 
 /// <summary>
-/// The change between two models of one shape, as a safetensors file: for every changed tensor <c>base XOR result</c> of the stored bits,
-/// as unsigned integers of the same width and shape, so that applying and reverting are exact to the bit; in the metadata the SHA-256 of
-/// every tensor before and after, and the settings of the run that made the change. Unchanged tensors are not stored.
+/// The change between two models with the same tensors, as a safetensors file. For every changed tensor it holds <c>base XOR result</c> of
+/// the stored bits, as unsigned integers of the same width and shape, so that applying and reverting are exact to the bit. Its metadata
+/// hold the SHA-256 of every tensor in both models and the settings of the run that made the change. Unchanged tensors are not stored.
 /// </summary>
 public sealed class PatchFile : IDisposable
 {
     /// <summary>The value of the metadata key <c>format</c>.</summary>
     public const string Format = "falcon-patch";
 
-    /// <summary>Version of the format; a reader refuses another.</summary>
+    /// <summary>Version of the format; others are refused.</summary>
     public const string Version = "1";
 
     private readonly SafetensorsFile _file;
@@ -41,10 +41,10 @@ public sealed class PatchFile : IDisposable
     /// <summary>Every tensor of the model, in ordinal order of the names.</summary>
     public IReadOnlyList<PatchedTensor> Tensors { get; }
 
-    /// <summary>The configuration of the unlearning run as JSON; null where the result does not lie in a run directory.</summary>
+    /// <summary>The configuration of the unlearning run as JSON; null when the changed model was not in a run directory.</summary>
     public string? Run => _file.Metadata.GetValueOrDefault("run");
 
-    /// <summary>The tensor of a name; null where the model has none.</summary>
+    /// <summary>The tensor of this name; null when there is none.</summary>
     internal PatchedTensor? Find(string name) => _byName.GetValueOrDefault(name);
 
     /// <summary>The stored difference of a changed tensor.</summary>
@@ -52,10 +52,10 @@ public sealed class PatchFile : IDisposable
         _file.TryGetEntry(tensor.Name, out var entry) ? (_file, entry) : throw Damaged($"the difference of \"{tensor.Name}\" is missing");
 
     /// <summary>
-    /// Opens a patch and checks that it is whole: every changed tensor has a difference of the right size, and there is nothing else.
+    /// Opens a patch and checks that every changed tensor has a difference of the right size and that there is nothing else.
     /// </summary>
     /// <exception cref="UserInputException">There is no such file.</exception>
-    /// <exception cref="UnsupportedCheckpointException">It is no patch, of another version, or damaged.</exception>
+    /// <exception cref="UnsupportedCheckpointException">It is not a patch, of another version, or damaged.</exception>
     public static PatchFile Open(string path)
     {
         if (!File.Exists(path))
@@ -65,11 +65,11 @@ public sealed class PatchFile : IDisposable
         {
             if (file.Metadata.GetValueOrDefault("format") != Format)
                 throw new UnsupportedCheckpointException(
-                    $"{path}: it is a safetensors file, but no patch (its metadata lacks format = {Format}). Name a file that patch "
-                        + $"create wrote."
+                    $"{path}: it is a safetensors file, but no patch (its metadata lacks format = {Format}). "
+                        + "Give a file that patch create wrote."
                 );
             if (file.Metadata.GetValueOrDefault("version") is var version && version != Version)
-                throw new UnsupportedCheckpointException($"{path}: a patch of version {version}; this program reads version {Version}.");
+                throw new UnsupportedCheckpointException($"{path}: it is a patch of version {version}, and only {Version} is supported.");
             var patch = new PatchFile(file, ReadTensors(file));
             patch.CheckDifferences();
             return patch;
@@ -99,23 +99,19 @@ public sealed class PatchFile : IDisposable
     {
         try
         {
-            var tensors = JsonSerializer.Deserialize<List<PatchedTensor>>(
-                file.Metadata.GetValueOrDefault("tensors", ""),
-                ResultJson.Options
-            ) ?? [];
+            var list = file.Metadata.GetValueOrDefault("tensors", "");
+            var tensors = JsonSerializer.Deserialize<List<PatchedTensor>>(list, ResultJson.Options) ?? [];
             var whole =
                 tensors.All(tensor => tensor is { Name: not null, DType: not null, Shape: not null, Base.Length: 64, Result.Length: 64 })
                 && tensors.DistinctBy(tensor => tensor.Name).Count() == tensors.Count;
             return whole
                 ? tensors
-                : throw new UnsupportedCheckpointException(
-                    $"{file.Path}: the list of tensors in the patch is damaged. Get the file again."
-                );
+                : throw new UnsupportedCheckpointException($"{file.Path}: the patch's list of tensors is damaged. Get the file again.");
         }
         catch (JsonException error)
         {
             throw new UnsupportedCheckpointException(
-                $"{file.Path}: the list of tensors in the patch is damaged ({error.Message}). Get the file again.",
+                $"{file.Path}: the patch's list of tensors is damaged ({error.Message}). Get the file again.",
                 error
             );
         }
@@ -128,8 +124,8 @@ public sealed class PatchFile : IDisposable
             var entry = Difference(tensor).Entry;
             if ((ulong)entry.ByteLength != SafetensorsDType.ByteLength(tensor.DType, [.. tensor.Shape], out _))
                 throw Damaged(
-                    $"the difference of \"{tensor.Name}\" has {entry.ByteLength} bytes, which are not those of {tensor.DType} "
-                        + $"[{string.Join(", ", tensor.Shape)}]"
+                    $"the difference of \"{tensor.Name}\" has {entry.ByteLength} bytes, which does not fit "
+                        + $"{tensor.DType} [{string.Join(", ", tensor.Shape)}]"
                 );
         }
 

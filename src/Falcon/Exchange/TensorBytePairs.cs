@@ -5,7 +5,9 @@ using Falcon.Checkpoints.Safetensors;
 
 namespace Falcon.Exchange;
 
-/// <summary>Walks over the bytes of tensors in pieces, so that tensors of any size take a few megabytes.</summary>
+/// <summary>
+/// Hashes, compares and combines the bytes of tensors in pieces, so that a tensor of any size takes a few megabytes of memory.
+/// </summary>
 internal static class TensorBytePairs
 {
     private const int PieceLength = 1 << 22;
@@ -26,7 +28,7 @@ internal static class TensorBytePairs
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    /// <summary>Whether two tensors of one size have the same bytes.</summary>
+    /// <summary>Whether two tensors of the same size have the same bytes.</summary>
     public static bool AreEqual(
         (SafetensorsFile File, SafetensorsEntry Entry) first,
         (SafetensorsFile File, SafetensorsEntry Entry) second,
@@ -48,8 +50,8 @@ internal static class TensorBytePairs
     }
 
     /// <summary>
-    /// Writes first XOR second to a stream; null as second writes the first as it is. <paramref name="sees"/> is shown each piece of the
-    /// first and of what is written.
+    /// Writes first XOR second to a stream, or the first unchanged when the second is null. <paramref name="sees"/> is called with each
+    /// piece of the first, the piece that is written, and their length.
     /// </summary>
     public static void WriteXor(
         (SafetensorsFile File, SafetensorsEntry Entry) first,

@@ -3,32 +3,19 @@ using System.Text.RegularExpressions;
 
 namespace Falcon.Hub;
 
-/// <summary>Which files of a repository are fetched.</summary>
+/// <summary>Chooses the files of a repository that are fetched.</summary>
 internal static class FileSelection
 {
-    // Weights in forms that are not read here; often several copies of the same model.
+    // Weights in formats that Falcon does not read; repositories often hold several copies of a model.
     private static readonly string[] OtherWeights =
     [
-        "*.bin",
-        "*.bin.index.json",
-        "*.pth",
-        "*.pt",
-        "*.ckpt*",
-        "*.h5",
-        "*.msgpack",
-        "*.onnx*",
-        "*.gguf",
-        "*.ot",
-        "*.tflite",
-        "*.mlmodel",
-        "onnx/*",
-        "openvino/*",
-        "coreml/*",
+        "*.bin", "*.bin.index.json", "*.pth", "*.pt", "*.ckpt*", "*.h5", "*.msgpack", "*.onnx*", "*.gguf", "*.ot", "*.tflite", "*.mlmodel",
+        "onnx/*", "openvino/*", "coreml/*",
     ];
 
     /// <summary>
-    /// The files that a pattern names; without patterns all of them, of a model with safetensors all but its weights in other forms, and of
-    /// sharded ones all but a second copy called consolidated.
+    /// The files that match a pattern. Without patterns: all files, but of a model with safetensors no weights in other formats and no
+    /// second copy called consolidated.
     /// </summary>
     public static IReadOnlyList<HubFile> Of(IReadOnlyList<HubFile> files, IReadOnlyList<string> patterns, HubRepositoryType type)
     {
@@ -47,8 +34,8 @@ internal static class FileSelection
     }
 
     /// <summary>
-    /// Whether a path fits a pattern of <c>*</c> (any text, slashes too), <c>?</c> (one character) and <c>[abc]</c> (one of them), as the
-    /// hub's own client reads patterns.
+    /// Whether a path matches a pattern of <c>*</c> (any text, slashes too), <c>?</c> (one character) and <c>[abc]</c> (one of these), as
+    /// the hub's own client reads patterns.
     /// </summary>
     public static bool Matches(string path, string pattern)
     {
@@ -61,14 +48,9 @@ internal static class FileSelection
                 var set = pattern[(i + 1)..end]
                     .Replace("\\", "\\\\", StringComparison.Ordinal)
                     .Replace("[", "\\[", StringComparison.Ordinal);
-                expression
-                    .Append('[')
-                    .Append(
-                        set[0] == '!' ? "^" + set[1..]
-                        : set[0] == '^' ? "\\" + set
-                        : set
-                    )
-                    .Append(']');
+                if (set[0] == '!') set = "^" + set[1..];
+                else if (set[0] == '^') set = "\\" + set;
+                expression.Append('[').Append(set).Append(']');
                 i = end;
             }
             else expression.Append(pattern[i] switch { '*' => ".*", '?' => ".", var character => Regex.Escape(character.ToString()) });

@@ -1,29 +1,28 @@
 namespace Falcon.Hub;
 
 /// <summary>
-/// The cache of the hub's own client, so that both find each other's files: <c>models--ORGANISATION--NAME/blobs/HASH</c> holds contents,
-/// <c>snapshots/COMMIT/PATH</c> links to them, <c>refs/REVISION</c> names a commit. Where the system allows no links, snapshots hold the
-/// files themselves.
+/// The cache directory, shared with the hub's own client: <c>models--ORGANISATION--NAME/blobs/HASH</c> holds the contents,
+/// <c>snapshots/COMMIT/PATH</c> links to them, <c>refs/REVISION</c> names a commit. On a system without links, snapshots hold copies.
 /// </summary>
 internal sealed class HubCache(string directory, HubRepository repository)
 {
     private readonly string _root = Path.Combine(Path.GetFullPath(directory), repository.CacheFolder);
 
-    /// <summary>Where the content of a file lies or comes to lie.</summary>
+    /// <summary>The path of a file's content, whether or not it is there yet.</summary>
     public string Blob(HubFile file) => Path.Combine(_root, "blobs", file.Hash);
 
     /// <summary>The folder of a commit.</summary>
     public string Snapshot(string commit) => Path.Combine(_root, "snapshots", commit);
 
-    /// <summary>Whether a file stands in the folder of a commit with its content.</summary>
+    /// <summary>Whether the folder of a commit has a file and the cache has its content.</summary>
     public bool Has(string commit, HubFile file) => File.Exists(Blob(file)) && File.Exists(Place(commit, file));
 
-    /// <summary>Puts a content that lies in its place into the folder of a commit.</summary>
+    /// <summary>Adds a file, whose content is in the cache, to the folder of a commit.</summary>
     public void Link(string commit, HubFile file)
     {
         var place = Place(commit, file);
         Directory.CreateDirectory(Path.GetDirectoryName(place)!);
-        File.Delete(place); // a link to an older content, or to one that is gone
+        File.Delete(place); // it may link to older or missing content
         try
         {
             File.CreateSymbolicLink(place, Path.GetRelativePath(Path.GetDirectoryName(place)!, Blob(file)));
@@ -34,7 +33,7 @@ internal sealed class HubCache(string directory, HubRepository repository)
         }
     }
 
-    /// <summary>Remembers which commit a revision stands for.</summary>
+    /// <summary>Records which commit a revision stands for.</summary>
     public void Remember(string revision, string commit)
     {
         if (revision == commit) return;

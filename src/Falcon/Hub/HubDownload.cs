@@ -2,13 +2,13 @@ using Falcon.Runtime;
 
 namespace Falcon.Hub;
 
-/// <summary>What is fetched from a hub.</summary>
+/// <summary>What to fetch from a hub.</summary>
 /// <param name="Repository">The repository.</param>
 /// <param name="Revision">Branch, tag or commit.</param>
 /// <param name="Include">
-/// Patterns of files (<c>*</c>, <c>?</c>, <c>[abc]</c>); empty for all, of models without weights in forms that are not read here.
+/// Patterns of files (<c>*</c>, <c>?</c>, <c>[abc]</c>); empty for all files, but of a model with safetensors no weights in other formats.
 /// </param>
-/// <param name="Out">A directory for the files themselves; null for the hub's cache.</param>
+/// <param name="Out">A directory for the files; null for the hub's cache.</param>
 public sealed record HubRequest(
     HubRepository Repository,
     string Revision = "main",
@@ -19,11 +19,11 @@ public sealed record HubRequest(
 /// <summary>What was fetched.</summary>
 /// <param name="Repository">Name of the repository.</param>
 /// <param name="Commit">The commit that the revision stood for.</param>
-/// <param name="Directory">Where the files are: to be given to <c>--model</c>, <c>--data</c> and the like.</param>
-/// <param name="Files">The files, by path.</param>
-/// <param name="Bytes">Their length in all.</param>
-/// <param name="Fetched">Bytes of files that were not there before.</param>
-/// <param name="LeftOut">Files of the repository that were not asked for.</param>
+/// <param name="Directory">The directory of the files, for <c>--model</c>, <c>--data</c> and the like.</param>
+/// <param name="Files">The files, ordered by path.</param>
+/// <param name="Bytes">Their total length.</param>
+/// <param name="Fetched">Bytes of the files that were not there before.</param>
+/// <param name="LeftOut">Files of the repository that were not requested.</param>
 public sealed record HubDownloadResult(
     string Repository,
     string Commit,
@@ -35,25 +35,25 @@ public sealed record HubDownloadResult(
 );
 
 /// <summary>
-/// Fetches a model or a data set from a Hugging Face hub, whole and checked, and goes on where an interrupted download ended.
+/// Fetches a model or a data set from a Hugging Face hub, checks every file by its hash, and resumes an interrupted download.
 /// </summary>
 public static class HubDownload
 {
     private const int Ticks = 1000;
 
-    /// <summary>Fetches the files of a revision into the cache, or into a directory of its own.</summary>
-    /// <param name="request">What.</param>
-    /// <param name="settings">From where.</param>
-    /// <param name="log">Progress.</param>
-    /// <param name="cancellation">Ends the download; what has arrived is kept and used by the next one.</param>
+    /// <summary>Fetches the files of a revision into the cache or into a directory.</summary>
+    /// <param name="request">What to fetch.</param>
+    /// <param name="settings">The hub, the token and the cache.</param>
+    /// <param name="log">Receives messages and progress.</param>
+    /// <param name="cancellation">Stops the download; what has arrived is kept and used by the next one.</param>
     /// <exception cref="UserInputException">
-    /// The hub refuses or does not know the repository, cannot be reached, or gives something else than it promises; nothing half done is
-    /// left under a final name.
+    /// The hub refuses or does not know the repository, cannot be reached, or sends something other than it announced. No incomplete file
+    /// is left under its final name.
     /// </exception>
     public static HubDownloadResult Execute(HubRequest request, HubSettings settings, IRunLog log, CancellationToken cancellation = default)
     {
         if (request.Revision.Split('/').Any(part => part is "" or "." or ".."))
-            throw new UserInputException($"--revision '{request.Revision}' is no branch, tag or commit.");
+            throw new UserInputException($"--revision '{request.Revision}': it is no branch, tag or commit. Name one of these.");
         return ExecuteAsync(request, settings, log, cancellation).GetAwaiter().GetResult();
     }
 
@@ -70,16 +70,15 @@ public static class HubDownload
         var wanted = FileSelection.Of(listing.Files, request.Include ?? [], request.Repository.Type);
         if (wanted.Count == 0)
             throw new UserInputException(
-                $"{request.Repository.Name}: none of its {listing.Files.Count} files at {request.Revision} fits "
+                $"{request.Repository.Name}: none of its {listing.Files.Count} files at {request.Revision} matches "
                     + $"{string.Join(", ", request.Include ?? [])}; give another --include."
             );
         var leftOut = listing.Files.Except(wanted).Select(file => file.Path).ToList();
         if (leftOut.Count > 0 && request.Include is not { Count: > 0 })
-            log.Information(
-                $"left out, since the model is there in safetensors form: "
-                    + $"{string.Join(", ", leftOut.Take(5))}{(leftOut.Count > 5 ? $" and {leftOut.Count - 5} more" : "")} (--include '*' "
-                    + $"fetches all)"
-            );
+        {
+            var named = string.Join(", ", leftOut.Take(5)) + (leftOut.Count > 5 ? $" and {leftOut.Count - 5} more" : "");
+            log.Information($"left out, since the model is available as safetensors: {named} (--include '*' fetches all files)");
+        }
 
         var total = wanted.Sum(file => file.Size);
         var cache = new HubCache(settings.CacheDirectory, request.Repository);
@@ -105,7 +104,7 @@ public static class HubDownload
             var target = output is null ? cache.Blob(file) : output.PathOf(file.Path.Split('/'));
             if (!await IsThere(target, file, isCache: output is null, cancellation))
             {
-                await transfer.Bring(file, target, cancellation);
+                await transfer.Fetch(file, target, cancellation);
                 fetched += file.Size;
             }
 
@@ -127,7 +126,7 @@ public static class HubDownload
         );
     }
 
-    // A content gets its name in the cache only after the check; a file of an interrupted download into a directory may be of another
+    // Content in the cache was checked before it got its name. A file of an interrupted download into a directory may be of another
     // revision.
     private static async Task<bool> IsThere(string target, HubFile file, bool isCache, CancellationToken cancellation) =>
         File.Exists(target)

@@ -3,7 +3,7 @@ using Falcon.Runtime;
 
 namespace Falcon.Hub;
 
-/// <summary>What a repository of a hub holds.</summary>
+/// <summary>The kind of a repository.</summary>
 public enum HubRepositoryType
 {
     /// <summary>A model.</summary>
@@ -15,10 +15,10 @@ public enum HubRepositoryType
 
 /// <summary>A repository of a hub.</summary>
 /// <param name="Type">Model or data set.</param>
-/// <param name="Name"><c>organisation/name</c>, or a name alone for a few old ones.</param>
+/// <param name="Name"><c>organisation/name</c>; a few old repositories have no organisation.</param>
 public sealed partial record HubRepository(HubRepositoryType Type, string Name)
 {
-    // The benchmarks that `evaluate` knows, by the names of their suites.
+    // The benchmarks of the verb evaluate, by the names of their suites.
     private static readonly Dictionary<string, string> Benchmarks = new(StringComparer.OrdinalIgnoreCase)
     {
         ["tofu"] = "locuslab/TOFU",
@@ -29,30 +29,31 @@ public sealed partial record HubRepository(HubRepositoryType Type, string Name)
         ["wikitext"] = "Salesforce/wikitext",
     };
 
-    /// <summary>Short names of data sets.</summary>
+    /// <summary>The short names of benchmark data sets, such as <c>tofu</c>.</summary>
     public static IReadOnlyCollection<string> BenchmarkNames => Benchmarks.Keys;
 
-    /// <summary>Reads a name: <c>organisation/name</c>, or of data sets one of <see cref="BenchmarkNames"/>.</summary>
-    /// <exception cref="UserInputException">It is no name of a repository.</exception>
+    /// <summary>Reads a name: <c>organisation/name</c>, or for data sets one of <see cref="BenchmarkNames"/>.</summary>
+    /// <exception cref="UserInputException">It is not the name of a repository.</exception>
     public static HubRepository Parse(string name, HubRepositoryType type)
     {
         if (type == HubRepositoryType.Dataset && Benchmarks.TryGetValue(name, out var known)) return new HubRepository(type, known);
-        if (!Form().IsMatch(name) || name.Contains("--", StringComparison.Ordinal) || name.Contains("..", StringComparison.Ordinal))
-            throw new UserInputException(
-                $"'{name}' is no repository of a hub; write "
-                    + $"organisation/name{(type == HubRepositoryType.Dataset ? $", or one of {string.Join(", ", Benchmarks.Keys)}" : "")}."
-            );
-        return new HubRepository(type, name);
+        if (Form().IsMatch(name) && !name.Contains("--", StringComparison.Ordinal) && !name.Contains("..", StringComparison.Ordinal))
+            return new HubRepository(type, name);
+        var others = type == HubRepositoryType.Dataset ? $", or one of {string.Join(", ", Benchmarks.Keys)}" : "";
+        throw new UserInputException($"'{name}' is not the name of a repository; write organisation/name{others}.");
     }
 
     /// <summary>The path of the repository below the API's address.</summary>
     internal string ApiPath => $"api/{(Type == HubRepositoryType.Model ? "models" : "datasets")}/{Name}";
 
     /// <summary>The path of a file's content at a revision.</summary>
-    internal string FilePath(string revision, string path) =>
-        $"{(Type == HubRepositoryType.Model ? "" : "datasets/")}{Name}/resolve/{Uri.EscapeDataString(revision)}/{string.Join('/', path.Split('/').Select(Uri.EscapeDataString))}";
+    internal string FilePath(string revision, string path)
+    {
+        var escaped = string.Join('/', path.Split('/').Select(Uri.EscapeDataString));
+        return $"{(Type == HubRepositoryType.Model ? "" : "datasets/")}{Name}/resolve/{Uri.EscapeDataString(revision)}/{escaped}";
+    }
 
-    /// <summary>The folder in a cache, such as <c>models--organisation--name</c>.</summary>
+    /// <summary>The folder in the cache, such as <c>models--organisation--name</c>.</summary>
     internal string CacheFolder =>
         $"{(Type == HubRepositoryType.Model ? "models" : "datasets")}--{Name.Replace("/", "--", StringComparison.Ordinal)}";
 

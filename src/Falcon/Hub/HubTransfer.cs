@@ -7,30 +7,30 @@ using Falcon.Runtime;
 namespace Falcon.Hub;
 
 /// <summary>
-/// Brings one file into place: into <c>TARGET.incomplete</c>, going on where an earlier attempt ended, then checked by length and hash,
-/// then renamed. What is wrong is thrown away; what is only short is kept.
+/// Downloads one file to <c>TARGET.incomplete</c>, resuming an earlier attempt, checks length and hash, then renames it. Incomplete content
+/// is kept for the next attempt; wrong content is deleted.
 /// </summary>
 internal sealed class HubTransfer(HubClient client, HubRepository repository, string commit, Action<HubFile, long> progress)
 {
     private const int PieceLength = 1 << 18;
     private const int MostDamaged = 2;
 
-    /// <summary>Brings the file to <paramref name="target"/>.</summary>
-    /// <exception cref="UserInputException">The hub does not give the file, or gives another than it promises.</exception>
+    /// <summary>Downloads the file to <paramref name="target"/>.</summary>
+    /// <exception cref="UserInputException">The hub refuses the file, or sends something other than it announced.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; what has arrived is kept.</exception>
-    public async Task Bring(HubFile file, string target, CancellationToken cancellation)
+    public async Task Fetch(HubFile file, string target, CancellationToken cancellation)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         var incomplete = target + ".incomplete";
         for (var damaged = 0; ;)
         {
-            await client.Retried(file.Path, _ => Receive(file, incomplete, cancellation), cancellation);
+            await client.Retry.Run(file.Path, () => Receive(file, incomplete, cancellation), cancellation);
             if (await HashOf(incomplete, file, cancellation) == file.Hash) break;
             File.Delete(incomplete);
             if (++damaged == MostDamaged)
                 throw new UserInputException(
-                    $"{client.Settings.Endpoint}: {file.Path} of {repository.Name} arrived {MostDamaged} times with the right length and "
-                        + $"another content than its hash {file.Hash} says; it was thrown away. Try again later, or another --endpoint."
+                    $"{client.Settings.Endpoint}: {file.Path} of {repository.Name} arrived {MostDamaged} times with content that does not "
+                        + $"match its hash {file.Hash}; it was deleted. Try again later, or another --endpoint."
                 );
         }
 
@@ -38,7 +38,7 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
     }
 
     /// <summary>
-    /// The hash by which the hub knows the content: SHA-256 of large files, of others git's SHA-1 of <c>blob LENGTH\0</c> and the bytes.
+    /// The hash that the hub uses for the content: SHA-256 for large files, otherwise git's SHA-1 of <c>blob LENGTH\0</c> and the bytes.
     /// </summary>
     public static async Task<string> HashOf(string path, HubFile file, CancellationToken cancellation)
     {
@@ -72,15 +72,12 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
         {
             stream.SetLength(0);
             throw new IOException(
-                string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"the server has nothing from byte {before} on, though the file has {file.Size}; starting over"
-                )
+                string.Create(CultureInfo.InvariantCulture, $"the server has no data from byte {before} of {file.Size} on; starting over")
             );
         }
 
-        if (response.StatusCode != HttpStatusCode.PartialContent) stream.SetLength(before = 0); // the server sends all of it again
-        CheckPromise(response, file, before);
+        if (response.StatusCode != HttpStatusCode.PartialContent) stream.SetLength(before = 0); // the server sends the whole file again
+        CheckLengths(response, file, before);
         try
         {
             await Copy(response, stream, file, cancellation);
@@ -95,18 +92,18 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
         catch (OperationCanceledException error) when (!cancellation.IsCancellationRequested && stream.Length > before)
         {
             throw new ProgressMadeException(
-                string.Create(CultureInfo.InvariantCulture, $"nothing came after byte {stream.Length} of {file.Size}"),
+                string.Create(CultureInfo.InvariantCulture, $"no data arrived after byte {stream.Length} of {file.Size}"),
                 error
             );
         }
 
         if (stream.Length == file.Size) return true;
-        var said = string.Create(CultureInfo.InvariantCulture, $"the server ended after byte {stream.Length} of {file.Size}");
-        throw stream.Length > before ? new ProgressMadeException(said) : new IOException(said);
+        var fault = string.Create(CultureInfo.InvariantCulture, $"the server ended after byte {stream.Length} of {file.Size}");
+        throw stream.Length > before ? new ProgressMadeException(fault) : new IOException(fault);
     }
 
-    // Lengths that the server contradicts itself about: nothing of such an answer is written.
-    private static void CheckPromise(HttpResponseMessage response, HubFile file, long from)
+    // If the announced lengths contradict the listing, nothing of the answer is written.
+    private static void CheckLengths(HttpResponseMessage response, HubFile file, long from)
     {
         if (
             response.StatusCode == HttpStatusCode.PartialContent
@@ -116,12 +113,12 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
             throw new IOException(
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"asked for byte {from} on, the server offers {range?.ToString() ?? "no range"} of a file of {file.Size} bytes"
+                    $"asked for bytes from {from} on, the server offers {range?.ToString() ?? "no range"} of a file of {file.Size} bytes"
                 )
             );
         if (response.Content.Headers.ContentLength is { } length && length != file.Size - from)
             throw new IOException(
-                string.Create(CultureInfo.InvariantCulture, $"the server announces {length} bytes where {file.Size - from} are due")
+                string.Create(CultureInfo.InvariantCulture, $"the server announces {length} bytes instead of {file.Size - from}")
             );
     }
 
@@ -157,8 +154,8 @@ internal sealed class HubTransfer(HubClient client, HubRepository repository, st
         catch (IOException error)
         {
             throw new UserInputException(
-                $"{incomplete}: it cannot be written ({error.Message.TrimEnd('.')}); another download of the same file may be at work, "
-                    + $"wait for it.",
+                $"{incomplete}: it cannot be written ({error.Message.TrimEnd('.')}). "
+                    + "Another download of the same file may be running; wait for it.",
                 error
             );
         }

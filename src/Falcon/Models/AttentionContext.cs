@@ -3,26 +3,28 @@ using static TorchSharp.torch;
 
 namespace Falcon.Models;
 
-/// <summary>What a query at a padding position, which may see nothing, attends to. Real tokens are the same under each.</summary>
+/// <summary>
+/// What the query of a padding position attends to, since it may see no key. The outputs of real tokens are the same either way.
+/// </summary>
 public enum PaddingRows
 {
     /// <summary>
-    /// All keys alike, future ones included: transformers' plain ("eager") attention, whose mask is the most negative finite number.
+    /// All keys equally, future ones included, as in transformers' "eager" attention, whose mask is the most negative finite number.
     /// </summary>
     Uniform,
 
-    /// <summary>All keys by their scores, as if unmasked: transformers' fused attention on CUDA.</summary>
+    /// <summary>All keys by their scores, as if nothing were masked, as in transformers' fused attention on CUDA.</summary>
     Unmasked,
 }
 
 /// <summary>
-/// What every layer of one forward pass shares: rotary tables, positions and the attention mask of a batch. Owns its tensors.
+/// What all layers of one forward pass share: the rotary tables, the positions and the attention mask of a batch. Owns its tensors.
 /// </summary>
 public sealed class AttentionContext : IDisposable
 {
     private readonly Dictionary<RopeConfig, (Tensor Cos, Tensor Sin)> _rotations = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<int, Tensor?> _masks = [];
-    private readonly Tensor? _padding; // [B, K] bool, true = real token; null when nothing is padded on the left
+    private readonly Tensor? _padding; // [B, K] bool, true for real tokens; null without left padding
     private readonly PaddingRows _paddingRows;
     private readonly long _queries;
     private readonly long _keys;
@@ -39,14 +41,10 @@ public sealed class AttentionContext : IDisposable
         long keys
     )
     {
-        (_padding, _paddingRows, _queries, _keys, _dtype, _device) = (
-            padding?.DetachFromDisposeScope(),
-            paddingRows,
-            positions.shape[^1],
-            keys,
-            dtype,
-            positions.device
-        );
+        _padding = padding?.DetachFromDisposeScope();
+        _paddingRows = paddingRows;
+        (_queries, _keys) = (positions.shape[^1], keys);
+        (_dtype, _device) = (dtype, positions.device);
         foreach (var rope in config.Ropes)
         {
             if (rope is null || _rotations.ContainsKey(rope)) continue;
@@ -57,25 +55,25 @@ public sealed class AttentionContext : IDisposable
         if (config.Architecture.PositionEmbedding is not null) Positions = positions.alias().DetachFromDisposeScope();
     }
 
-    /// <summary>Positions [T] or [B, T] for a model that has learned an embedding of them; null for others.</summary>
+    /// <summary>Positions [T] or [B, T] for a model with a learned position embedding; null for others.</summary>
     internal Tensor? Positions { get; }
 
-    /// <summary>cos and sin for a layer with this rotation.</summary>
+    /// <summary>The cos and sin tables of a layer with this rotation.</summary>
     internal (Tensor Cos, Tensor Sin) Rotation(RopeConfig rope) => _rotations[rope];
 
-    /// <summary>Whether some query may see no key at all, so that its row of the mask is uniform.</summary>
+    /// <summary>Whether a query may see no key at all, so that its row of the mask is uniform.</summary>
     internal bool HasEmptyRows => _padding is not null && _paddingRows == PaddingRows.Uniform;
 
     /// <summary>
-    /// A causal pass over sequences of <paramref name="length"/> tokens whose padding, if any, is on the right: no real token sees it, so
-    /// no mask is needed.
+    /// A causal pass over sequences of <paramref name="length"/> tokens. Padding, if any, is on the right: no real token sees it, so no
+    /// mask is needed.
     /// </summary>
     /// <param name="config">The architecture.</param>
     /// <param name="length">T, padding included.</param>
     /// <param name="dtype">Compute dtype.</param>
     /// <param name="device">Where the model is.</param>
     /// <param name="lengths">
-    /// Tokens of each text without its padding; null when none is padded. Only rotations that depend on the length look at them.
+    /// Length of each text without padding; null when none is padded. Only rotations that depend on the text length use it.
     /// </param>
     public static AttentionContext Causal(
         ModelConfig config,
@@ -101,7 +99,7 @@ public sealed class AttentionContext : IDisposable
         return new AttentionContext(config, positions, [length], dtype, attentionMask.to(@bool), paddingRows, length);
     }
 
-    /// <summary>A pass over new tokens that see cached keys: positions and the visible keys are given.</summary>
+    /// <summary>A pass over new tokens that attend to cached keys.</summary>
     /// <param name="config">The architecture.</param>
     /// <param name="positions">[B, T] positions of the new tokens.</param>
     /// <param name="visible">[B, K] true for real tokens among all keys, the new ones included.</param>
@@ -114,7 +112,7 @@ public sealed class AttentionContext : IDisposable
     }
 
     /// <summary>
-    /// The additive mask [B or 1, 1, T, K] for a layer with this window, or null when the plain causal kernel gives the same and
+    /// The additive mask [B or 1, 1, T, K] for a layer with this window; null when the causal kernel gives the same result and
     /// <paramref name="always"/> is not set.
     /// </summary>
     internal Tensor? Mask(int? window, bool always = false)
@@ -136,8 +134,9 @@ public sealed class AttentionContext : IDisposable
         allowed = allowed.unsqueeze(0).unsqueeze(0); // [1, 1, T, K]
         if (_padding is not null) allowed = allowed.logical_and(_padding.unsqueeze(1).unsqueeze(1));
         if (_paddingRows == PaddingRows.Unmasked) allowed = allowed.logical_or(allowed.any(-1, true).logical_not());
-        var most = _dtype == float16 ? -65504.0 : -3.3895e38; // the most negative finite number, so that a row without any key becomes uniform
-        var mask = zeros(allowed.shape, _dtype, _device).masked_fill(allowed.logical_not(), most);
+        // The most negative finite number, so that a row without any key becomes uniform.
+        var lowest = _dtype == float16 ? -65504.0 : -3.3895e38;
+        var mask = zeros(allowed.shape, _dtype, _device).masked_fill(allowed.logical_not(), lowest);
         return mask.DetachFromDisposeScope();
     }
 

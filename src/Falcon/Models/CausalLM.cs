@@ -1,5 +1,3 @@
-using System.Globalization;
-using Falcon.Engine;
 using Falcon.Models.Families;
 using Falcon.Runtime;
 using static TorchSharp.torch;
@@ -7,29 +5,30 @@ using static TorchSharp.torch;
 namespace Falcon.Models;
 
 /// <summary>
-/// A decoder-only transformer: embedding, layers of attention and MLP on a residual stream, final norm, output head, built as its family's
-/// <see cref="ArchitectureDescription"/> says.
+/// A decoder-only transformer: embedding, layers of attention and MLP on a residual stream, final norm, output head, built as the
+/// <see cref="ArchitectureDescription"/> of its family says.
 /// </summary>
 /// <remarks>
-/// The model is a view: it borrows its weights and holds no state, so the frozen model and the model in training are two views of the same
-/// tensors that differ in a handful of matrices (<see cref="With"/>), and a pass may stop at any layer. Axis letters: B batch, T tokens, H
-/// hidden, A heads, D head width, V vocabulary.
+/// The model is a view: it borrows its weights and holds no state. The frozen model and the model in training are therefore two views of
+/// the same tensors that differ in a few matrices (<see cref="With"/>), and a pass may stop at any layer. Axes: B batch, T tokens, H hidden
+/// size, A heads, D head size, I inner size of the MLP, V vocabulary.
 /// </remarks>
 public sealed class CausalLM
 {
     private readonly IReadOnlyDictionary<string, Tensor> _weights;
     private readonly IReadOnlyDictionary<string, Tensor>? _replaced;
 
-    /// <summary>A model over borrowed weights; those of some layers suffice as long as no other layer is run.</summary>
+    /// <summary>A model over borrowed weights; the weights of some layers suffice if no other layer is run.</summary>
     public CausalLM(ModelConfig config, Weights weights)
         : this(config, weights.Tensors, null, weights.Tensors.Values.First().dtype, weights.Tensors.Values.First().device) { }
 
-    /// <summary>The same where there may be no weight at all, because every one that runs is replaced.</summary>
+    /// <summary>A model over borrowed weights that may be empty, since every weight that runs is replaced (<see cref="With"/>).</summary>
     public CausalLM(ModelConfig config, Weights weights, ScalarType dtype, Device device)
         : this(config, weights.Tensors, null, dtype, device) { }
 
     /// <summary>A model over borrowed weights that are read layer by layer.</summary>
-    public CausalLM(ModelConfig config, StreamedWeights weights) : this(config, weights, null, weights.DType, weights.Device) { }
+    public CausalLM(ModelConfig config, StreamedWeights weights)
+        : this(config, weights, null, weights.DType, weights.Device) { }
 
     private CausalLM(
         ModelConfig config,
@@ -49,11 +48,12 @@ public sealed class CausalLM
     public Device Device { get; }
 
     /// <summary>
-    /// Whether the weights are read layer by layer, so that going through the layers once for many batches saves reading.
+    /// Whether the weights are read layer by layer, so that running many batches through one layer at a time saves reading.
     /// </summary>
     public bool IsStreamed => _weights is StreamedWeights;
 
-    /// <summary>The same model with some weights replaced by borrowed tensors, which must have the same dtype and shape.</summary>
+    /// <summary>The same model with some weights replaced by borrowed tensors of the same dtype and shape.</summary>
+    /// <param name="replaced">The new tensors by name.</param>
     public CausalLM With(IReadOnlyDictionary<string, Tensor> replaced)
     {
         if (_replaced is null) return new CausalLM(Config, _weights, replaced, DType, Device);
@@ -63,7 +63,7 @@ public sealed class CausalLM
     }
 
     /// <summary>A weight by its Hugging Face name; borrowed.</summary>
-    /// <exception cref="KeyNotFoundException">The model has no such tensor, or its layer was not loaded.</exception>
+    /// <exception cref="KeyNotFoundException">There is no such tensor, or its layer was not loaded.</exception>
     public Tensor Weight(string name) => _replaced is not null && _replaced.TryGetValue(name, out var tensor) ? tensor : _weights[name];
 
     private Tensor? Find(string name) =>
@@ -72,8 +72,8 @@ public sealed class CausalLM
         : null;
 
     /// <summary>
-    /// A causal context for sequences of this length, padded on the right if at all; their lengths without padding matter only to rotations
-    /// that depend on the length.
+    /// A causal context for sequences of this length, padded on the right if at all. Their lengths without padding matter only for
+    /// rotations that depend on the text length.
     /// </summary>
     public AttentionContext Causal(long length, IReadOnlyList<long>? lengths = null) =>
         AttentionContext.Causal(Config, length, DType, Device, lengths);
@@ -82,10 +82,10 @@ public sealed class CausalLM
     public AttentionContext LeftPadded(Tensor attentionMask, PaddingRows paddingRows = PaddingRows.Uniform) =>
         AttentionContext.LeftPadded(Config, attentionMask, DType, paddingRows);
 
-    /// <summary>Token ids [B, T] to the residual stream [B, T, H].</summary>
+    /// <summary>The residual stream [B, T, H] before the first layer, for token ids [B, T].</summary>
     /// <param name="inputIds">Token ids, int64.</param>
-    /// <param name="positions">Positions [T] or [B, T] for a model that has learned an embedding of them; null counts from 0.</param>
-    /// <exception cref="UserInputException">The text is longer than the positions that the model has learned.</exception>
+    /// <param name="positions">Positions [T] or [B, T] for a model with a learned position embedding; null counts from 0.</param>
+    /// <exception cref="UserInputException">The text is longer than the learned position embedding.</exception>
     public Tensor Embed(Tensor inputIds, Tensor? positions = null)
     {
         using var scope = NewDisposeScope();
@@ -93,8 +93,8 @@ public sealed class CausalLM
     }
 
     /// <summary>
-    /// The rows of the embedding matrix [B, T, H] of token ids [B, T], as they are stored: <see cref="EmbedRows"/> makes a residual stream
-    /// of them.
+    /// The rows [B, T, H] of the embedding matrix for token ids [B, T], as stored; <see cref="EmbedRows"/> turns them into the residual
+    /// stream.
     /// </summary>
     public Tensor EmbeddingRows(Tensor inputIds)
     {
@@ -106,12 +106,12 @@ public sealed class CausalLM
     }
 
     /// <summary>
-    /// Rows of the embedding matrix [B, T, H], or mixtures of them, to the residual stream [B, T, H]: scaled, and with the embedding of the
-    /// positions, where the family has these.
+    /// The residual stream [B, T, H] before the first layer, for rows of the embedding matrix or mixtures of rows [B, T, H]: scaled, and
+    /// with the position embedding added, if the family does so.
     /// </summary>
-    /// <param name="rows">One row of the embedding matrix for each token.</param>
+    /// <param name="rows">One row for each token.</param>
     /// <param name="positions">As for <see cref="Embed"/>.</param>
-    /// <exception cref="UserInputException">The text is longer than the positions that the model has learned.</exception>
+    /// <exception cref="UserInputException">The text is longer than the learned position embedding.</exception>
     public Tensor EmbedRows(Tensor rows, Tensor? positions = null)
     {
         using var scope = NewDisposeScope();
@@ -123,11 +123,8 @@ public sealed class CausalLM
             positions ??= arange(length, int64, Device);
             if (length > Config.MaxPositions || (positions.dim() == 2 && positions.max().item<long>() >= Config.MaxPositions))
                 throw new UserInputException(
-                    string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"A text of more than {Config.MaxPositions} tokens was given, and the model has learned no more positions. "
-                            + $"Shorten the texts or generate fewer tokens."
-                    )
+                    FormattableString.Invariant($"A text exceeds the {Config.MaxPositions} tokens of the model. ")
+                        + "Shorten it or generate fewer tokens."
                 );
             var learnedRows = Weight(learned).index_select(0, positions.reshape(-1));
             embedded = embedded + (positions.dim() == 2 ? learnedRows.view(batch, length, Config.HiddenSize) : learnedRows);
@@ -145,7 +142,7 @@ public sealed class CausalLM
         return (first > last ? hidden.alias() : state).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The residual stream [B, T, H] after <paramref name="layer"/> (0-based); nothing above it is computed.</summary>
+    /// <summary>The residual stream [B, T, H] after <paramref name="layer"/> (from 0); nothing above it is computed.</summary>
     public Tensor HiddenStates(Tensor inputIds, int layer, AttentionContext context)
     {
         using var scope = NewDisposeScope();
@@ -159,16 +156,16 @@ public sealed class CausalLM
         return Head(Layers(Embed(inputIds, context.Positions), 0, Config.LayerCount - 1, context, cache)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Final norm and output head: residual stream [.., H] to logits [.., V].</summary>
+    /// <summary>The logits [.., V] of a residual stream [.., H]: final norm and output head.</summary>
     public Tensor Head(Tensor hidden)
     {
         using var scope = NewDisposeScope();
         var normalised = Norm(Names.FinalNorm, hidden);
         var logits = nn.functional.linear(normalised, Weight(Config.TiedEmbeddings ? Names.EmbeddingWeight : Names.HeadWeight));
-        return (Config.LogitCap is { } cap ? Capped(logits, cap) : logits).MoveToOuterDisposeScope();
+        return (Config.LogitCap is { } cap ? DecoderFunctions.Capped(logits, cap) : logits).MoveToOuterDisposeScope();
     }
 
-    /// <summary>One decoder layer on the residual stream [B, T, H].</summary>
+    /// <summary>One decoder layer: the residual stream [B, T, H] before it to the stream after it.</summary>
     public Tensor Layer(int layer, Tensor hidden, AttentionContext context, KeyValueCache? cache = null)
     {
         using var scope = NewDisposeScope();
@@ -177,8 +174,8 @@ public sealed class CausalLM
     }
 
     /// <summary>
-    /// All of a layer but its last product: the residual stream that the MLP's output is added to [B, T, H], and what the down projection
-    /// is applied to [B, T, I].
+    /// A layer up to its down projection: the residual stream [B, T, H] that the MLP output is added to, and the input [B, T, I] of the
+    /// down projection.
     /// </summary>
     public (Tensor Middle, Tensor Inner) BeforeDownProjection(
         int layer,
@@ -193,7 +190,7 @@ public sealed class CausalLM
         return (middle.MoveToOuterDisposeScope(), inner.MoveToOuterDisposeScope());
     }
 
-    /// <summary>x + attention(norm(x)), [B, T, H], with a norm of what is added where the family has one.</summary>
+    /// <summary>x + attention(norm(x)), [B, T, H]; the attention output is normalised first if the family does so.</summary>
     public Tensor AttentionBlock(int layer, Tensor hidden, AttentionContext context, KeyValueCache? cache = null)
     {
         using var scope = NewDisposeScope();
@@ -214,8 +211,7 @@ public sealed class CausalLM
 
         if (cache is not null) (key, value) = cache.Append(layer, key, value);
         var group = Config.HeadCount / Config.KeyValueHeadCount;
-        if (group > 1)
-            (key, value) = (Repeat(key, group), Repeat(value, group));
+        if (group > 1) (key, value) = (DecoderFunctions.Repeat(key, group), DecoderFunctions.Repeat(value, group));
         var attended = Attention(layer, query, key, value, context)
             .transpose(1, 2)
             .reshape(batch, length, Config.HeadCount * Config.HeadSize);
@@ -225,25 +221,27 @@ public sealed class CausalLM
     }
 
     /// <summary>
-    /// What the down projection of a layer is applied to, such as silu(gate(norm(x))) * up(norm(x)), [B, T, I], x being the stream that the
-    /// MLP reads: after attention, or before it in a model with parallel residuals.
+    /// The input of a layer's down projection, such as silu(gate(norm(x))) * up(norm(x)), [B, T, I]. Here x is the residual stream after
+    /// attention, or before it in a model with parallel residuals.
     /// </summary>
     public Tensor DownProjectionInput(int layer, Tensor stream)
     {
         using var scope = NewDisposeScope();
         var normalised = Norm(In(layer, Names.MlpNorm), stream);
         var first = Linear(In(layer, Names.MlpInput[0]), normalised);
+        var size = Config.IntermediateSize;
         var inner = Names.Mlp switch
         {
             MlpKind.Gated => Activate(first) * Linear(In(layer, Names.MlpInput[1]), normalised),
-            MlpKind.GatedJoined => Activate(first.narrow(-1, 0, Config.IntermediateSize))
-                * first.narrow(-1, Config.IntermediateSize, Config.IntermediateSize),
+            MlpKind.GatedJoined => Activate(first.narrow(-1, 0, size)) * first.narrow(-1, size, size),
             _ => Activate(first),
         };
         return inner.MoveToOuterDisposeScope();
+
+        Tensor Activate(Tensor x) => DecoderFunctions.Activate(Config.Activation, x);
     }
 
-    /// <summary>The end of a layer: x + down(inner), [B, T, H], with a norm of what is added where the family has one.</summary>
+    /// <summary>The end of a layer: x + down(inner), [B, T, H]; the MLP output is normalised first if the family does so.</summary>
     public Tensor DownProjection(int layer, Tensor middle, Tensor inner)
     {
         using var scope = NewDisposeScope();
@@ -262,7 +260,8 @@ public sealed class CausalLM
             return (
                 Heads(Linear(In(layer, Names.QueryKeyValue[0]), normalised), Config.HeadCount),
                 Heads(Linear(In(layer, Names.QueryKeyValue[1]), normalised), Config.KeyValueHeadCount),
-                Heads(Linear(In(layer, Names.QueryKeyValue[2]), normalised), Config.KeyValueHeadCount));
+                Heads(Linear(In(layer, Names.QueryKeyValue[2]), normalised), Config.KeyValueHeadCount)
+            );
         var all = Linear(In(layer, Names.QueryKeyValue[0]), normalised);
         long queries = Config.HeadCount * Config.HeadSize, keys = Config.KeyValueHeadCount * Config.HeadSize, size = Config.HeadSize;
         if (Names.Packing == AttentionPacking.Joined)
@@ -271,80 +270,30 @@ public sealed class CausalLM
                 Heads(all.narrow(-1, queries, keys), Config.KeyValueHeadCount),
                 Heads(all.narrow(-1, queries + keys, keys), Config.KeyValueHeadCount)
             );
-        var byHead = all.view(all.shape[0], all.shape[1], Config.HeadCount, 3 * size).transpose(1, 2); // [B, A, T, 3D]
+        var byHead = DecoderFunctions.Heads(all, Config.HeadCount, 3 * Config.HeadSize); // [B, A, T, 3D]
         return (byHead.narrow(-1, 0, size), byHead.narrow(-1, size, size), byHead.narrow(-1, 2 * size, size));
+
+        Tensor Heads(Tensor projected, int heads) => DecoderFunctions.Heads(projected, heads, Config.HeadSize);
     }
 
     private Tensor Attention(int layer, Tensor query, Tensor key, Tensor value, AttentionContext context)
     {
         using var scope = NewDisposeScope();
         var mask = context.Mask(Config.SlidingWindows[layer], always: Config.ScoreCap is not null);
+        var divisor = Config.ScoreDivisor(layer);
         // The fused kernel has no soft cap, and its backward pass recomputes the softmax from a log-sum, which loses the normalisation of
-        // rows that see nothing.
+        // rows that see no key.
         if (context.HasEmptyRows || Config.ScoreCap is not null)
-            return PlainAttention(layer, query, key, value, mask!).MoveToOuterDisposeScope();
-        var factor = Math.Sqrt(Config.HeadSize) / Config.ScoreDivisor(layer); // the kernel divides by sqrt(D)
+            return DecoderFunctions.Attention(query, key, value, mask!, divisor, Config.ScoreCap).MoveToOuterDisposeScope();
+        var factor = Math.Sqrt(Config.HeadSize) / divisor; // the kernel divides by sqrt(D)
         return nn
             .functional.scaled_dot_product_attention(factor == 1 ? query : query * factor, key, value, mask, 0, mask is null)
             .MoveToOuterDisposeScope();
     }
 
-    private Tensor PlainAttention(int layer, Tensor query, Tensor key, Tensor value, Tensor mask)
-    {
-        using var scope = NewDisposeScope();
-        var scores = query.matmul(key.transpose(2, 3)) / Config.ScoreDivisor(layer); // [B, A, T, K]
-        if (Config.ScoreCap is { } cap) scores = Capped(scores, cap);
-        return nn.functional.softmax((scores + mask).to(float32), -1).to(query.dtype).matmul(value).MoveToOuterDisposeScope();
-    }
+    private Tensor Linear(string module, Tensor x) =>
+        DecoderFunctions.Linear(x, Weight(module + ".weight"), Find(module + ".bias"), Names.Transposed);
 
-    private static Tensor Capped(Tensor x, double cap)
-    {
-        using var scope = NewDisposeScope();
-        return ((x / cap).tanh() * cap).MoveToOuterDisposeScope();
-    }
-
-    private Tensor Activate(Tensor x)
-    {
-        if (Config.Activation == ActivationKind.Silu) return nn.functional.silu(x);
-        if (Config.Activation == ActivationKind.Gelu) return nn.functional.gelu(x);
-        using var scope = NewDisposeScope();
-        var wide = x.to(float32);
-        var bent = ((wide + wide.pow(3) * 0.044715) * Math.Sqrt(2 / Math.PI)).tanh();
-        return (wide * 0.5 * (bent + 1)).to(x.dtype).MoveToOuterDisposeScope();
-    }
-
-    private Tensor Linear(string module, Tensor input)
-    {
-        var (weight, bias) = (Weight(module + ".weight"), Find(module + ".bias"));
-        if (!Names.Transposed) return nn.functional.linear(input, weight, bias);
-        using var scope = NewDisposeScope();
-        return nn.functional.linear(input, weight.t(), bias).MoveToOuterDisposeScope();
-    }
-
-    private Tensor Heads(Tensor projected, int heads) =>
-        projected.view(projected.shape[0], projected.shape[1], heads, Config.HeadSize).transpose(1, 2);
-
-    private static Tensor Repeat(Tensor heads, int group)
-    {
-        using var scope = NewDisposeScope();
-        var shape = heads.shape;
-        return heads
-            .unsqueeze(2)
-            .expand(shape[0], shape[1], group, shape[2], shape[3])
-            .reshape(shape[0], shape[1] * group, shape[2], shape[3])
-            .MoveToOuterDisposeScope();
-    }
-
-    private Tensor Norm(string module, Tensor x)
-    {
-        using var scope = NewDisposeScope();
-        var weight = Weight(module + ".weight");
-        if (Names.Norm == NormKind.LayerNorm)
-            return nn.functional.layer_norm(x, [x.shape[^1]], weight, Find(module + ".bias"), Config.NormEpsilon).MoveToOuterDisposeScope();
-        var wide = x.to(float32);
-        var normalised = wide * (wide.pow(2).mean([-1L], true) + Config.NormEpsilon).rsqrt();
-        return (
-            Names.Norm == NormKind.RootMeanSquare ? normalised.to(x.dtype) * weight : (normalised * (weight.to(float32) + 1)).to(x.dtype)
-        ).MoveToOuterDisposeScope();
-    }
+    private Tensor Norm(string module, Tensor x) =>
+        DecoderFunctions.Norm(Names.Norm, x, Weight(module + ".weight"), Find(module + ".bias"), Config.NormEpsilon);
 }

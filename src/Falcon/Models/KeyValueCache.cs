@@ -2,22 +2,20 @@ using static TorchSharp.torch;
 
 namespace Falcon.Models;
 
-/// <summary>Keys and values of the tokens seen so far, a pair a layer, for step-by-step generation. Owns its tensors.</summary>
+/// <summary>The keys and values of the tokens seen so far, for generation token by token. Owns its tensors.</summary>
+/// <param name="layers">Number of decoder layers.</param>
 public sealed class KeyValueCache(int layers) : IDisposable
 {
     private readonly Tensor?[] _keys = new Tensor?[layers];
     private readonly Tensor?[] _values = new Tensor?[layers];
 
-    /// <summary>Number of token positions held.</summary>
-    public long Length => _keys[0]?.shape[2] ?? 0;
-
     /// <summary>
-    /// Adds keys and values [B, A, T, D] of one layer and returns all so far; the result is borrowed until the next call.
+    /// Appends the keys and values [B, A, T, D] of one layer and returns all of the layer's so far, borrowed until the next call.
     /// </summary>
     internal (Tensor Keys, Tensor Values) Append(int layer, Tensor key, Tensor value) =>
         (Grow(_keys, layer, key), Grow(_values, layer, value));
 
-    /// <summary>Keeps only some rows of the batch, in the given order [B'].</summary>
+    /// <summary>Keeps only the rows of the batch whose indices are given [B'], in that order.</summary>
     public void Select(Tensor rows)
     {
         foreach (var store in (Tensor?[][])[_keys, _values])
@@ -29,7 +27,7 @@ public sealed class KeyValueCache(int layers) : IDisposable
             }
     }
 
-    /// <summary>Forgets everything.</summary>
+    /// <summary>Empties the cache.</summary>
     public void Clear()
     {
         Dispose();

@@ -1,30 +1,31 @@
-using Falcon.Checkpoints.Safetensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Falcon.Models;
 
 /// <summary>
-/// Many batches through the layers of a model, without gradient. A model in memory takes one batch after the other; of a streamed one every
-/// layer is read once for as many batches as <see cref="HiddenBytes"/> of hidden states allow.
+/// Runs many batches through the layers of a model, without gradients. A model in memory takes one batch at a time. A streamed model reads
+/// each layer once for as many batches as fit into <see cref="HiddenBytes"/> of hidden states.
 /// </summary>
+/// <param name="model">The model, borrowed.</param>
 public sealed class LayerwisePass(CausalLM model)
 {
-    /// <summary>What one layer computes: layer, batch and the residual stream [B, T, H] before it to the stream after it.</summary>
+    /// <summary>Computes one layer: the residual stream [B, T, H] of a batch before the layer to the stream after it.</summary>
     public delegate Tensor LayerStep(int layer, int batch, Tensor hidden, AttentionContext context);
 
-    /// <summary>Looks at the residual stream [B, T, H] of a batch after a layer; borrowed.</summary>
+    /// <summary>Sees the residual stream [B, T, H] of a batch after a layer; borrowed.</summary>
     public delegate void LayerVisit(int layer, int batch, Tensor hidden);
 
-    /// <summary>Largest total of hidden states that wait for the next layer of a streamed model, in bytes.</summary>
+    /// <summary>Most bytes of hidden states that are held while a streamed model goes from layer to layer.</summary>
     public long HiddenBytes { get; init; } = 512L << 20;
 
-    /// <summary>How a layer is applied; the model's own layer when null.</summary>
+    /// <summary>Replaces the model's own layer; null for the model's layer.</summary>
     public LayerStep? Step { get; init; }
 
-    /// <summary>Called with layer, batch and the residual stream [B, T, H] after the layer; borrowed.</summary>
+    /// <summary>Called after every layer of every batch.</summary>
     public LayerVisit? AfterLayer { get; init; }
 
-    /// <summary>Called with the number of finished batches, in fractions of all the work.</summary>
+    /// <summary>Called with the number of finished batches; partly finished ones count as fractions.</summary>
     public Action<double>? Progress { get; init; }
 
     /// <summary>Stops between layers.</summary>
@@ -32,10 +33,10 @@ public sealed class LayerwisePass(CausalLM model)
 
     /// <summary>Runs the batches through layers 0 to <paramref name="last"/>.</summary>
     /// <param name="batches">The batches.</param>
-    /// <param name="last">The highest layer.</param>
+    /// <param name="last">The highest layer, from 0.</param>
     /// <param name="finish">
-    /// Called for every batch with the residual stream [B, T, H] after the last layer, borrowed. A streamed model may read its head here:
-    /// all batches that are under way call it one after the other.
+    /// Called for every batch with the residual stream [B, T, H] after the last layer, borrowed. It may use the output head of a streamed
+    /// model: the batches of a group call it one after the other.
     /// </param>
     public void Run(IReadOnlyList<TokenBatch> batches, int last, Action<int, Tensor>? finish = null)
     {
@@ -55,7 +56,7 @@ public sealed class LayerwisePass(CausalLM model)
     }
 
     private long Bytes(TokenBatch batch) =>
-        (long)batch.Rows * batch.Length * model.Config.HiddenSize * TensorBytes.ElementSize(model.DType);
+        (long)batch.Rows * batch.Length * model.Config.HiddenSize * model.DType.ElementSize();
 
     private void Run(IReadOnlyList<TokenBatch> batches, int begin, int end, int last, Action<int, Tensor>? finish)
     {

@@ -3,19 +3,22 @@ using static TorchSharp.torch;
 
 namespace Falcon.Models;
 
-/// <summary>Applies rotary position embedding in the "rotate half" form: x*cos + (-second half, first half)*sin.</summary>
+/// <summary>
+/// Rotary position embedding in the "rotate half" form: x cos + (-second half, first half) sin (Su et al., "RoFormer", 2021, equation 34,
+/// with the dimensions of a pair half a head apart).
+/// </summary>
 internal static class RotaryEmbedding
 {
     /// <summary>
-    /// cos and sin of position times frequency, written twice, one half after the other. Positions [T] or [B, T] give [T, D] or [B, 1, T,
-    /// D], D being the rotated dimensions.
+    /// cos and sin of position times frequency, each frequency once in either half. Positions [T] give [T, D], positions [B, T] give
+    /// [B, 1, T, D], with D the rotated dimensions.
     /// </summary>
     /// <param name="rope">The settings.</param>
     /// <param name="headSize">Width of a head.</param>
     /// <param name="positions">The positions.</param>
     /// <param name="dtype">Compute dtype.</param>
     /// <param name="lengths">
-    /// Tokens of each text of the batch, or of all alike; only settings that depend on the length look at them.
+    /// Length of each text of the batch, or one length for all; only settings that depend on the text length use it.
     /// </param>
     public static (Tensor Cos, Tensor Sin) Tables(
         RopeConfig rope,
@@ -39,7 +42,7 @@ internal static class RotaryEmbedding
         return (cos.to(dtype).MoveToOuterDisposeScope(), sin.to(dtype).MoveToOuterDisposeScope());
     }
 
-    /// <summary>Rotates queries or keys [B, A, T, D]; dimensions beyond those of the tables pass unchanged.</summary>
+    /// <summary>Rotates queries or keys [B, A, T, D]; dimensions beyond the width of the tables stay unchanged.</summary>
     public static Tensor Rotate(Tensor x, Tensor cos, Tensor sin)
     {
         using var scope = NewDisposeScope();

@@ -8,11 +8,11 @@ public enum PaddingSide
     /// <summary>After the tokens: causal attention then needs no mask.</summary>
     Right,
 
-    /// <summary>Before the tokens, as the authors' code and generation do.</summary>
+    /// <summary>Before the tokens, as in FALCON's published code and in generation.</summary>
     Left,
 }
 
-/// <summary>Token sequences padded to one length, as arrays; tensors are made where they are used.</summary>
+/// <summary>Token sequences padded to one length. Holds arrays; tensors are made on demand.</summary>
 public sealed class TokenBatch
 {
     private readonly long[] _ids;
@@ -23,9 +23,9 @@ public sealed class TokenBatch
 
     /// <summary>Pads sequences to the longest of them.</summary>
     /// <param name="sequences">At least one sequence; none empty.</param>
-    /// <param name="padId">The id that fills the rest; masked, so any valid id will do.</param>
+    /// <param name="padId">The padding id; it is masked, so any valid id will do.</param>
     /// <param name="side">Where the padding goes.</param>
-    /// <param name="countFrom">For each sequence the first position that counts in a loss; null when all tokens do.</param>
+    /// <param name="countFrom">The first position of each sequence that counts in a loss; null when all tokens count.</param>
     /// <exception cref="ArgumentException">No sequence, or an empty one.</exception>
     public TokenBatch(IReadOnlyList<int[]> sequences, int padId, PaddingSide side = PaddingSide.Right, IReadOnlyList<int>? countFrom = null)
     {
@@ -75,10 +75,10 @@ public sealed class TokenBatch
     public bool IsPadded => TokenCount < Rows * Length;
 
     /// <summary>
-    /// The batch in parts of sequences of like length, each of at most so many padded tokens (or of one sequence); the batch itself where
-    /// that is one part.
+    /// Splits the batch into parts of sequences of similar length, each of at most <paramref name="tokens"/> padded tokens or of a single
+    /// sequence; returns the batch itself when one part suffices.
     /// </summary>
-    /// <param name="tokens">Padded tokens of a part; 0 for no limit.</param>
+    /// <param name="tokens">Most tokens of a part, padding included; 0 for no limit.</param>
     public IReadOnlyList<TokenBatch> Split(int tokens)
     {
         if (tokens == 0 || Rows * Length <= tokens || Rows == 1) return [this];
@@ -89,14 +89,9 @@ public sealed class TokenBatch
             var end = begin + 1;
             while (end < Rows && (end - begin + 1) * Sequences[order[end]].Length <= tokens)
                 end++;
-            parts.Add(
-                new TokenBatch(
-                    [.. order[begin..end].Select(row => Sequences[row])],
-                    _padId,
-                    Side,
-                    _countFrom is null ? null : [.. order[begin..end].Select(row => _countFrom[row])]
-                )
-            );
+            var rows = order[begin..end];
+            int[]? countFrom = _countFrom is null ? null : [.. rows.Select(row => _countFrom[row])];
+            parts.Add(new TokenBatch([.. rows.Select(row => Sequences[row])], _padId, Side, countFrom));
         }
 
         return parts;
@@ -105,10 +100,10 @@ public sealed class TokenBatch
     /// <summary>Token ids [B, T], int64.</summary>
     public Tensor InputIds(Device device) => tensor(_ids, [Rows, Length], int64, device);
 
-    /// <summary>Real tokens [B, T], bool.</summary>
+    /// <summary>The attention mask [B, T], bool, true for real tokens.</summary>
     public Tensor AttentionMask(Device device) => tensor(_real, [Rows, Length], @bool, device);
 
-    /// <summary>Tokens that count in a loss [B, T], bool; null when every position does.</summary>
+    /// <summary>The loss mask [B, T], bool, true for tokens that count; null when every position counts.</summary>
     public Tensor? LossMask(Device device) =>
         _counted is not null ? tensor(_counted, [Rows, Length], @bool, device)
         : IsPadded ? AttentionMask(device)

@@ -4,7 +4,8 @@ using static TorchSharp.torch;
 
 namespace Falcon.Models;
 
-/// <summary>The weights of one checkpoint by their Hugging Face names. Owns its tensors.</summary>
+/// <summary>The weights of a checkpoint by their Hugging Face names. Owns its tensors.</summary>
+/// <param name="tensors">The tensors by name, taken over.</param>
 public sealed class Weights(IReadOnlyDictionary<string, Tensor> tensors) : IDisposable
 {
     /// <summary>The tensors by name; borrowed.</summary>
@@ -17,20 +18,22 @@ public sealed class Weights(IReadOnlyDictionary<string, Tensor> tensors) : IDisp
     }
 }
 
-/// <summary>The names and shapes that a configuration asks for, and what a name says about its place.</summary>
+/// <summary>The tensor names and shapes that a configuration requires, and what a name says about a tensor's place.</summary>
 public static class WeightNames
 {
-    /// <summary>The place of embeddings: below every layer.</summary>
+    /// <summary>The layer number of embeddings: below all layers.</summary>
     internal const int BelowLayers = -1;
 
-    /// <summary>The place of the final norm and the head: above every layer.</summary>
+    /// <summary>The layer number of the final norm and the output head: above all layers.</summary>
     internal const int AboveLayers = int.MaxValue;
 
     private static readonly string[] Embeddings = ["embed_tokens.weight", "embed_in.weight", "wte.weight", "wpe.weight"];
     private static readonly string[] Heads = ["lm_head.weight", "embed_out.weight"];
     private static readonly string[] DownProjections = [".mlp.down_proj.", ".mlp.dense_4h_to_h.", ".mlp.c_proj."];
 
-    /// <summary>The layer of a tensor: -1 for embeddings, the largest number for final norm and head.</summary>
+    /// <summary>
+    /// The layer of a tensor; <see cref="BelowLayers"/> for embeddings, <see cref="AboveLayers"/> for the final norm and the output head.
+    /// </summary>
     internal static int LayerOf(string name)
     {
         foreach (var part in name.AsSpan().Split('.'))
@@ -38,35 +41,33 @@ public static class WeightNames
         return IsEmbedding(name) ? BelowLayers : AboveLayers;
     }
 
-    /// <summary>Whether a tensor is an embedding of tokens or positions.</summary>
+    /// <summary>Whether a tensor is a token or position embedding.</summary>
     internal static bool IsEmbedding(string name) => Embeddings.Any(end => name.EndsWith(end, StringComparison.Ordinal));
 
-    /// <summary>Whether a tensor is an output head.</summary>
+    /// <summary>Whether a tensor is the output head.</summary>
     internal static bool IsHead(string name) => Heads.Any(end => name.EndsWith(end, StringComparison.Ordinal));
 
-    /// <summary>Whether a tensor is the matrix that writes an MLP's output into the residual stream.</summary>
+    /// <summary>Whether a tensor is the matrix of a down projection.</summary>
     internal static bool IsDownProjection(string name) =>
         name.EndsWith(".weight", StringComparison.Ordinal)
         && DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal));
 
     /// <summary>
-    /// Whether a tensor takes part in a layer after the input of its down projection: that matrix, its bias, and the norm of its output.
+    /// Whether a layer uses a tensor only from its down projection on: that matrix, its bias, and the norm of its output.
     /// </summary>
     internal static bool IsFromDownProjectionOn(string name) =>
         DownProjections.Any(module => name.Contains(module, StringComparison.Ordinal))
         || name.Contains(".post_feedforward_layernorm.", StringComparison.Ordinal);
 
     /// <summary>
-    /// Every tensor with its shape: the embeddings, each layer with its matrices before its norms, final norm, head. For Llama, Mistral and
-    /// Qwen this is the state-dict order.
+    /// Every tensor with its shape: the embeddings, each layer (matrices before norms), the final norm, the output head. For Llama, Mistral
+    /// and Qwen this is the state-dict order.
     /// </summary>
     public static IReadOnlyList<(string Name, long[] Shape)> Expected(ModelConfig config)
     {
         var names = config.Architecture;
-        long hidden = config.HiddenSize,
-            inner = config.IntermediateSize,
-            queries = (long)config.HeadCount * config.HeadSize,
-            keys = (long)config.KeyValueHeadCount * config.HeadSize;
+        long hidden = config.HiddenSize, inner = config.IntermediateSize;
+        long queries = (long)config.HeadCount * config.HeadSize, keys = (long)config.KeyValueHeadCount * config.HeadSize;
         List<(string, long[])> all = [(names.EmbeddingWeight, [config.VocabularySize, hidden])];
         if (names.PositionWeight is { } positions) all.Add((positions, [config.MaxPositions, hidden]));
 

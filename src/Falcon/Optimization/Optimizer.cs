@@ -1,5 +1,4 @@
 using System.Globalization;
-using Falcon.Engine;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

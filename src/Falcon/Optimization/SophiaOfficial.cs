@@ -1,4 +1,3 @@
-using Falcon.Engine;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
 using Falcon.Engine;
 using Falcon.Results;
+using Falcon.Runtime;
 using static TorchSharp.torch;
 
 namespace Falcon.Runs;

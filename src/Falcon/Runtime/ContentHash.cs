@@ -3,12 +3,12 @@ using System.Text;
 
 namespace Falcon.Runtime;
 
-/// <summary>SHA-256 of files, so that a result names exactly the weights and data it came from.</summary>
+/// <summary>SHA-256 of files, so that a result identifies the weights and data that it came from.</summary>
 public static class ContentHash
 {
     private const int BufferSize = 1 << 20;
 
-    /// <summary>SHA-256 of a file's bytes, read in pieces, as 64 lower-case hexadecimal digits.</summary>
+    /// <summary>SHA-256 of a file, as 64 lower-case hexadecimal digits; the file is read in pieces.</summary>
     /// <exception cref="UserInputException">The file does not exist.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while reading.</exception>
     public static string OfFile(string path, CancellationToken cancellation = default)
@@ -26,9 +26,9 @@ public static class ContentHash
     }
 
     /// <summary>
-    /// The weights of a model directory: SHA-256 of every <c>*.safetensors</c> file and of them together. One file: its own hash. Several:
-    /// the hash of the lines <c>HASH␠␠NAME\n</c> in ordinal order of the names, which is what <c>sha256sum *.safetensors | sha256sum</c>
-    /// prints in the C locale.
+    /// SHA-256 of every <c>*.safetensors</c> file of a model directory and one hash for all of them. For a single file that is its own
+    /// hash. For several it is the hash of the lines <c>HASH␠␠NAME\n</c> in ordinal order of the names, as <c>sha256sum *.safetensors |
+    /// sha256sum</c> computes it in the C locale.
     /// </summary>
     /// <exception cref="UserInputException">The directory does not exist or holds no safetensors file.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while reading.</exception>
@@ -43,11 +43,11 @@ public static class ContentHash
             .ToList();
         if (names.Count == 0)
             throw new UserInputException($"{directory}: it holds no *.safetensors file; --model takes a Hugging Face model directory.");
-        var files = names.ConvertAll(name => new FileHash(
-            name,
-            FileSize.Of(Path.Combine(directory, name)),
-            OfFile(Path.Combine(directory, name), cancellation)
-        ));
+        var files = names.ConvertAll(name =>
+        {
+            var path = Path.Combine(directory, name);
+            return new FileHash(name, FileSize.Of(path), OfFile(path, cancellation));
+        });
         return new ModelHash(files is [var only] ? only.Sha256 : OfLines(files), files);
     }
 
@@ -55,13 +55,13 @@ public static class ContentHash
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Concat(files.Select(f => $"{f.Sha256}  {f.Name}\n")))));
 }
 
-/// <summary>A file with its content's hash.</summary>
+/// <summary>A file with the hash of its content.</summary>
 /// <param name="Name">File name, or path as the user gave it.</param>
 /// <param name="Bytes">Size in bytes.</param>
 /// <param name="Sha256">SHA-256 of the bytes, 64 lower-case hexadecimal digits.</param>
 public sealed record FileHash(string Name, long Bytes, string Sha256);
 
-/// <summary>The hash of a model's weights (<see cref="ContentHash.OfModel"/>).</summary>
+/// <summary>The hashes of a model's weights (<see cref="ContentHash.OfModel"/>).</summary>
 /// <param name="Sha256">One hash for all weights.</param>
 /// <param name="Files">Each weight file.</param>
 public sealed record ModelHash(string Sha256, IReadOnlyList<FileHash> Files);

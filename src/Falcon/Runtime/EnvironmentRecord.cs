@@ -4,15 +4,15 @@ using TorchSharp;
 
 namespace Falcon.Runtime;
 
-/// <summary>What a run was made with, written as <c>environment.json</c> before any work.</summary>
-/// <param name="Falcon">Version of Falcon, with the commit it was built from where known.</param>
+/// <summary>The program, machine and settings of a run, written as <c>environment.json</c> before it starts.</summary>
+/// <param name="Falcon">Version of Falcon, with the commit it was built from if known.</param>
 /// <param name="DotNet">Version of the .NET runtime.</param>
 /// <param name="TorchSharp">Version of TorchSharp.</param>
 /// <param name="LibTorch">Version of libtorch that this TorchSharp binds to.</param>
 /// <param name="OperatingSystem">Name and version of the operating system.</param>
 /// <param name="Architecture">Processor architecture, such as <c>X64</c>.</param>
 /// <param name="Cores">Processor cores that the process may use.</param>
-/// <param name="Threads">Threads of one tensor operation.</param>
+/// <param name="Threads">Threads of one tensor operation; null for the default of libtorch.</param>
 /// <param name="MemoryBytes">Memory that the process may use, in bytes.</param>
 /// <param name="Device">Where the run computes, such as <c>cpu</c> or <c>cuda:0</c>.</param>
 /// <param name="DType">Number type of the weights in memory.</param>
@@ -33,12 +33,12 @@ public sealed record EnvironmentRecord(
     long Seed,
     DateTimeOffset Started)
 {
-    /// <summary>Records this process and machine. Loads no native library.</summary>
+    /// <summary>Records this process and machine, without loading a native library.</summary>
     /// <param name="device">Where the run computes.</param>
     /// <param name="dtype">Number type of the weights in memory.</param>
     /// <param name="seed">Seed of every random choice.</param>
     /// <param name="clock">Source of the start time.</param>
-    /// <param name="threads">Threads of one tensor operation; null where the library's default holds.</param>
+    /// <param name="threads">Threads of one tensor operation; null for the default of libtorch.</param>
     public static EnvironmentRecord Capture(string device, string dtype, long seed, TimeProvider clock, int? threads = null) => new(
         VersionOf(typeof(EnvironmentRecord).Assembly),
         Environment.Version.ToString(),

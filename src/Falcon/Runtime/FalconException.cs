@@ -7,14 +7,14 @@ public abstract class FalconException(string message, Exception? inner = null) :
     public abstract int ExitCode { get; }
 }
 
-/// <summary>Wrong input from a person: the message says what is wrong, where (file, line, field) and what to do. Exit code 2.</summary>
+/// <summary>Wrong input from the user. The message says what is wrong, where (file, line, field) and what to do. Exit code 2.</summary>
 public sealed class UserInputException(string message, Exception? inner = null) : FalconException(message, inner)
 {
     /// <inheritdoc/>
     public override int ExitCode => 2;
 }
 
-/// <summary>A checkpoint that is damaged or of a kind that is not supported; the message names the file and the key. Exit code 2.</summary>
+/// <summary>A checkpoint that is damaged or not supported. The message names the file and the key. Exit code 2.</summary>
 public sealed class UnsupportedCheckpointException(string message, Exception? inner = null) : FalconException(message, inner)
 {
     /// <inheritdoc/>
@@ -22,7 +22,7 @@ public sealed class UnsupportedCheckpointException(string message, Exception? in
 }
 
 /// <summary>
-/// Arithmetic that failed (non-finite loss, singular covariance, divergence); the message carries step and magnitudes. Exit code 3.
+/// Failed arithmetic, such as a non-finite loss, a singular covariance or divergence. The message gives step and magnitudes. Exit code 3.
 /// </summary>
 public sealed class NumericalFailureException(string message, Exception? inner = null) : FalconException(message, inner)
 {

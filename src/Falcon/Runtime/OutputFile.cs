@@ -4,8 +4,8 @@ namespace Falcon.Runtime;
 public static class OutputFile
 {
     /// <summary>
-    /// Writes the text as UTF-8 to <c>PATH.partial</c> and renames it to <paramref name="path"/>, replacing a file of that name. Missing
-    /// folders are created.
+    /// Writes a text as UTF-8 to <c>PATH.partial</c> and renames it to <paramref name="path"/>, replacing an existing file. Missing folders
+    /// are created.
     /// </summary>
     /// <exception cref="UserInputException">The path is a directory.</exception>
     /// <exception cref="IOException">The disk is full or the path cannot be written; nothing is left behind.</exception>

@@ -3,10 +3,10 @@ using System.Globalization;
 
 namespace Falcon.Runtime;
 
-/// <summary>Memory of this process as the operating system counts it, and what the machine has.</summary>
+/// <summary>The memory of this process, as the operating system counts it, and of the machine.</summary>
 public static class PeakMemory
 {
-    /// <summary>Largest resident memory of the process so far, in bytes: VmHWM of Linux, the peak working set elsewhere.</summary>
+    /// <summary>Largest resident memory of the process so far, in bytes: VmHWM on Linux, the peak working set elsewhere.</summary>
     public static long Bytes()
     {
         if (StatusLine("/proc/self/status", "VmHWM:") is { } peak) return peak;
@@ -15,8 +15,8 @@ public static class PeakMemory
     }
 
     /// <summary>
-    /// Memory that can be had now without swapping, in bytes: MemAvailable of Linux within the limit of the container, elsewhere what the
-    /// runtime may use.
+    /// Memory that is available now without swapping, in bytes: MemAvailable on Linux, but at most the container's limit; elsewhere what
+    /// the .NET runtime may use.
     /// </summary>
     public static long Available()
     {
@@ -24,7 +24,7 @@ public static class PeakMemory
         return StatusLine("/proc/meminfo", "MemAvailable:") is { } available ? Math.Min(available, limit) : limit;
     }
 
-    /// <summary>A size in words, such as <c>3.9 GiB</c>.</summary>
+    /// <summary>A size as text, such as <c>3.9 GiB</c>.</summary>
     public static string Text(long bytes) => bytes >= 1L << 30
         ? string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):0.0} GiB")
         : string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 20):0} MiB");

@@ -1,16 +1,16 @@
 namespace Falcon.Runtime;
 
 /// <summary>
-/// What a run gets from outside: where to log, on what to compute, the clock and the cancellation. Passed explicitly; there are no statics.
+/// What a run gets from outside: log, device, dtype, clock and cancellation. It is passed explicitly; there is no global state.
 /// </summary>
-/// <param name="Log">Messages and progress.</param>
+/// <param name="Log">Receives messages and progress.</param>
 /// <param name="Device"><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</param>
 /// <param name="DType"><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</param>
-/// <param name="Clock">The time.</param>
+/// <param name="Clock">Source of the time.</param>
 /// <param name="Cancellation">Set by Ctrl-C.</param>
 public sealed record RunContext(IRunLog Log, string Device, string DType, TimeProvider Clock, CancellationToken Cancellation)
 {
-    /// <summary>Bytes of resident memory for verbs that only run a model; null for what the machine has to spare.</summary>
+    /// <summary>Most bytes of resident memory for verbs that only run a model; null for most of the memory that is available.</summary>
     public long? MemoryLimit { get; init; }
 
     /// <summary>A silent context that computes in float32 on the CPU; for tests and small programs.</summary>

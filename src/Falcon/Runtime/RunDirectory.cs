@@ -3,13 +3,13 @@ using System.Text.Json;
 namespace Falcon.Runtime;
 
 /// <summary>
-/// The output directory of a run. It appears whole or not at all: everything is written to <c>PATH.partial</c> beside it,
-/// <see cref="Commit"/> renames that. Without a commit <see cref="Dispose"/> removes it, unless <see cref="KeepForResume"/> was called
-/// because it holds a state to continue from.
+/// The output directory of a run, which appears whole or not at all. Everything is written to a working directory, <c>PATH.partial</c>, and
+/// <see cref="Commit"/> renames it. Without a commit <see cref="Dispose"/> removes it, unless <see cref="KeepForResume"/> was called
+/// because it holds a state to resume from.
 /// </summary>
 public sealed class RunDirectory : IDisposable
 {
-    /// <summary>What is added to the path while the run works.</summary>
+    /// <summary>The suffix of the working directory.</summary>
     public const string WorkingSuffix = ".partial";
 
     private const string LockName = ".lock";
@@ -37,13 +37,13 @@ public sealed class RunDirectory : IDisposable
     public bool IsResumed { get; }
 
     /// <summary>
-    /// Opens the working directory of a run. A working directory that a killed run left without a state is emptied first.
+    /// Opens the working directory of a run. If a killed run left one without a state, it is emptied first.
     /// </summary>
-    /// <param name="path">Where the finished directory shall appear.</param>
-    /// <param name="resume">Continue from the state that an interrupted run of the same path left.</param>
+    /// <param name="path">The path of the finished directory.</param>
+    /// <param name="resume">Whether to continue from the state that an interrupted run of the same path left.</param>
     /// <exception cref="UserInputException">
-    /// The path is a file or a directory that exists; or its parent cannot be written to; or another run is writing there; or an
-    /// interrupted run left a state and <paramref name="resume"/> is false; or it is true and there is no state.
+    /// The path exists, its parent is not writable, another run is writing there, an interrupted run left a state and
+    /// <paramref name="resume"/> is false, or it is true and there is no state.
     /// </exception>
     public static RunDirectory Create(string path, bool resume = false)
     {
@@ -92,7 +92,7 @@ public sealed class RunDirectory : IDisposable
         File.AppendAllText(PathOf(name), JsonSerializer.Serialize(value, ResultJson.LineOptions) + "\n");
 
     /// <summary>
-    /// From now on the working directory survives a run that does not commit; call it after a state to continue from has been written.
+    /// Keeps the working directory if the run does not commit; call it after a state to resume from has been written.
     /// </summary>
     public void KeepForResume()
     {
@@ -101,21 +101,21 @@ public sealed class RunDirectory : IDisposable
     }
 
     /// <summary>
-    /// The opposite of <see cref="KeepForResume"/>: the state leads nowhere, and the working directory goes unless the run commits.
+    /// Undoes <see cref="KeepForResume"/>, for a state that is of no use: the working directory is removed unless the run commits.
     /// </summary>
     public void DiscardState() => File.Delete(PathOf(ResumableName));
 
-    /// <summary>Checks that the disk has room for what comes.</summary>
+    /// <summary>Checks that the disk has room for the output.</summary>
     /// <param name="bytes">Bytes that will be written.</param>
     /// <param name="purpose">What for, such as <c>the model</c>.</param>
-    /// <exception cref="UserInputException">There is less room; the message names path and sizes.</exception>
+    /// <exception cref="UserInputException">There is not enough room; the message gives path and sizes.</exception>
     public void RequireFreeSpace(long bytes, string purpose) => RequireFreeSpace(FinalPath, bytes, FreeSpace, purpose);
 
-    /// <summary>Bytes free on the disk of the directory.</summary>
+    /// <summary>Free bytes on the disk of the directory.</summary>
     public long FreeSpace => new DriveInfo(WorkingPath).AvailableFreeSpace;
 
-    /// <summary>Makes the directory appear at <see cref="FinalPath"/>.</summary>
-    /// <exception cref="UserInputException">Something else appeared there in the meantime; the working directory is kept.</exception>
+    /// <summary>Renames the working directory to <see cref="FinalPath"/>.</summary>
+    /// <exception cref="UserInputException">The path has come into existence meanwhile; the working directory is kept.</exception>
     public void Commit()
     {
         ObjectDisposedException.ThrowIf(_lock is null, this);
@@ -129,7 +129,7 @@ public sealed class RunDirectory : IDisposable
         {
             File.WriteAllText(resumable, "");
             throw new UserInputException(
-                $"{FinalPath}: it appeared while the run was working; the result is in {WorkingPath}, move it by hand.",
+                $"{FinalPath}: it was created while the run was working; the result is in {WorkingPath}, move it by hand.",
                 error
             );
         }
@@ -137,7 +137,7 @@ public sealed class RunDirectory : IDisposable
         File.Delete(Path.Combine(FinalPath, ResumableName));
     }
 
-    /// <summary>Removes the working directory when the run was neither committed nor kept.</summary>
+    /// <summary>Removes the working directory unless it was committed or kept.</summary>
     public void Dispose()
     {
         Unlock();
@@ -150,8 +150,8 @@ public sealed class RunDirectory : IDisposable
     {
         if (available < bytes)
             throw new UserInputException(
-                $"{path}: {purpose} needs {PeakMemory.Text(bytes)} and the disk has {PeakMemory.Text(available)} free; free some space or "
-                    + $"choose another --out."
+                $"{path}: {purpose} needs {PeakMemory.Text(bytes)} and the disk has {PeakMemory.Text(available)} free; "
+                    + "free some space or choose another --out."
             );
     }
 
@@ -172,7 +172,7 @@ public sealed class RunDirectory : IDisposable
         }
     }
 
-    // Held while the run works: a second run on the same path must not write into the same working directory.
+    // Held during the run, so that a second run of the same path cannot write into the same working directory.
     private static FileStream Lock(string path, string working)
     {
         try
@@ -203,27 +203,19 @@ public sealed class RunDirectory : IDisposable
     private static string? FirstMissingParent(string full)
     {
         string? missing = null;
-        for (
-            var parent = Path.GetDirectoryName(full);
-            parent is not null && !Directory.Exists(parent);
-            parent = Path.GetDirectoryName(parent)
-        )
-            missing = parent;
+        var parent = Path.GetDirectoryName(full);
+        while (parent is not null && !Directory.Exists(parent)) (missing, parent) = (parent, Path.GetDirectoryName(parent));
         return missing;
     }
 
     private void RemoveEmptyParents()
     {
-        if (_firstCreatedParent is null)
-            return;
-        for (
-            var parent = Path.GetDirectoryName(FinalPath)!;
-            parent.Length >= _firstCreatedParent.Length;
-            parent = Path.GetDirectoryName(parent)!
-        )
+        if (_firstCreatedParent is null) return;
+        var parent = Path.GetDirectoryName(FinalPath)!;
+        while (parent.Length >= _firstCreatedParent.Length && !Directory.EnumerateFileSystemEntries(parent).Any())
         {
-            if (Directory.EnumerateFileSystemEntries(parent).Any()) return;
             Directory.Delete(parent);
+            parent = Path.GetDirectoryName(parent)!;
         }
     }
 }

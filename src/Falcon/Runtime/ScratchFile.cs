@@ -3,8 +3,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Falcon.Runtime;
 
 /// <summary>
-/// A file for what does not fit in memory while a run works: space is handed out from its end, read and written at any place, and the file
-/// goes with the object unless it is to be kept. Its pages belong to the operating system's file cache, not to the process.
+/// A temporary file for data that does not fit into memory. Space is reserved at its end and read and written at any position. The file is
+/// deleted with the object unless it is to be kept. Its pages belong to the operating system's file cache, not to the process.
 /// </summary>
 public sealed class ScratchFile : IDisposable
 {
@@ -14,7 +14,7 @@ public sealed class ScratchFile : IDisposable
 
     /// <summary>Creates the file; its folder must exist.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="kept">Whether it stays when the object goes.</param>
+    /// <param name="kept">Whether the file stays after <see cref="Dispose"/>.</param>
     /// <exception cref="UserInputException">The file cannot be created.</exception>
     public ScratchFile(string path, bool kept = false)
     {
@@ -32,7 +32,7 @@ public sealed class ScratchFile : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new UserInputException(
-                $"{path}: the scratch file cannot be created ({e.Message.TrimEnd('.')}); choose an --out on a disk that can be written to.",
+                $"{path}: the scratch file cannot be created ({e.Message.TrimEnd('.')}); choose an --out on a writable disk.",
                 e
             );
         }
@@ -45,10 +45,10 @@ public sealed class ScratchFile : IDisposable
     public static ScratchFile OpenKept(string path) =>
         new(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.RandomAccess));
 
-    /// <summary>Bytes handed out so far.</summary>
+    /// <summary>Bytes reserved so far.</summary>
     public long Length => _length;
 
-    /// <summary>Reserves space and gives its place.</summary>
+    /// <summary>Reserves space and returns its position.</summary>
     public long Reserve(long bytes)
     {
         var place = _length;
@@ -56,8 +56,8 @@ public sealed class ScratchFile : IDisposable
         return place;
     }
 
-    /// <summary>Fills <paramref name="bytes"/> from a place that was written to.</summary>
-    /// <exception cref="EndOfStreamException">The place was never written to.</exception>
+    /// <summary>Fills <paramref name="bytes"/> from a position that was written before.</summary>
+    /// <exception cref="EndOfStreamException">Nothing was written there.</exception>
     public void Read(long place, Span<byte> bytes)
     {
         while (bytes.Length > 0)
@@ -69,7 +69,7 @@ public sealed class ScratchFile : IDisposable
         }
     }
 
-    /// <summary>Writes bytes at a reserved place.</summary>
+    /// <summary>Writes bytes at a reserved position.</summary>
     /// <exception cref="UserInputException">The disk is full.</exception>
     public void Write(long place, ReadOnlySpan<byte> bytes)
     {
@@ -80,13 +80,13 @@ public sealed class ScratchFile : IDisposable
         catch (IOException e)
         {
             throw new UserInputException(
-                $"{_path}: could not be written ({e.Message.TrimEnd('.')}). Free some space, choose another --out, or give more memory "
-                    + $"(--memory-limit, --cache-memory).",
+                $"{_path}: it could not be written ({e.Message.TrimEnd('.')}). "
+                    + "Free some space, choose another --out, or allow more memory (--memory-limit, --cache-memory).",
                 e
             );
         }
     }
 
-    /// <summary>Closes the file and, unless it is kept, removes it.</summary>
+    /// <summary>Closes the file and, unless it is kept, deletes it.</summary>
     public void Dispose() => _handle.Dispose();
 }

@@ -3,10 +3,9 @@ using System.Numerics;
 namespace Falcon.Runtime;
 
 /// <summary>
-/// Random numbers that are the same on every machine and .NET version for the same seed and purpose.
-/// The generator is xoshiro256** (Blackman and Vigna, "Scrambled Linear Pseudorandom Number Generators", 2021);
-/// its 256 bits of state come from SplitMix64 started at <see cref="Seeds.Derive"/> of seed, purpose and index. Not thread safe, not for
-/// cryptography.
+/// Random numbers that are the same on every machine and .NET version for the same seed and purpose. The generator is xoshiro256**
+/// (Blackman and Vigna, "Scrambled Linear Pseudorandom Number Generators", 2021); its 256 bits of state come from SplitMix64, started at
+/// <see cref="Seeds.Derive"/> of seed, purpose and index. Not thread safe, not for cryptography.
 /// </summary>
 public sealed class SeededRandom
 {
@@ -14,7 +13,7 @@ public sealed class SeededRandom
     private double? _spareGaussian;
 
     /// <summary>
-    /// A generator for one named use, so that two uses of one seed (say "forget order" and "initial weights") are independent.
+    /// A generator for one named purpose, so that two uses of one seed (say "forget order" and "initial weights") are independent.
     /// </summary>
     /// <param name="seed">The seed of the run.</param>
     /// <param name="purpose">What the numbers are for; part of the seed.</param>
@@ -43,14 +42,14 @@ public sealed class SeededRandom
     }
 
     /// <summary>
-    /// An integer from 0 to <paramref name="limit"/> - 1, each equally likely (values that would favour some are drawn again).
+    /// A uniform integer from 0 to <paramref name="limit"/> - 1, by rejection.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="limit"/> is not positive.</exception>
     public int Next(int limit)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(limit);
         var range = (ulong)limit;
-        var biased = ulong.MaxValue - (ulong.MaxValue % range + 1) % range;   // the largest value of a whole number of ranges
+        var biased = ulong.MaxValue - (ulong.MaxValue % range + 1) % range; // the largest value of a whole number of ranges
         ulong bits;
         do bits = NextUInt64(); while (bits > biased);
         return (int)(bits % range);
@@ -79,7 +78,7 @@ public sealed class SeededRandom
         return x * scale;
     }
 
-    /// <summary>Puts <paramref name="items"/> into a random order in place; every order is equally likely (Fisher-Yates).</summary>
+    /// <summary>Shuffles <paramref name="items"/> in place; every order is equally likely (Fisher-Yates).</summary>
     public void Shuffle<T>(Span<T> items)
     {
         for (var last = items.Length - 1; last > 0; last--)

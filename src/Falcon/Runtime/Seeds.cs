@@ -3,7 +3,7 @@ using System.Text;
 namespace Falcon.Runtime;
 
 /// <summary>
-/// Derives independent seeds, so that a step's randomness depends on nothing but (seed, purpose, index) and a resumed run repeats it.
+/// Derives independent seeds. The randomness of a step depends only on seed, purpose and index, so that a resumed run repeats it.
 /// </summary>
 public static class Seeds
 {

@@ -3,12 +3,12 @@ using System.Text;
 
 namespace Falcon.Tokenization;
 
-/// <summary>A token that is searched in the text before anything else happens to it.</summary>
+/// <summary>A token that is searched for in the text before any other step.</summary>
 internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special)
 {
     /// <summary>
-    /// Reads <c>added_tokens</c>. The id is that of the content in the model's vocabulary, else the next free number; a file that says
-    /// otherwise is refused.
+    /// Reads <c>added_tokens</c>. The id is the one in the model's vocabulary, or else the next free number; a file with another id is
+    /// refused.
     /// </summary>
     public static List<AddedToken> ReadAll(TokenizerSection section, BytePairEncoding model)
     {
@@ -44,7 +44,7 @@ internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool 
     }
 }
 
-/// <summary>Finds added tokens in a text: leftmost first, the longest of those that begin there.</summary>
+/// <summary>Finds added tokens in a text from left to right, the longest first.</summary>
 internal sealed class AddedTokenSearch
 {
     private readonly Dictionary<string, AddedToken> _tokens = [];
@@ -52,7 +52,7 @@ internal sealed class AddedTokenSearch
     private readonly System.Buffers.SearchValues<char> _firstCharacters;
 
     /// <param name="tokens">The tokens to find.</param>
-    /// <param name="searched">The text under which a token is found: its content, or its normalized content.</param>
+    /// <param name="searched">The text to search for: the token's content, or its normalized content.</param>
     public AddedTokenSearch(IEnumerable<AddedToken> tokens, Func<string, string> searched)
     {
         foreach (var token in tokens.OrderByDescending(token => token.Special))
@@ -64,7 +64,7 @@ internal sealed class AddedTokenSearch
         _firstCharacters = System.Buffers.SearchValues.Create([.. _lengths.Keys]);
     }
 
-    /// <summary>The text in order as stretches with a token, and stretches without one (null) that are never empty.</summary>
+    /// <summary>Splits the text into tokens and the non-empty stretches between them (null), in order.</summary>
     public List<(int Start, int End, AddedToken? Token)> Find(string text)
     {
         var found = new List<(int Start, int End, AddedToken? Token)>();
@@ -114,7 +114,7 @@ internal sealed class AddedTokenSearch
     }
 
     /// <summary>
-    /// Alphabetic, mark, decimal digit, connector or joiner: the set \w of Unicode's recommendation for regular expressions (UTS 18).
+    /// Whether a character is alphabetic, a mark, a decimal digit, a connector or a joiner: the set \w of Unicode UTS 18.
     /// </summary>
     private static bool IsWordCharacter(Rune rune) =>
         Rune.GetUnicodeCategory(rune) switch

@@ -4,7 +4,7 @@ namespace Falcon.Tokenization;
 
 /// <summary>The 256 visible characters that stand for the 256 bytes in a byte-level vocabulary (the mapping of GPT-2).</summary>
 /// <remarks>
-/// Printable bytes (! to ~, ¡ to ¬, ® to ÿ) stand for themselves; the other 68 are numbered from U+0100 in the order of the bytes.
+/// Printable bytes (! to ~, ¡ to ¬, ® to ÿ) map to the character of the same number; the other 68 map to U+0100 and up, in byte order.
 /// </remarks>
 internal static class ByteLevelAlphabet
 {
@@ -14,7 +14,7 @@ internal static class ByteLevelAlphabet
     /// <summary>The character of a byte.</summary>
     public static char CharacterOf(byte value) => Characters[value];
 
-    /// <summary>The UTF-8 bytes of the text, one character a byte.</summary>
+    /// <summary>The UTF-8 bytes of the text, as one character for each byte.</summary>
     public static string Encode(ReadOnlySpan<char> text)
     {
         var count = Encoding.UTF8.GetByteCount(text);
@@ -26,7 +26,7 @@ internal static class ByteLevelAlphabet
     }
 
     /// <summary>
-    /// Adds the bytes that a token stands for; a token with a character outside the alphabet stands for its own UTF-8 bytes.
+    /// Adds the bytes of a token; a token with a character outside the alphabet gives its own UTF-8 bytes.
     /// </summary>
     public static void Decode(string token, List<byte> output)
     {

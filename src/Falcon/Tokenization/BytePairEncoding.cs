@@ -6,7 +6,7 @@ using System.Text;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// The <c>model</c> of a tokenizer.json of type BPE: turns a word into the ids of its tokens by merging pairs, lowest rank first.
+/// The <c>model</c> of a tokenizer.json of type BPE: encodes a word by merging pairs of tokens, the lowest rank first.
 /// </summary>
 internal sealed class BytePairEncoding
 {
@@ -56,7 +56,7 @@ internal sealed class BytePairEncoding
 
     public string? TokenOf(int id) => _tokens.GetValueOrDefault(id);
 
-    /// <summary>Adds the ids of a word. Time grows as n log n with the length of the word.</summary>
+    /// <summary>Appends the ids of a word, in O(n log n) time for a word of length n.</summary>
     public void Encode(string word, List<int> output)
     {
         if (_ignoreMerges && _vocabulary.TryGetValue(word, out var whole))
@@ -77,7 +77,7 @@ internal sealed class BytePairEncoding
     }
 
     /// <summary>
-    /// The ids of the code points, before any merge; what the vocabulary lacks becomes bytes, the unknown token, or nothing.
+    /// The ids of the code points, before any merge. A code point outside the vocabulary becomes bytes, the unknown token, or nothing.
     /// </summary>
     private List<int> Symbols(string word)
     {
@@ -111,7 +111,7 @@ internal sealed class BytePairEncoding
     }
 
     /// <summary>
-    /// Merges the neighbouring pair of lowest rank, leftmost first, until none is left: a linked list of symbols and a queue of pairs.
+    /// Merges the adjacent pair of lowest rank, leftmost first, until none is left, with a linked list of symbols and a queue of pairs.
     /// </summary>
     private void MergePairs(List<int> symbols, List<int> output)
     {
@@ -152,17 +152,17 @@ internal sealed class BytePairEncoding
         }
     }
 
-    // Multiplying by an odd number is one-to-one and spreads the pairs: the hash of a long is the exclusive or of its halves, 0 for every
-    // (a, a).
+    // Multiplication by an odd number is one-to-one and spreads the hashes. The hash of a long is the XOR of its halves, which would be 0
+    // for every pair (a, a).
     private static ulong Pair(int left, int right) => (((ulong)left << 32) | (uint)right) * 0x9E3779B97F4A7C15;
 
     private static void RefuseUnsupported(TokenizerSection model)
     {
         var type = model["type"].TextOrNull() ?? (model["merges"].IsNull ? "(none)" : "BPE");
-        if (type != "BPE") throw model.Unsupported($"the model type '{type}' is not supported, only BPE is");
+        if (type != "BPE") throw model.Unsupported($"the model type '{type}' is not supported; only BPE is");
         foreach (var affix in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
             if (model[affix].TextOrNull() is { Length: > 0 } text)
-                throw model[affix].Unsupported($"'{text}' is not supported, only an empty one is");
+                throw model[affix].Unsupported($"'{text}' is not supported; only an empty one is");
         if (!model["dropout"].IsNull && !(model["dropout"].Json.TryGetDouble(out var dropout) && dropout == 0))
             throw model["dropout"].Unsupported("random merges are not supported");
     }
@@ -183,7 +183,7 @@ internal sealed class BytePairEncoding
             var isPair = item.Json.ValueKind == System.Text.Json.JsonValueKind.Array;
             if (!isPair && item.Text().StartsWith("#version", StringComparison.Ordinal)) continue;
             var parts = isPair ? [.. item.Items().Select(part => part.Text())] : item.Text().Split(' ');
-            if (parts.Length != 2) throw item.Unsupported("a merge is two tokens");
+            if (parts.Length != 2) throw item.Unsupported("a merge must be two tokens");
             merges[Pair(IdIn(parts[0]), IdIn(parts[1]))] = (rank++, IdIn(parts[0] + parts[1]));
 
             int IdIn(string token) =>

@@ -4,12 +4,11 @@ using System.Text.Json.Nodes;
 
 namespace Falcon.Tokenization;
 
-/// <summary>Trains a byte-level BPE tokenizer in the manner of GPT-2 and writes the files that describe it.</summary>
+/// <summary>Trains a byte-level BPE tokenizer like GPT-2's and writes its files.</summary>
 /// <remarks>
-/// Words are cut by the pattern of GPT-2 and written in the byte-level alphabet. The most frequent pair of neighbouring tokens becomes a
-/// new token, again and again. Of equally frequent pairs the one whose left token has the smaller id is taken, then the one whose right
-/// token has; so the result depends on nothing but the multiset of texts. Source: Sennrich, Haddow and Birch, "Neural Machine Translation
-/// of Rare Words with Subword Units", 2016, algorithm 1.
+/// Words are split by GPT-2's pattern and written in the byte-level alphabet. The most frequent pair of adjacent tokens becomes a new
+/// token, repeatedly. Ties are broken by the smaller id of the left token, then of the right token, so that the result depends only on the
+/// multiset of texts. Source: Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016, algorithm 1.
 /// </remarks>
 public static class BytePairTrainer
 {
@@ -19,16 +18,15 @@ public static class BytePairTrainer
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    /// <summary>The text of a <c>tokenizer.json</c> learned from texts.</summary>
+    /// <summary>Trains on texts and returns the content of <c>tokenizer.json</c>.</summary>
     /// <param name="texts">The texts; special tokens written in them count as ordinary text.</param>
     /// <param name="vocabularySize">
-    /// Number of tokens in the end: the special tokens, the 256 bytes, then one a merge. There are fewer where the texts have no pair left
-    /// to merge.
+    /// Number of tokens: the special tokens, the 256 bytes, and one for each merge. There are fewer if no pair is left to merge.
     /// </param>
-    /// <param name="specialTokens">The special tokens, which get the ids from 0 in this order.</param>
+    /// <param name="specialTokens">The special tokens, which get the ids 0, 1, ... in this order.</param>
     /// <exception cref="ArgumentException">
     /// <paramref name="vocabularySize"/> is too small for the bytes and the special tokens, or a special token is empty, given twice, or a
-    /// byte of the alphabet.
+    /// character of the byte alphabet.
     /// </exception>
     public static string Train(IEnumerable<string> texts, int vocabularySize, IReadOnlyList<string> specialTokens)
     {
@@ -67,14 +65,14 @@ public static class BytePairTrainer
         return Describe(vocabulary, merges, specialTokens).ToJsonString(Layout) + "\n";
     }
 
-    /// <summary>The text of a <c>tokenizer_config.json</c> that belongs to a tokenizer of <see cref="Train"/>.</summary>
-    /// <param name="eosToken">The special token at the end of a text.</param>
+    /// <summary>The content of <c>tokenizer_config.json</c> for a tokenizer made by <see cref="Train"/>.</summary>
+    /// <param name="eosToken">The end-of-text token.</param>
     /// <param name="bosToken">
-    /// The special token at the beginning of a text, if any. <see cref="Train"/> makes no template, so encoding does not add it.
+    /// The beginning-of-text token, if any. <see cref="Train"/> writes no post-processing template, so encoding does not add it.
     /// </param>
-    /// <param name="padToken">The special token that fills batches, if any.</param>
+    /// <param name="padToken">The padding token, if any.</param>
     /// <param name="modelMaxLength">The longest text of the model, in tokens.</param>
-    /// <param name="chatTemplate">The Jinja text of the chat template, if any.</param>
+    /// <param name="chatTemplate">The chat template (Jinja), if any.</param>
     public static string Configuration(
         string eosToken,
         string? bosToken = null,

@@ -8,7 +8,7 @@ internal static class Decoders
 {
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>The function from tokens to text that the section describes; an unknown type is an error that names it.</summary>
+    /// <summary>Reads the function from tokens to text; an unknown type is an error that names it.</summary>
     public static Func<List<string>, string> Read(TokenizerSection section)
     {
         if (section.IsNull) return tokens => string.Join(' ', tokens);
@@ -57,7 +57,7 @@ internal static class Decoders
     }
 
     /// <summary>
-    /// Runs of tokens like <c>&lt;0x0A&gt;</c> become the text of their bytes, or one U+FFFD a byte where they are not UTF-8.
+    /// Runs of tokens like <c>&lt;0x0A&gt;</c> become the text of their bytes, or one U+FFFD for each byte if they are not UTF-8.
     /// </summary>
     private static List<string> ByteFallback(List<string> tokens)
     {

@@ -7,8 +7,8 @@ using Falcon.Runtime;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// The tokenizer of a Hugging Face model directory, read from its <c>tokenizer.json</c>, or from <c>tokenizer.model</c> (SentencePiece)
-/// where that is all there is: byte-level or byte-fallback BPE with exactly the ids and texts of the Hugging Face library.
+/// The tokenizer of a Hugging Face model directory, read from <c>tokenizer.json</c> or, if that is missing, from <c>tokenizer.model</c>
+/// (SentencePiece). It is byte-level or byte-fallback BPE with exactly the ids and texts of the Hugging Face library.
 /// </summary>
 /// <remarks>
 /// Encoding and decoding may be called from several threads at once. Truncation and padding settings in the file are not applied.
@@ -57,7 +57,7 @@ public sealed class HfTokenizer
             ChatTemplates.ChatTemplate.Parse(
                 ChatTemplate
                     ?? throw new UserInputException(
-                        $"{file.File}: the tokenizer has no chat template beside it. Add a chat_template.jinja, or use plain prompts."
+                        $"{file.File}: the tokenizer has no chat template. Add a chat_template.jinja beside it, or use plain prompts."
                     )
             )
         );
@@ -67,29 +67,26 @@ public sealed class HfTokenizer
     public int VocabularySize { get; }
 
     /// <summary>
-    /// The token at the beginning of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where
-    /// none is named.
+    /// The beginning-of-text token, as <c>tokenizer_config.json</c> or else <c>special_tokens_map.json</c> names it; null for none.
     /// </summary>
     public int? BosId { get; }
 
     /// <summary>
-    /// The token at the end of a text, as <c>tokenizer_config.json</c> (else <c>special_tokens_map.json</c>) names it; null where none is
-    /// named.
+    /// The end-of-text token, as <c>tokenizer_config.json</c> or else <c>special_tokens_map.json</c> names it; null for none.
     /// </summary>
     public int? EosId { get; }
 
-    /// <summary>The token that fills the shorter rows of a batch; <see cref="EosId"/> where none is named.</summary>
+    /// <summary>The padding token; <see cref="EosId"/> if none is named.</summary>
     public int? PadId { get; }
 
-    /// <summary>The content of the token <see cref="BosId"/>, such as <c>&lt;s&gt;</c>; null where none is named.</summary>
+    /// <summary>The content of the token <see cref="BosId"/>, such as <c>&lt;s&gt;</c>; null for none.</summary>
     public string? BosToken { get; }
 
-    /// <summary>The content of the token <see cref="EosId"/>, such as <c>&lt;/s&gt;</c>; null where none is named.</summary>
+    /// <summary>The content of the token <see cref="EosId"/>, such as <c>&lt;/s&gt;</c>; null for none.</summary>
     public string? EosToken { get; }
 
     /// <summary>
-    /// The Jinja text that turns a conversation into a prompt (<c>chat_template.jinja</c>, else <c>tokenizer_config.json</c>); null where
-    /// there is none.
+    /// The chat template (Jinja), from <c>chat_template.jinja</c> or else <c>tokenizer_config.json</c>; null for none.
     /// </summary>
     public string? ChatTemplate { get; }
 
@@ -104,8 +101,8 @@ public sealed class HfTokenizer
     /// <summary>The ids of a text.</summary>
     /// <param name="text">Any text; a lone surrogate counts as U+FFFD.</param>
     /// <param name="addSpecialTokens">
-    /// Whether the ids that the model's template puts around a text (such as the beginning-of-text token) are added. Special tokens written
-    /// in the text are found either way.
+    /// Whether to add the ids that the tokenizer puts around a text, such as the beginning-of-text token. Special tokens written in the
+    /// text are recognised either way.
     /// </param>
     public int[] Encode(string text, bool addSpecialTokens = true)
     {
@@ -133,8 +130,7 @@ public sealed class HfTokenizer
     }
 
     /// <summary>
-    /// The id of the token whose content is exactly this (as it stands in the vocabulary, so <c>Ġthe</c> for a byte-level " the"); null
-    /// where there is none.
+    /// The id of the token with exactly this content, spelled as in the vocabulary (<c>Ġthe</c> for a byte-level " the"); null for none.
     /// </summary>
     public int? TokenId(string content) => _addedByContent.TryGetValue(content, out var id) ? id : _model.IdOf(content);
 
@@ -143,8 +139,8 @@ public sealed class HfTokenizer
         _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
 
     /// <summary>
-    /// The first id that two tokenizers take for different tokens, in words, such as <c>token 17 is "a" in one and "b" in the other</c>;
-    /// null where every id that both know is the same, as two models whose outputs are compared must have it.
+    /// Describes the first id that means different tokens in two tokenizers, such as <c>token 17 is "a" in one and "b" in the other</c>;
+    /// null when all ids that both know agree, as is required of two models whose outputs are compared.
     /// </summary>
     /// <param name="other">The other tokenizer.</param>
     public string? DifferenceFrom(HfTokenizer other)
@@ -159,12 +155,12 @@ public sealed class HfTokenizer
     private string? TokenOf(int id) => _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
 
     /// <summary>
-    /// The prompt of a conversation by the model's chat template. Encode it without adding special tokens: the template writes them itself.
+    /// Renders a conversation with the model's chat template. Encode the result without adding special tokens: the template writes them.
     /// </summary>
     /// <param name="messages">The conversation.</param>
     /// <param name="addGenerationPrompt">Whether the prompt ends where the assistant's next answer begins.</param>
     /// <param name="variables">
-    /// More variables of the template, such as <c>tools</c> or <c>enable_thinking</c>; they win over those of this method.
+    /// More variables of the template, such as <c>tools</c> or <c>enable_thinking</c>; they override those of this method.
     /// </param>
     /// <exception cref="UserInputException">The model has no chat template.</exception>
     /// <exception cref="ChatTemplateException">The template refused the conversation.</exception>

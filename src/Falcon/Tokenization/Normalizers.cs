@@ -5,7 +5,7 @@ namespace Falcon.Tokenization;
 /// <summary>The <c>normalizer</c> of a tokenizer.json: what happens to a piece of text before it is split.</summary>
 internal static class Normalizers
 {
-    /// <summary>The function that the section describes; an unknown type is an error that names it.</summary>
+    /// <summary>Reads the normalizer; an unknown type is an error that names it.</summary>
     public static Func<string, string> Read(TokenizerSection section)
     {
         if (section.IsNull) return text => text;
@@ -33,7 +33,7 @@ internal static class Normalizers
         }
     }
 
-    /// <summary>Lower case code point by code point, without the rule for a final sigma.</summary>
+    /// <summary>Lower case, code point by code point, without the rule for a final sigma.</summary>
     private static string Lowercase(string text)
     {
         var result = new StringBuilder(text.Length);

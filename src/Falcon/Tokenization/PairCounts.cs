@@ -1,6 +1,6 @@
 namespace Falcon.Tokenization;
 
-/// <summary>How often each pair of neighbouring tokens occurs in the words of a corpus, kept up to date while pairs are merged.</summary>
+/// <summary>Counts the pairs of adjacent tokens in the words of a corpus and keeps the counts up to date while pairs are merged.</summary>
 internal sealed class PairCounts
 {
     private readonly List<int>[] _words;
@@ -21,12 +21,12 @@ internal sealed class PairCounts
         foreach (var pair in _counts.Keys) Enqueue(pair);
     }
 
-    /// <summary>The most frequent pair, of equal ones that with the smallest left, then right id; null where no pair is left.</summary>
+    /// <summary>The most frequent pair; ties go to the smallest left, then right id. Null when no pair is left.</summary>
     public (int Left, int Right)? TakeMostFrequent()
     {
         while (_queue.TryDequeue(out var best, out _))
         {
-            // An entry is written whenever a count grows. One whose count has shrunk since is put back where it belongs.
+            // An entry is queued whenever a count grows. If the count has shrunk since, the entry is queued again.
             if (!_counts.TryGetValue(best.Pair, out var count) || count <= 0) continue;
             if (count == best.Count) return best.Pair;
             if (count < best.Count) Enqueue(best.Pair);
@@ -34,7 +34,7 @@ internal sealed class PairCounts
         return null;
     }
 
-    /// <summary>Replaces the pair by one token wherever it occurs, from left to right.</summary>
+    /// <summary>Replaces every occurrence of the pair by one token, from left to right.</summary>
     public void Merge(int left, int right, int merged)
     {
         var pair = (left, right);

@@ -1,11 +1,11 @@
 namespace Falcon.Tokenization;
 
-/// <summary>The <c>post_processor</c> of a tokenizer.json: the ids that are written before and after those of a text.</summary>
+/// <summary>The <c>post_processor</c> of a tokenizer.json: the ids that are added before and after those of a text.</summary>
 internal sealed record PostProcessor(IReadOnlyList<int> Before, IReadOnlyList<int> After)
 {
     private static readonly PostProcessor None = new([], []);
 
-    /// <summary>What the section describes; an unknown type is an error that names it.</summary>
+    /// <summary>Reads the post-processor; an unknown type is an error that names it.</summary>
     public static PostProcessor Read(TokenizerSection section)
     {
         if (section.IsNull) return None;
@@ -35,7 +35,7 @@ internal sealed record PostProcessor(IReadOnlyList<int> Before, IReadOnlyList<in
             else
                 throw part.Unsupported("neither a Sequence nor a SpecialToken");
         }
-        if (sequences != 1) throw section["single"].Unsupported($"the text should stand once in the template, not {sequences} times");
+        if (sequences != 1) throw section["single"].Unsupported($"the text must occur once in the template, not {sequences} times");
         return new(before, after);
     }
 }

@@ -1,18 +1,18 @@
 namespace Falcon.Tokenization;
 
-/// <summary>A piece of normalized text; <paramref name="AtStart"/> tells whether it begins where the original text begins.</summary>
+/// <summary>A piece of normalized text; <paramref name="AtStart"/> is true for a piece at the start of the original text.</summary>
 internal readonly record struct Piece(string Text, bool AtStart);
 
-/// <summary>Splits one piece and adds the pieces it gives, never empty ones, to the output.</summary>
+/// <summary>Splits one piece and adds the resulting non-empty pieces to the output.</summary>
 internal delegate void PreTokenizer(Piece piece, List<Piece> output);
 
-/// <summary>The <c>pre_tokenizer</c> of a tokenizer.json: cuts a text into the words inside which pairs are merged.</summary>
+/// <summary>The <c>pre_tokenizer</c> of a tokenizer.json: splits a text into the words inside which pairs are merged.</summary>
 internal static class PreTokenizers
 {
-    /// <summary>The pattern of GPT-2, which ByteLevel uses on its own.</summary>
-    public const string Gpt2Pattern = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+    // ByteLevel uses the pattern of GPT-2 by default.
+    private const string Gpt2Pattern = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-    /// <summary>The function that the section describes; an unknown type is an error that names it.</summary>
+    /// <summary>Reads the pre-tokenizer; an unknown type is an error that names it.</summary>
     public static PreTokenizer Read(TokenizerSection section)
     {
         if (section.IsNull) return (piece, output) => output.Add(piece);

@@ -5,9 +5,9 @@ using System.Text.Json.Nodes;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// Turns a <c>tokenizer.model</c> into the content of the tokenizer.json that the Hugging Face library would write for it, so that one
-/// tokenizer does the work. SentencePiece merges the neighbouring pair whose joint piece has the highest score, leftmost first; as merges
-/// that is every split of every piece into two others, by falling score.
+/// Converts a <c>tokenizer.model</c> into the tokenizer.json that the Hugging Face library would write for it, so that one tokenizer serves
+/// both. SentencePiece merges the adjacent pair whose joint piece has the highest score, leftmost first. The equivalent merges are all
+/// splits of a piece into two others, by descending score.
 /// </summary>
 internal static class SentencePieceConversion
 {
@@ -54,7 +54,7 @@ internal static class SentencePieceConversion
     }
 
     /// <summary>
-    /// The control piece that begins or ends a text where no file names one: <c>&lt;s&gt;</c> and <c>&lt;/s&gt;</c>, or Gemma's.
+    /// The usual control piece that begins or ends a text if no file names one: <c>&lt;s&gt;</c> and <c>&lt;/s&gt;</c>, or Gemma's.
     /// </summary>
     public static string? UsualToken(SentencePieceModel model, string name)
     {
@@ -71,7 +71,7 @@ internal static class SentencePieceConversion
             .FirstOrDefault();
     }
 
-    /// <summary>Every split of a piece into two, by falling score, then longer left part first.</summary>
+    /// <summary>All splits of a piece into two others, by descending score, then longer left part first.</summary>
     public static IEnumerable<(string Left, string Right)> Merges(IReadOnlyList<SentencePiece> pieces)
     {
         var ids = pieces.Index().Where(item => IsText(item.Item)).ToDictionary(item => item.Item.Text, item => item.Index);
@@ -100,7 +100,7 @@ internal static class SentencePieceConversion
 
     private static int Length(string text) => text.EnumerateRunes().Count();
 
-    // Where code points begin, but the first.
+    // The positions of all code points but the first.
     private static IEnumerable<int> CodePointStarts(string text)
     {
         for (var at = 1; at < text.Length; at++)
@@ -150,7 +150,7 @@ internal static class SentencePieceConversion
         return new JsonObject { ["type"] = "Sequence", ["decoders"] = steps };
     }
 
-    // Control pieces and the unknown one are special; what tokenizer_config.json adds comes after the vocabulary.
+    // Control pieces and the unknown piece are special; tokens of tokenizer_config.json come after the vocabulary.
     private static JsonArray AddedTokens(SentencePieceModel model, TokenizerSection configuration)
     {
         SortedDictionary<int, (string Content, bool Special, bool LeftStrip, bool RightStrip, bool SingleWord, bool Normalized)> tokens =
@@ -162,7 +162,7 @@ internal static class SentencePieceConversion
         foreach (var (name, token) in added.IsNull ? [] : added.Members())
         {
             if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var id))
-                throw added.Unsupported($"'{name}' is no id");
+                throw added.Unsupported($"'{name}' is not an id");
             tokens[id] = (
                 token["content"].Text(),
                 token["special"].Flag(false),

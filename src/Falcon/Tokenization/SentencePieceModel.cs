@@ -4,7 +4,7 @@ using Falcon.Runtime;
 
 namespace Falcon.Tokenization;
 
-/// <summary>What a piece of a SentencePiece vocabulary is.</summary>
+/// <summary>The type of a piece of a SentencePiece vocabulary.</summary>
 internal enum SentencePieceType
 {
     Normal = 1,
@@ -15,13 +15,13 @@ internal enum SentencePieceType
     Byte = 6,
 }
 
-/// <summary>One piece; its id is its place in the list.</summary>
+/// <summary>A piece; its id is its position in the list.</summary>
 internal readonly record struct SentencePiece(string Text, float Score, SentencePieceType Type);
 
 /// <summary>
 /// A SentencePiece model file (<c>tokenizer.model</c>), a protocol buffer: pieces (field 1: text 1, score 2, type 3), trainer settings
 /// (field 2: model type 3, byte fallback 35), normalizer settings (field 3: compiled rules 2, dummy prefix 3, removal of extra white space
-/// 4). Source: the format's published definition. Other fields are passed over.
+/// 4). Source: the published definition of the format. Other fields are ignored.
 /// </summary>
 internal sealed class SentencePieceModel
 {
@@ -35,7 +35,7 @@ internal sealed class SentencePieceModel
 
     public IReadOnlyList<SentencePiece> Pieces => _pieces;
 
-    /// <summary>Whether a text begins with a space that was not written.</summary>
+    /// <summary>Whether a space is put before every text.</summary>
     public bool AddsDummyPrefix { get; private set; } = true;
 
     /// <summary>Whether characters outside the vocabulary become their bytes.</summary>
@@ -47,8 +47,8 @@ internal sealed class SentencePieceModel
 
     private bool HasRules { get; set; }
 
-    /// <summary>Reads a file; kinds of models other than byte-pair encoding without rules for characters are refused by name.</summary>
-    /// <exception cref="UnsupportedCheckpointException">The file is damaged or of such a kind.</exception>
+    /// <summary>Reads a file. Only byte-pair encoding without normalization rules is supported.</summary>
+    /// <exception cref="UnsupportedCheckpointException">The file is damaged or of another kind, which the message names.</exception>
     public static SentencePieceModel Read(string path)
     {
         var model = new SentencePieceModel();
@@ -77,8 +77,8 @@ internal sealed class SentencePieceModel
 
     private static UnsupportedCheckpointException Refused(string path, string what) =>
         new(
-            $"{path}: {what} not supported, only byte-pair encoding without rules is (Llama 2, Mistral, Gemma). Save the tokenizer once "
-                + $"with a recent version of transformers, which writes tokenizer.json, and put that file here."
+            $"{path}: {what} not supported; only byte-pair encoding without rules is (Llama 2, Mistral, Gemma). "
+                + "Save the tokenizer with a recent version of transformers, which writes tokenizer.json, and put that file here."
         );
 
     private void ReadModel(ReadOnlySpan<byte> bytes)
@@ -131,7 +131,7 @@ internal sealed class SentencePieceModel
     }
 
     /// <summary>
-    /// The next field: its number, and its value where it is a number (varint, 32 or 64 bits) or its bytes where it has a length.
+    /// Reads the next field: its number, and either its numeric value (varint, 32 or 64 bits) or its bytes.
     /// </summary>
     private static bool Next(ref ReadOnlySpan<byte> bytes, out int field, out ulong number, out ReadOnlySpan<byte> content)
     {

@@ -1,6 +1,6 @@
 namespace Falcon.Tokenization;
 
-/// <summary>What a Split pre-tokenizer does with the stretches that match.</summary>
+/// <summary>What a Split pre-tokenizer does with matching stretches.</summary>
 internal enum SplitBehavior
 {
     Removed,
@@ -10,7 +10,7 @@ internal enum SplitBehavior
     Contiguous,
 }
 
-/// <summary>Turns the stretches of a text into the pieces that a behavior asks for.</summary>
+/// <summary>Turns the stretches of a text into pieces.</summary>
 internal static class SplitBehaviors
 {
     public static List<Stretch> Apply(List<Stretch> stretches, SplitBehavior behavior) => behavior switch
@@ -33,7 +33,7 @@ internal static class SplitBehaviors
         return merged;
     }
 
-    // Of several matches in a row only the first joins the stretch before it.
+    // Of several matches in a row, only the first joins the stretch before it.
     private static List<Stretch> MergedWithPrevious(List<Stretch> stretches)
     {
         var merged = new List<Stretch>(stretches.Count);
@@ -47,7 +47,7 @@ internal static class SplitBehaviors
         return merged;
     }
 
-    // Of several matches in a row only the last joins the stretch after it.
+    // Of several matches in a row, only the last joins the stretch after it.
     private static List<Stretch> MergedWithNext(List<Stretch> stretches)
     {
         var merged = new List<Stretch>(stretches.Count);

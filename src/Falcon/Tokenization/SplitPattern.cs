@@ -3,17 +3,17 @@ using System.Text.RegularExpressions;
 
 namespace Falcon.Tokenization;
 
-/// <summary>A stretch of a text, <c>[Start, End)</c>, that matched a pattern or lies between matches.</summary>
+/// <summary>A stretch of a text, <c>[Start, End)</c>: a match of a pattern, or the text between matches.</summary>
 internal readonly record struct Stretch(int Start, int End, bool IsMatch);
 
 /// <summary>
-/// A pattern of a tokenizer.json (<c>{"String": …}</c> or <c>{"Regex": …}</c>) with the meaning it has in Oniguruma, which sees code points
-/// where .NET sees UTF-16 units.
+/// A pattern of a tokenizer.json, <c>{"String": …}</c> or <c>{"Regex": …}</c>, with the meaning that it has in Oniguruma, which matches
+/// code points where .NET matches UTF-16 units.
 /// </summary>
 internal sealed class SplitPattern
 {
-    // One BMP character of each category; it stands for every code point above U+FFFF of that category while matching.
-    private static readonly char[] Stand = StandIns();
+    // One BMP character of each category. While matching it replaces the code points above U+FFFF of that category.
+    private static readonly char[] Replacements = ReplacementOfEachCategory();
 
     private readonly string _literal = "";
     private readonly Regex? _regex;
@@ -25,8 +25,8 @@ internal sealed class SplitPattern
     public static SplitPattern Literal(string text) => new(text);
 
     /// <summary>
-    /// In Oniguruma 'ſ (U+017F) counts as 's where case is ignored, in .NET it does not; and ^ and $ stand for line ends, as with
-    /// Multiline.
+    /// A regular expression. In Oniguruma, unlike .NET, 'ſ (U+017F) matches 's when case is ignored; and ^ and $ match at line ends, as
+    /// with Multiline.
     /// </summary>
     public static SplitPattern Expression(string pattern) =>
         new(
@@ -51,7 +51,7 @@ internal sealed class SplitPattern
         }
     }
 
-    /// <summary>All stretches in order: together they are the whole text.</summary>
+    /// <summary>All stretches in order; together they are the whole text.</summary>
     public List<Stretch> Find(string text)
     {
         var stretches = new List<Stretch>();
@@ -99,7 +99,7 @@ internal sealed class SplitPattern
             positions[count] = position;
             if (char.IsSurrogatePair(text, position))
             {
-                shadow[count] = Stand[(int)CharUnicodeInfo.GetUnicodeCategory(text, position)];
+                shadow[count] = Replacements[(int)CharUnicodeInfo.GetUnicodeCategory(text, position)];
                 position += 2;
             }
             else
@@ -112,7 +112,7 @@ internal sealed class SplitPattern
         return (new string(shadow, 0, count), positions);
     }
 
-    private static char[] StandIns()
+    private static char[] ReplacementOfEachCategory()
     {
         var characters = new char[30];
         for (var character = '\uFFFF'; character >= '\u0100'; character--)

@@ -4,7 +4,7 @@ using Falcon.Runtime;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// The tokenizer files of a model directory: which are there, and what the side files say about special tokens and the chat template.
+/// The tokenizer files of a model directory, with the special tokens and the chat template that the side files name.
 /// </summary>
 internal sealed class TokenizerFiles
 {
@@ -19,7 +19,8 @@ internal sealed class TokenizerFiles
     public TokenizerFiles(string modelDirectory)
     {
         _directory = Path.GetFullPath(modelDirectory);
-        if (!Directory.Exists(_directory)) throw new UserInputException($"The model directory {_directory} does not exist.");
+        if (!Directory.Exists(_directory))
+            throw new UserInputException($"{_directory}: there is no such directory; give the folder of a Hugging Face checkpoint.");
         _configuration = Read("tokenizer_config.json");
         _specialTokensMap = Read("special_tokens_map.json");
         if (File.Exists(PathOf(Json)))
@@ -30,23 +31,23 @@ internal sealed class TokenizerFiles
 
         if (!File.Exists(PathOf(SentencePieceFile)))
             throw new UserInputException(
-                $"{_directory}: there is no tokenizer.json and no tokenizer.model. Copy the tokenizer files of the model into this "
-                    + $"directory."
+                $"{_directory}: there is no tokenizer.json and no tokenizer.model. "
+                    + "Copy the tokenizer files of the model into this directory."
             );
         _sentencePiece = SentencePieceModel.Read(PathOf(SentencePieceFile));
         Tokenizer = new(SentencePieceConversion.ToTokenizerJson(_sentencePiece, _configuration), PathOf(SentencePieceFile), "");
     }
 
-    /// <summary>Whether a model directory holds a tokenizer: tokenizer.json, or tokenizer.model where that is all there is.</summary>
+    /// <summary>Whether a model directory holds a tokenizer: tokenizer.json or tokenizer.model.</summary>
     public static bool AreIn(string modelDirectory) =>
         File.Exists(Path.Combine(modelDirectory, Json)) || File.Exists(Path.Combine(modelDirectory, SentencePieceFile));
 
-    /// <summary>The content of tokenizer.json; of a tokenizer.model what the Hugging Face library would write for it.</summary>
+    /// <summary>The content of tokenizer.json, or the equivalent of tokenizer.model.</summary>
     public TokenizerSection Tokenizer { get; }
 
     /// <summary>
-    /// The content of a named special token (bos_token, eos_token, …): from tokenizer_config.json, else from special_tokens_map.json, else
-    /// the usual one of a tokenizer.model.
+    /// The content of a named special token such as bos_token, from tokenizer_config.json, or else special_tokens_map.json, or else the
+    /// usual piece of tokenizer.model; null for none.
     /// </summary>
     public string? SpecialToken(string name) =>
         TokenContent(_configuration[name])
@@ -54,7 +55,8 @@ internal sealed class TokenizerFiles
         ?? (_sentencePiece is null ? null : SentencePieceConversion.UsualToken(_sentencePiece, name));
 
     /// <summary>
-    /// The text of chat_template.jinja, else the chat_template of tokenizer_config.json (of several, the one named default).
+    /// The content of chat_template.jinja, or else the chat_template of tokenizer_config.json (if there are several, the one named
+    /// default).
     /// </summary>
     public string? ChatTemplate()
     {
@@ -81,7 +83,7 @@ internal sealed class TokenizerFiles
         }
         catch (JsonException error)
         {
-            throw new UnsupportedCheckpointException($"{file}: not valid JSON: {error.Message}", error);
+            throw new UnsupportedCheckpointException($"{file}: not valid JSON: {error.Message} Copy the file again.", error);
         }
     }
 

@@ -3,12 +3,12 @@ using Falcon.Runtime;
 
 namespace Falcon.Tokenization;
 
-/// <summary>A value inside a tokenizer file together with where it stands, so that every complaint names the file and the key.</summary>
+/// <summary>A value of a tokenizer file with its place, so that every error names the file and the key.</summary>
 internal readonly record struct TokenizerSection(JsonElement Json, string File, string Key)
 {
     public bool IsNull => Json.ValueKind is JsonValueKind.Null or JsonValueKind.Undefined;
 
-    /// <summary>The member of that name; a section that <see cref="IsNull"/> where there is none.</summary>
+    /// <summary>The member of that name; a section that <see cref="IsNull"/> if there is none.</summary>
     public TokenizerSection this[string name]
     {
         get

@@ -50,7 +50,7 @@ public sealed class CommandLineAppTests : IDisposable
     )]
     [InlineData(
         "analyze --model m --forget a,,b --retain r --out o",
-        "falcon analyze: --forget has an empty entry in 'a,,b'; write A,B without gaps (see 'falcon analyze --help')"
+        "falcon analyze: --forget has an empty entry in 'a,,b'; write A,B without empty entries (see 'falcon analyze --help')"
     )]
     [InlineData(
         "analyze --model m --forget a --retain r --layers 5-2 --out o",

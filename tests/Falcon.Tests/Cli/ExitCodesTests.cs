@@ -15,7 +15,7 @@ public class ExitCodesTests
             {
                 new UnauthorizedAccessException("Access to the path '/x' is denied."),
                 2,
-                "Access to the path '/x' is denied. Choose a path you may use."
+                "Access to the path '/x' is denied. Choose a path that you may access."
             },
             {
                 new IOException("No space left on device : '/x'", 28),

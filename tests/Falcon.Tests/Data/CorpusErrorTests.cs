@@ -96,7 +96,7 @@ public sealed class CorpusErrorTests : IDisposable
     [InlineData("{\"text\":\" \"}", "a.jsonl, line 1, field \"text\": the text is blank; fill it in or delete the record.")]
     [InlineData(
         "{\"text\":\"\\ud800\"}",
-        "a.jsonl, line 1, field \"text\": an escape such as \\ud800 stands for half a character; write the whole character."
+        "a.jsonl, line 1, field \"text\": an escape such as \\ud800 is half a character; write the whole character."
     )]
     [InlineData(
         "{\"question\":\"q\",\"answer\":\"a\",\"perturbed_answer\":{}}",
@@ -148,12 +148,12 @@ public sealed class CorpusErrorTests : IDisposable
     )]
     [InlineData(
         "[\n{\"text\":\"a\"},\n{\"text\" \"b\"}]",
-        "a.json, line 3: not valid JSON at byte 9 of the line; the file must hold one JSON array; were it one object a line, name it "
+        "a.json, line 3: not valid JSON at byte 9 of the line; the file must hold one JSON array; if it holds one object a line, name it "
             + ".jsonl."
     )]
     [InlineData(
         "[\n{\"text\":\"a\"}\n",
-        "a.json, line 3: not valid JSON at byte 1 of the line; the file must hold one JSON array; were it one object a line, name it "
+        "a.json, line 3: not valid JSON at byte 1 of the line; the file must hold one JSON array; if it holds one object a line, name it "
             + ".jsonl."
     )]
     [InlineData("[\n{\"text\":\"a\",\n\"text\":\"b\"}]", "a.json, line 2: a field occurs twice in one record; remove one of them.")]
@@ -190,7 +190,7 @@ public sealed class CorpusErrorTests : IDisposable
     [InlineData("question", "field names \"question\": \"question\" is not NAME=FIELD; write for instance question=q,answer=a.")]
     [InlineData(
         "question=q,query=a",
-        "field names \"question=q,query=a\": \"query\" is not a field that is read; use question, answer, prompt, completion, messages, "
+        "field names \"question=q,query=a\": \"query\" is not a known field; use question, answer, prompt, completion, messages, "
             + "text, choices, subject, paraphrased_question, paraphrased_answer, perturbed_answer."
     )]
     [InlineData("text=a,text=b", "field names \"text=a,text=b\": \"text\" is named twice; name it once.")]

@@ -73,7 +73,8 @@ public sealed class CorpusTests : IDisposable
         var record = Assert.Single(
             Read(
                 "a.jsonl",
-                """{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u1"},{"role":"assistant","content":"a1"},{"role":"user","content":"u2"},{"role":"assistant","content":"a2"},{"role":"user","content":"u3"}]}"""
+                """{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u1"},{"role":"assistant","content":"a1"}"""
+                    + """,{"role":"user","content":"u2"},{"role":"assistant","content":"a2"},{"role":"user","content":"u3"}]}"""
             )
         );
         Assert.Equal(("u2", "a2", null, 1), Plain(record));

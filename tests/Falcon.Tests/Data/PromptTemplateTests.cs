@@ -38,11 +38,11 @@ public class PromptTemplateTests
     }
 
     [Theory]
-    [InlineData("Q:", " {answer}", "prompt template, question: {question} occurs 0 times in \"Q:\"; it must stand there once.")]
+    [InlineData("Q:", " {answer}", "prompt template, question: {question} occurs 0 times in \"Q:\"; it must occur once.")]
     [InlineData(
         "{question}\n{question}",
         "{answer}",
-        "prompt template, question: {question} occurs 2 times in \"{question}\\n{question}\"; it must stand there once."
+        "prompt template, question: {question} occurs 2 times in \"{question}\\n{question}\"; it must occur once."
     )]
     [InlineData("{question} {answer}", "{answer}", "prompt template, question: {answer} is not a placeholder here; only {question} is.")]
     [InlineData("{question}", "{reply}", "prompt template, answer: {reply} is not a placeholder here; only {answer} is.")]

@@ -254,7 +254,7 @@ public sealed class EngineTests : IDisposable
         using var scope = NewDisposeScope();
         using var checkpoint = Checkpoint.Open(TinyCheckpoint.Write(_folder.At("source"), shards: 3));
         using var weights = checkpoint.LoadWeights(float32, CPU);
-        using var streamed = new StreamedWeights(checkpoint, float32, CPU);
+        using var streamed = checkpoint.StreamWeights(float32, CPU);
         var (resident, other) = (new CausalLM(checkpoint.Config, weights), new CausalLM(checkpoint.Config, streamed));
         List<ScoredSequence> texts =
         [

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;
-using Falcon.Engine;
 using Falcon.Exchange;
 using Falcon.Runtime;
 using Falcon.Tests.Cli;

@@ -122,7 +122,7 @@ public sealed class WeightPatchTests : IDisposable
         var run = CommandRun.Of("patch", "apply", "--base", other, "--patch", patch, "--out", _folder.At("applied"));
 
         Assert.Equal(2, run.ExitCode);
-        Assert.Contains("\"model.layers.0.self_attn.q_proj.weight\" is not the one", run.Errors[^1], StringComparison.Ordinal);
+        Assert.Contains("\"model.layers.0.self_attn.q_proj.weight\" is not the base", run.Errors[^1], StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.At("applied")) || Directory.Exists(_folder.At("applied.partial")));
     }
 
@@ -131,12 +131,12 @@ public sealed class WeightPatchTests : IDisposable
     {
         var (before, after, patch) = Make();
         Assert.Contains(
-            "the patch is applied already",
+            "the patch is already applied",
             Assert.Throws<UserInputException>(() => WeightPatch.Apply(patch, after, _folder.At("x"), RunContext.Quiet)).Message,
             StringComparison.Ordinal
         );
         Assert.Contains(
-            "the model is the one before already",
+            "the model is already the original",
             Assert.Throws<UserInputException>(() => WeightPatch.Revert(patch, before, _folder.At("x"), RunContext.Quiet)).Message,
             StringComparison.Ordinal
         );
@@ -151,7 +151,7 @@ public sealed class WeightPatchTests : IDisposable
 
         var half = ChangedModel.Write(before, _folder.At("half"), First);
         Assert.Contains(
-            $"\"{Second}\" is that of the base",
+            $"\"{Second}\" is the base",
             Assert.Throws<UserInputException>(() => WeightPatch.Verify(patch, half, RunContext.Quiet)).Message,
             StringComparison.Ordinal
         );
@@ -179,7 +179,7 @@ public sealed class WeightPatchTests : IDisposable
         );
         var wider = TinyCheckpoint.Write(_folder.At("wider"), ScalarType.Float32);
         Assert.Contains(
-            "one shape and dtype",
+            "same shapes and dtypes",
             Assert.Throws<UserInputException>(() => WeightPatch.Create(before, wider, _folder.At("none"), RunContext.Quiet)).Message,
             StringComparison.Ordinal
         );

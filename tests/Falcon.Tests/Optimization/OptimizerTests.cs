@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Falcon.Engine;
 using Falcon.Optimization;
 using Falcon.Runtime;
 using static TorchSharp.torch;

@@ -67,7 +67,8 @@ public sealed class HfTokenizerTests : IDisposable
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1}}""")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"\ud800":0},"merges":[]}}""")]
     [InlineData(
-        """{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"a++("},"behavior":"Isolated"}}"""
+        """{"model":{"type":"BPE","vocab":{"a":0},"merges":[]}"""
+            + ""","pre_tokenizer":{"type":"Split","pattern":{"Regex":"a++("},"behavior":"Isolated"}}"""
     )]
     public void Load_DamagedFile_IsRefused(string content)
     {
@@ -128,7 +129,9 @@ public sealed class HfTokenizerTests : IDisposable
         Write("tokenizer.json", Tokenizer().ToJsonString());
         Write(
             "tokenizer_config.json",
-            """{"bos_token":"<s>","eos_token":"</s>","chat_template":"{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ opening }}{% endif %}"}"""
+            """{"bos_token":"<s>","eos_token":"</s>","chat_template":"{{ bos_token }}"""
+                + """{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"""
+                + """{% if add_generation_prompt %}{{ opening }}{% endif %}"}"""
         );
         var tokenizer = HfTokenizer.Load(_directory);
         ChatMessage[] messages = [new("user", "Hi"), new("assistant", "Ho")];

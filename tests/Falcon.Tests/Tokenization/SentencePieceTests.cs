@@ -122,7 +122,8 @@ public sealed class SentencePieceTests : IDisposable
         Write(
             Pieces(Fixture("tiny-bytefallback-llama2"), out _),
             true,
-            """{"added_tokens_decoder": {"800": {"content": "[PAD]", "special": true}, "1": {"content": "<s>", "special": true}}, "pad_token": "[PAD]", "add_eos_token": true}"""
+            """{"added_tokens_decoder": {"800": {"content": "[PAD]", "special": true}, "1": {"content": "<s>", "special": true}}"""
+                + """, "pad_token": "[PAD]", "add_eos_token": true}"""
         );
         var tokenizer = HfTokenizer.Load(_folder.At("model"));
         Assert.Equal(800, tokenizer.PadId);

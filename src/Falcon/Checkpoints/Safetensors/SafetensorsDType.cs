@@ -16,12 +16,12 @@ internal static class SafetensorsDType
         .Select((dtype, rank) => (dtype.Name, rank))
         .ToFrozenDictionary(pair => pair.Name, pair => pair.rank, StringComparer.Ordinal);
 
-    /// <summary>Position in the format's list, by which writers sort (descending); false for an unknown name.</summary>
+    /// <summary>The position in the format's list, by which writers sort in descending order; false for an unknown name.</summary>
     public static bool TryGetRank(string dtype, out int rank) => Ranks.TryGetValue(dtype, out rank);
 
     /// <summary>
-    /// Bytes of a tensor: product of the dimensions, taken left to right, times the bits of an element, over 8.
-    /// Returns null and says why when the dtype is unknown, 64 bits overflow, or the bits do not fill whole bytes.
+    /// Bytes of a tensor: the product of the dimensions, taken left to right, times the bits of an element, divided by 8. Null, with the
+    /// reason, when the dtype is unknown, the product does not fit 64 bits, or the bits do not fill whole bytes.
     /// </summary>
     public static ulong? ByteLength(string dtype, ReadOnlySpan<long> shape, out string reason)
     {

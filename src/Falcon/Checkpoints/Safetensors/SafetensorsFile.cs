@@ -6,9 +6,9 @@ using Microsoft.Win32.SafeHandles;
 namespace Falcon.Checkpoints.Safetensors;
 
 /// <summary>
-/// A safetensors file opened for reading: header checked in full, data memory-mapped.
-/// Layout: 8 bytes header length N (unsigned, little-endian), N bytes of JSON, then the data, little-endian and row-major.
-/// Source: the safetensors format and its reference reader. Differs: a duplicate key is refused instead of the last one winning.
+/// A safetensors file opened for reading: its header is checked in full, its data is memory-mapped. The layout is 8 bytes of header length
+/// N (unsigned, little-endian), N bytes of JSON, then the data, little-endian and row-major. Source: the safetensors format and its
+/// reference reader; unlike that reader, a duplicate key is refused.
 /// </summary>
 public sealed class SafetensorsFile : IDisposable
 {
@@ -35,7 +35,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>The path the file was opened with.</summary>
     public string Path { get; }
 
-    /// <summary>The text metadata (<c>__metadata__</c>); empty when the file has none.</summary>
+    /// <summary>The text metadata (<c>__metadata__</c>); empty when there is none.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
 
     /// <summary>Where the data section starts, in bytes from the start of the file.</summary>
@@ -45,8 +45,8 @@ public sealed class SafetensorsFile : IDisposable
     public IReadOnlyList<SafetensorsEntry> Entries => _header.Entries;
 
     /// <summary>
-    /// Opens a file and checks its header: limits before any allocation, strict JSON, sizes, and that the tensors cover the data without
-    /// hole or overlap.
+    /// Opens a file and checks its header: its length before any allocation, strict JSON, sizes, and that the tensors cover the data
+    /// without gap or overlap.
     /// </summary>
     /// <exception cref="UnsupportedCheckpointException">
     /// The file is missing, unreadable or not a valid safetensors file; the message names file and reason.
@@ -81,13 +81,13 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>Finds a tensor by its name.</summary>
-    /// <returns>False when the file has no such tensor; <paramref name="entry"/> is then null.</returns>
+    /// <returns>False, and a null <paramref name="entry"/>, when the file has no such tensor.</returns>
     public bool TryGetEntry(string name, [System.Diagnostics.CodeAnalysis.MaybeNullWhen(false)] out SafetensorsEntry entry) =>
         _header.ByName.TryGetValue(name, out entry);
 
-    /// <summary>The bytes of a tensor where they lie in the mapped file, at any alignment; valid until this object is disposed.</summary>
+    /// <summary>The bytes of a tensor in the mapped file, at any alignment; valid until this object is disposed.</summary>
     /// <exception cref="ArgumentException">
-    /// The tensor has more than 2^31 - 1 bytes (use the overload with a range, or <see cref="CopyTo"/>), or is not of this file.
+    /// The tensor has more than 2^31 - 1 bytes (use the overload with a range, or <see cref="CopyTo"/>), or belongs to another file.
     /// </exception>
     public ReadOnlySpan<byte> Bytes(SafetensorsEntry entry)
     {
@@ -97,9 +97,9 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>
-    /// <paramref name="length"/> bytes of a tensor from byte <paramref name="offset"/> on; for tensors of more than 2 GB.
+    /// <paramref name="length"/> bytes of a tensor, starting at byte <paramref name="offset"/>; for tensors of more than 2 GB.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range leaves the tensor, or the tensor is not of this file.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not within the tensor, or the tensor belongs to another file.</exception>
     public unsafe ReadOnlySpan<byte> Bytes(SafetensorsEntry entry, long offset, int length)
     {
         RequireWithin(entry, offset, length);
@@ -109,11 +109,11 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>
-    /// Reads bytes of a tensor from byte <paramref name="offset"/> on, past the mapping: pages that are only copied from stay with the
-    /// operating system's file cache and do not count as memory of the process.
+    /// Reads bytes of a tensor, starting at byte <paramref name="offset"/>, without the mapping: the pages then belong to the operating
+    /// system's file cache and do not count as memory of the process.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range leaves the tensor, or the tensor is not of this file.</exception>
-    /// <exception cref="UnsupportedCheckpointException">The file has become shorter since it was opened.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not within the tensor, or the tensor belongs to another file.</exception>
+    /// <exception cref="UnsupportedCheckpointException">The file was truncated after it was opened.</exception>
     public void Read(SafetensorsEntry entry, long offset, Span<byte> destination)
     {
         RequireWithin(entry, offset, destination.Length);
@@ -123,7 +123,7 @@ public sealed class SafetensorsFile : IDisposable
             var count = RandomAccess.Read(_handle, destination, position);
             if (count == 0)
                 throw new UnsupportedCheckpointException(
-                    $"{Path}: the file has become shorter since it was opened. Leave the model alone while it is used."
+                    $"{Path}: the file was truncated after it was opened. Do not change a model while it is in use."
                 );
             destination = destination[count..];
             position += count;
@@ -131,7 +131,7 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>
-    /// Writes the bytes of a tensor of any size to <paramref name="destination"/>, in pieces, without a whole copy in memory.
+    /// Writes the bytes of a tensor of any size to a stream, in pieces, without a whole copy in memory.
     /// </summary>
     public void CopyTo(SafetensorsEntry entry, Stream destination)
     {
@@ -149,7 +149,7 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, entry.ByteLength - offset);
     }
 
-    /// <summary>Ends the mapping; spans taken from it must not be used any more.</summary>
+    /// <summary>Closes the file; spans taken from it must not be used any more.</summary>
     public void Dispose()
     {
         _disposed = true;
@@ -161,7 +161,7 @@ public sealed class SafetensorsFile : IDisposable
     private static long ReadHeaderLength(FileStream stream)
     {
         var fileLength = stream.Length;
-        if (fileLength < PrefixLength) throw new FormatException($"{fileLength} bytes are too few for the length prefix");
+        if (fileLength < PrefixLength) throw new FormatException($"{fileLength} bytes are too few for a header length");
         Span<byte> prefix = stackalloc byte[PrefixLength];
         stream.ReadExactly(prefix);
         var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);

@@ -5,17 +5,17 @@ using System.Text.Unicode;
 namespace Falcon.Checkpoints.Safetensors;
 
 /// <summary>
-/// The JSON header of a safetensors file, read strictly: what the reference reader rejects is rejected, and duplicate keys too.
+/// The JSON header of a safetensors file, read strictly: whatever the reference reader rejects is rejected, and duplicate keys too.
 /// </summary>
 internal sealed class SafetensorsHeader
 {
-    /// <summary>Largest header, in bytes, that a reader accepts.</summary>
+    /// <summary>The largest header that a reader accepts, in bytes.</summary>
     public const ulong MaximumLength = 100_000_000;
 
     /// <summary>The reserved key of the text metadata.</summary>
     public const string MetadataKey = "__metadata__";
 
-    // The reference counts the level that would be the 128th as an error.
+    // The reference reader refuses the 128th level.
     private const int DeepestNesting = 127;
 
     private readonly Dictionary<string, string> _metadata = new(StringComparer.Ordinal);
@@ -151,7 +151,9 @@ internal sealed class SafetensorsHeader
         return values;
     }
 
-    /// <summary>Passes over an unknown field; its strings must be text and its numbers finite, as for the reference's parser.</summary>
+    /// <summary>
+    /// Skips an unknown field; like the reference parser, requires its strings to be valid text and its numbers to be finite.
+    /// </summary>
     private static void SkipChecked(ref Utf8JsonReader reader)
     {
         var depth = reader.CurrentDepth;
@@ -174,7 +176,7 @@ internal sealed class SafetensorsHeader
         {
             Expect(
                 entry.Begin == position,
-                $"tensor '{entry.Name}' begins at byte {entry.Begin} where {position} is due (a hole or an overlap)"
+                $"tensor '{entry.Name}' begins at byte {entry.Begin} instead of {position} (a gap or an overlap)"
             );
             position = entry.End;
         }

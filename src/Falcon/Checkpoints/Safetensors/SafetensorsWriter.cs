@@ -5,33 +5,33 @@ using Falcon.Runtime;
 
 namespace Falcon.Checkpoints.Safetensors;
 
-/// <summary>One tensor to be written.</summary>
-/// <param name="Name">State-dict name; any text but <c>__metadata__</c>.</param>
+/// <summary>A tensor to write.</summary>
+/// <param name="Name">State-dict name; any text except <c>__metadata__</c>.</param>
 /// <param name="DType">Element type as the format spells it (<c>F32</c>, <c>BF16</c>, …).</param>
 /// <param name="Shape">Dimensions; empty for a scalar.</param>
-/// <param name="WriteBytes">Writes the tensor's bytes, little-endian and row-major, exactly as many as dtype and shape need.</param>
+/// <param name="WriteBytes">Writes the tensor's bytes, little-endian and row-major, exactly as many as dtype and shape require.</param>
 public sealed record SafetensorsSource(string Name, string DType, long[] Shape, Action<Stream> WriteBytes);
 
 /// <summary>
-/// Writes a safetensors file: header as compact JSON padded with spaces to a multiple of 8, then the tensors without a gap.
-/// The file appears under its name only when it is complete. Source: the writer of the safetensors reference implementation.
+/// Writes a safetensors file: the header as compact JSON, padded with spaces to a multiple of 8 bytes, then the tensors without gaps. The
+/// file appears under its name only when it is complete. Source: the writer of the safetensors reference implementation.
 /// </summary>
 public static class SafetensorsWriter
 {
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
     private static readonly Dictionary<string, string> PyTorchMetadata = new() { ["format"] = "pt" };
 
-    /// <summary>Writes <paramref name="tensors"/> one after the other to <paramref name="path"/>, replacing a file that is there.</summary>
+    /// <summary>Writes tensors to a file, replacing an existing one.</summary>
     /// <param name="path">The file to write; its folder must exist.</param>
-    /// <param name="tensors">The tensors; their bytes are asked for one at a time, in the order of the file.</param>
-    /// <param name="metadata">Text metadata; when null or empty <c>{"format":"pt"}</c>, without which transformers refuses a file.</param>
+    /// <param name="tensors">The tensors; their bytes are requested one tensor at a time, in the order of the file.</param>
+    /// <param name="metadata">Text metadata; null or empty for <c>{"format":"pt"}</c>, without which transformers refuses a file.</param>
     /// <param name="keepOrder">
-    /// False: the reference writer's order, widest dtype first, then name in byte order. True: the given order.
+    /// False for the reference writer's order: widest dtype first, then names in byte order. True for the given order.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// A name twice or reserved, an unknown dtype, a size past 64 bits, or a header over 100,000,000 bytes.
+    /// A name is reserved or given twice, a dtype is unknown, a size does not fit 64 bits, or the header has more than 100,000,000 bytes.
     /// </exception>
-    /// <exception cref="InvalidOperationException">A source wrote more or fewer bytes than its dtype and shape need.</exception>
+    /// <exception cref="InvalidOperationException">A source wrote more or fewer bytes than its dtype and shape require.</exception>
     /// <exception cref="UserInputException">
     /// The file cannot be written (no space, no permission, no such folder); nothing is left behind.
     /// </exception>
@@ -51,17 +51,7 @@ public static class SafetensorsWriter
         var temporary = $"{path}.{Guid.NewGuid():N}.tmp";
         try
         {
-            // No buffer: one that is flushed on closing would fail a second time on a full disk.
-            using (var stream = Guarded(path, () => new FileStream(
-                        temporary,
-                        new FileStreamOptions
-                        {
-                            Mode = FileMode.CreateNew,
-                            Access = FileAccess.Write,
-                            PreallocationSize = total,
-                            BufferSize = 0,
-                        }
-                    )))
+            using (var stream = Guarded(path, () => Create(temporary, total)))
             {
                 Guarded(path, () => stream.Write(header));
                 foreach (var tensor in ordered)
@@ -80,6 +70,19 @@ public static class SafetensorsWriter
             throw;
         }
     }
+
+    // Without a buffer, which would be flushed on closing and so fail a second time on a full disk.
+    private static FileStream Create(string path, long length) =>
+        new(
+            path,
+            new FileStreamOptions
+            {
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                PreallocationSize = length,
+                BufferSize = 0,
+            }
+        );
 
     private static string CheckedName(SafetensorsSource tensor, Dictionary<string, long> seen)
     {
@@ -140,7 +143,7 @@ public static class SafetensorsWriter
         return header;
     }
 
-    /// <summary>Appends a JSON string that escapes only what JSON demands, as the reference writer does.</summary>
+    /// <summary>Appends a JSON string with only the escapes that JSON requires, like the reference writer.</summary>
     private static StringBuilder AppendQuoted(StringBuilder json, string text)
     {
         json.Append('"');
@@ -179,7 +182,7 @@ public static class SafetensorsWriter
         return true;
     });
 
-    /// <summary>Passes bytes on to the file and counts them; a fault of the file is told apart from a fault of the source.</summary>
+    /// <summary>Forwards bytes to the file and counts them, so that a fault of the file and a fault of the source are told apart.</summary>
     private sealed class ExactLengthStream(FileStream file, string path, string tensor, long expected) : Stream
     {
         private long _written;

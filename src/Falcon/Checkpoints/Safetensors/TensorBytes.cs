@@ -1,10 +1,11 @@
 using System.Runtime.InteropServices;
 using Falcon.Runtime;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Falcon.Checkpoints.Safetensors;
 
-/// <summary>Carries tensors to and from the bytes of a safetensors file (little-endian, row-major), in whole blocks.</summary>
+/// <summary>Converts tensors to and from the bytes of a safetensors file (little-endian, row-major), block by block.</summary>
 public static class TensorBytes
 {
     private const int ChunkLength = 1 << 26;
@@ -22,12 +23,12 @@ public static class TensorBytes
         ("U8", ScalarType.Byte),
     ];
 
-    /// <summary>A CPU tensor of the given shape with a copy of the bytes, which may lie at any alignment.</summary>
+    /// <summary>A CPU tensor of the given shape with a copy of the bytes, which may have any alignment.</summary>
     /// <param name="bytes">Exactly the tensor's bytes.</param>
-    /// <param name="dtype">F32, BF16, F16, F64, I64 (also I32, I16, I8, U8).</param>
+    /// <param name="dtype">F32, BF16, F16, F64, I64, I32, I16, I8 or U8.</param>
     /// <param name="shape">Dimensions; empty for a scalar.</param>
-    /// <exception cref="UnsupportedCheckpointException">The dtype has no tensor type here, or libtorch refuses the shape.</exception>
-    /// <exception cref="ArgumentException">The number of bytes is not what dtype and shape need.</exception>
+    /// <exception cref="UnsupportedCheckpointException">The dtype is not supported, or libtorch refuses the shape.</exception>
+    /// <exception cref="ArgumentException">The number of bytes does not match dtype and shape.</exception>
     public static Tensor ToTensor(ReadOnlySpan<byte> bytes, string dtype, ReadOnlySpan<long> shape)
     {
         if (SafetensorsDType.ByteLength(dtype, shape, out var reason) is not { } length)
@@ -39,9 +40,9 @@ public static class TensorBytes
         return tensor;
     }
 
-    /// <summary>A CPU tensor with a copy of one tensor of a file, of any size.</summary>
+    /// <summary>Reads one tensor of a file, of any size, into a CPU tensor.</summary>
     /// <exception cref="UnsupportedCheckpointException">
-    /// The dtype has no tensor type here, or libtorch refuses the shape; the message names file and tensor.
+    /// The dtype is not supported, or libtorch refuses the shape; the message names file and tensor.
     /// </exception>
     public static Tensor ToTensor(SafetensorsFile file, SafetensorsEntry entry)
     {
@@ -60,8 +61,8 @@ public static class TensorBytes
         }
     }
 
-    /// <summary>Writes a tensor's elements to a stream, row-major, whatever its device and strides; no other conversion.</summary>
-    /// <exception cref="ArgumentException">The tensor's type is none that <see cref="DTypeName"/> knows.</exception>
+    /// <summary>Writes the elements of a tensor on any device and with any strides to a stream, row-major, in the tensor's dtype.</summary>
+    /// <exception cref="ArgumentException">The dtype is none of those that are read and written.</exception>
     public static void Write(Tensor tensor, Stream destination)
     {
         using var scope = NewDisposeScope();
@@ -70,24 +71,24 @@ public static class TensorBytes
         ForEachBlock(tensor.detach().cpu().contiguous().view(-1), (block, _) => destination.Write(block));
     }
 
-    /// <summary>The safetensors name of a tensor type, such as <c>BF16</c>.</summary>
-    /// <exception cref="ArgumentException">The type is not among those that are read and written.</exception>
+    /// <summary>The safetensors name of a tensor dtype, such as <c>BF16</c>.</summary>
+    /// <exception cref="ArgumentException">The dtype is none of those that are read and written.</exception>
     public static string DTypeName(ScalarType type)
     {
         var found = Array.Find(Types, known => known.Type == type).Name;
         return found ?? throw new ArgumentException($"tensors of type {type} cannot be written as safetensors", nameof(type));
     }
 
-    /// <summary>The tensor type behind a safetensors name.</summary>
-    /// <exception cref="UnsupportedCheckpointException">The dtype has no tensor type here.</exception>
+    /// <summary>The tensor dtype of a safetensors name.</summary>
+    /// <exception cref="UnsupportedCheckpointException">The dtype is not supported.</exception>
     public static ScalarType TypeOf(string dtype)
     {
         var (name, type) = Array.Find(Types, known => known.Name == dtype);
         return name is not null ? type : throw new UnsupportedCheckpointException($"dtype {dtype} cannot be loaded as a tensor");
     }
 
-    /// <summary>Bytes of one element of a floating type.</summary>
-    public static int ElementSize(ScalarType type) => type == float64 ? 8 : type == float32 ? 4 : 2;
+    /// <summary>Bytes of one element.</summary>
+    public static int ElementSize(ScalarType type) => type.ElementSize();
 
     private static Tensor Empty(string dtype, ReadOnlySpan<long> shape)
     {
@@ -104,7 +105,7 @@ public static class TensorBytes
 
     private delegate void BlockAction(Span<byte> block, long offset);
 
-    /// <summary>Visits the memory of a flat contiguous CPU tensor in blocks, since one span holds less than 2 GB.</summary>
+    /// <summary>Visits the memory of a flat, contiguous CPU tensor block by block, since a span holds less than 2 GB.</summary>
     private static void ForEachBlock(Tensor flat, BlockAction visit)
     {
         var elements = flat.numel();

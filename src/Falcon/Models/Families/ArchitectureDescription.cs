@@ -1,25 +1,25 @@
 namespace Falcon.Models.Families;
 
-/// <summary>How a norm scales what it has normalised.</summary>
+/// <summary>How a norm normalises and scales its input x; eps is <see cref="ModelConfig.NormEpsilon"/>.</summary>
 public enum NormKind
 {
     /// <summary>x / sqrt(mean(x²) + eps) in float32, back to the compute dtype, times the weight.</summary>
     RootMeanSquare,
 
-    /// <summary>The same times (1 + weight), all in float32 (Gemma).</summary>
+    /// <summary>x / sqrt(mean(x²) + eps) times (1 + weight), all in float32 (Gemma).</summary>
     RootMeanSquarePlusOne,
 
     /// <summary>(x - mean) / sqrt(variance + eps) times the weight plus the bias.</summary>
     LayerNorm,
 }
 
-/// <summary>The function between the matrices of an MLP.</summary>
+/// <summary>The activation function of an MLP.</summary>
 public enum ActivationKind
 {
     /// <summary>x · sigmoid(x).</summary>
     Silu,
 
-    /// <summary>x · Φ(x), Φ the normal distribution function.</summary>
+    /// <summary>x · Φ(x), with Φ the standard normal distribution function.</summary>
     Gelu,
 
     /// <summary>x/2 · (1 + tanh(sqrt(2/π)(x + 0.044715 x³))).</summary>
@@ -35,105 +35,99 @@ public enum AttentionPacking
     /// <summary>One matrix: all queries, then all keys, then all values.</summary>
     Joined,
 
-    /// <summary>One matrix: for each head its queries, keys and values.</summary>
+    /// <summary>One matrix: head by head, the queries, keys and values of that head.</summary>
     JoinedByHead,
 }
 
-/// <summary>How the matrices of an MLP before the last one are stored.</summary>
+/// <summary>How the input matrices of an MLP are stored.</summary>
 public enum MlpKind
 {
     /// <summary>Two matrices: activation(gate) · up.</summary>
     Gated,
 
-    /// <summary>The same in one matrix, gate first.</summary>
+    /// <summary>Gate and up in one matrix, gate first.</summary>
     GatedJoined,
 
-    /// <summary>One matrix and the activation.</summary>
+    /// <summary>One matrix, then the activation; no gate.</summary>
     Plain,
 }
 
 /// <summary>
-/// How the decoder of a family is built and what its tensors are called: which norms stand where, how matrices are packed, what the
-/// activation's and the positions' matrices are. One decoder (<see cref="CausalLM"/>) runs every description; sizes and switches of a
-/// checkpoint are in <see cref="ModelConfig"/>.
+/// How the decoder of a family is built and what its tensors are called: which norms there are, how matrices are packed, whether positions
+/// are learned. One decoder (<see cref="CausalLM"/>) runs every description; the sizes and switches of a checkpoint are in
+/// <see cref="ModelConfig"/>.
 /// </summary>
-/// <remarks>Names are those of modules: a tensor is a module's <c>.weight</c> or <c>.bias</c>.</remarks>
+/// <remarks>Names are those of modules; a tensor is the <c>.weight</c> or <c>.bias</c> of a module.</remarks>
 public sealed record ArchitectureDescription
 {
-    // Buffers of old files: causal masks and tables of positions.
+    // Buffers that old files contain: causal masks and rotary frequencies.
     private static readonly string[] Buffers =
-    [
-        "rotary_emb.inv_freq",
-        ".attn.bias",
-        ".attn.masked_bias",
-        ".attention.bias",
-        ".attention.masked_bias",
-    ];
+        ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"];
 
-    /// <summary>What stands before every name but the head's, such as <c>model.</c>.</summary>
+    /// <summary>The prefix of every name except the output head's, such as <c>model.</c>.</summary>
     public string Base { get; init; } = "model.";
 
-    /// <summary>Other beginnings that files of the family have; the one that the files hold is taken.</summary>
+    /// <summary>Other prefixes that files of the family use; the one found in the files is taken.</summary>
     public IReadOnlyList<string> OtherBases { get; init; } = [];
 
-    /// <summary>Beginnings of names that belong to other parts than the decoder, which are carried along unread.</summary>
+    /// <summary>Prefixes of tensors outside the decoder, such as a vision tower; they are copied unread.</summary>
     public IReadOnlyList<string> Foreign { get; init; } = [];
 
-    /// <summary>The embedding of tokens, after <see cref="Base"/>.</summary>
+    /// <summary>The token embedding, after <see cref="Base"/>.</summary>
     public string TokenEmbedding { get; init; } = "embed_tokens";
 
-    /// <summary>The embedding of positions, after <see cref="Base"/>; null where queries and keys are rotated instead.</summary>
+    /// <summary>The learned position embedding, after <see cref="Base"/>; null for a family with rotary positions.</summary>
     public string? PositionEmbedding { get; init; }
 
-    /// <summary>What stands between <see cref="Base"/> and the number of a layer.</summary>
+    /// <summary>The part of a name between <see cref="Base"/> and the layer number.</summary>
     public string LayerList { get; init; } = "layers.";
 
-    /// <summary>The norm before the head, after <see cref="Base"/>.</summary>
+    /// <summary>The final norm, before the output head; after <see cref="Base"/>.</summary>
     public string LastNorm { get; init; } = "norm";
 
-    /// <summary>The output head, by its full name.</summary>
+    /// <summary>The full module name of the output head.</summary>
     public string OutputHead { get; init; } = "lm_head";
 
     /// <summary>The kind of all norms.</summary>
     public NormKind Norm { get; init; }
 
-    /// <summary>The norm of what attention reads, in a layer.</summary>
+    /// <summary>The norm of a layer's attention input.</summary>
     public string AttentionNorm { get; init; } = "input_layernorm";
 
-    /// <summary>The norm of what attention adds to the residual stream; null for none.</summary>
+    /// <summary>The norm of the attention output before it is added to the residual stream; null for none.</summary>
     public string? AttentionOutputNorm { get; init; }
 
-    /// <summary>The norm of what the MLP reads.</summary>
+    /// <summary>The norm of the MLP input.</summary>
     public string MlpNorm { get; init; } = "post_attention_layernorm";
 
-    /// <summary>The norm of what the MLP adds to the residual stream; null for none.</summary>
+    /// <summary>The norm of the MLP output before it is added to the residual stream; null for none.</summary>
     public string? MlpOutputNorm { get; init; }
 
-    /// <summary>How queries, keys and values are projected.</summary>
+    /// <summary>How the projections of queries, keys and values are stored.</summary>
     public AttentionPacking Packing { get; init; }
 
-    /// <summary>The matrices that make queries, keys and values: three, or one.</summary>
+    /// <summary>The projections of queries, keys and values: three matrices, or one.</summary>
     public IReadOnlyList<string> QueryKeyValue { get; init; } = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
 
-    /// <summary>The matrix that writes what was attended to into the residual stream.</summary>
+    /// <summary>The output projection of attention.</summary>
     public string AttentionOutput { get; init; } = "self_attn.o_proj";
 
-    /// <summary>The norms of queries and keys per head, where the configuration has them.</summary>
+    /// <summary>The norms of queries and keys per head, used when <see cref="ModelConfig.QueryKeyNorm"/> is set.</summary>
     public (string Query, string Key) HeadNorms { get; init; } = ("self_attn.q_norm", "self_attn.k_norm");
 
-    /// <summary>How the MLP begins.</summary>
+    /// <summary>The kind of MLP.</summary>
     public MlpKind Mlp { get; init; }
 
-    /// <summary>The matrices that the MLP begins with: gate and up, or one.</summary>
+    /// <summary>The input matrices of the MLP: gate and up, or one.</summary>
     public IReadOnlyList<string> MlpInput { get; init; } = ["mlp.gate_proj", "mlp.up_proj"];
 
-    /// <summary>The matrix that writes the MLP's output into the residual stream: what FALCON trains.</summary>
+    /// <summary>The down projection of the MLP, which writes into the residual stream: the matrix that FALCON trains.</summary>
     public string MlpOutput { get; init; } = "mlp.down_proj";
 
-    /// <summary>Whether matrices of layers are stored [in, out] (GPT-2) instead of [out, in].</summary>
+    /// <summary>Whether the matrices of layers are stored as [in, out] (GPT-2) instead of [out, in].</summary>
     public bool Transposed { get; init; }
 
-    /// <summary>Whether embeddings are multiplied by sqrt(H), rounded to the compute dtype (Gemma).</summary>
+    /// <summary>Whether token embeddings are multiplied by sqrt(H), rounded to the compute dtype (Gemma).</summary>
     public bool ScaledEmbedding { get; init; }
 
     /// <summary>The matrices of a layer, in the order of <see cref="WeightNames.Expected"/>.</summary>
@@ -142,10 +136,10 @@ public sealed record ArchitectureDescription
     /// <summary>The full name of the embedding matrix [V, H].</summary>
     public string EmbeddingWeight => $"{Base}{TokenEmbedding}.weight";
 
-    /// <summary>The full name of the matrix of learned positions [P, H]; null where there is none.</summary>
+    /// <summary>The full name of the position embedding [P, H]; null when there is none.</summary>
     public string? PositionWeight => PositionEmbedding is null ? null : $"{Base}{PositionEmbedding}.weight";
 
-    /// <summary>The full name of the last norm's module.</summary>
+    /// <summary>The full module name of the final norm.</summary>
     public string FinalNorm => Base + LastNorm;
 
     /// <summary>The full name of the output head's matrix [V, H].</summary>
@@ -155,7 +149,7 @@ public sealed record ArchitectureDescription
     public string InLayer(int layer, string component) => $"{Base}{LayerList}{layer}.{component}";
 
     /// <summary>
-    /// Whether a tensor that the configuration does not ask for may stand in the files: a copy of tied embeddings, a buffer of an old
+    /// Whether the files may contain a tensor that the configuration does not ask for: a copy of tied embeddings, a buffer of an old
     /// version, another part of a larger model.
     /// </summary>
     internal bool Allows(string name) =>

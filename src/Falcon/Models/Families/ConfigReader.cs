@@ -4,10 +4,12 @@ using Falcon.Runtime;
 
 namespace Falcon.Models.Families;
 
-/// <summary>Reads the keys of a <c>config.json</c> and remembers which were read, so that the rest can be refused by name.</summary>
+/// <summary>
+/// Reads the keys of a <c>config.json</c> and remembers which ones were read, so that any other key can be refused by name.
+/// </summary>
 internal sealed class ConfigReader(string path, JsonElement root)
 {
-    // Keys that say nothing about the forward pass of a decoder-only model: provenance, generation defaults, training-time settings.
+    // Keys that do not affect the forward pass of a decoder-only model: provenance, generation defaults, training settings.
     private static readonly HashSet<string> Harmless =
     [
         "_name_or_path",
@@ -93,12 +95,7 @@ internal sealed class ConfigReader(string path, JsonElement root)
 
     public bool Has(string key) => Find(key) is not null;
 
-    public string String(string key, string? missing = null) =>
-        StringOrNull(key)
-        ?? missing
-        ?? throw new UnsupportedCheckpointException(
-            $"{path}: the key \"{key}\" is missing. Restore the file from the original checkpoint."
-        );
+    public string String(string key, string? missing = null) => StringOrNull(key) ?? missing ?? throw Missing(key);
 
     public string? StringOrNull(string key) => Find(key) switch
     {
@@ -108,19 +105,7 @@ internal sealed class ConfigReader(string path, JsonElement root)
     };
 
     public IReadOnlyList<string> Strings(string key) =>
-        Find(key) switch
-        {
-            null => [],
-            { ValueKind: JsonValueKind.Array } value =>
-            [
-                .. value
-                    .EnumerateArray()
-                    .Select(item =>
-                        item.ValueKind == JsonValueKind.String ? item.GetString()! : throw WrongType(key, item, "a list of strings")
-                    ),
-            ],
-            { } value => throw WrongType(key, value, "a list of strings"),
-        };
+        List(key, JsonValueKind.String, "a list of strings", item => item.GetString()!);
 
     public IReadOnlyList<int> Ints(string key) => Find(key) switch
     {
@@ -139,46 +124,25 @@ internal sealed class ConfigReader(string path, JsonElement root)
         var value => throw Unsupported(key, $"{value}", "it must be at least 1"),
     };
 
-    public int PositiveInt(string key, int? missing = null) =>
-        PositiveIntOrNull(key)
-        ?? missing
-        ?? throw new UnsupportedCheckpointException(
-            $"{path}: the key \"{key}\" is missing. Restore the file from the original checkpoint."
-        );
+    public int PositiveInt(string key, int? missing = null) => PositiveIntOrNull(key) ?? missing ?? throw Missing(key);
 
-    public double Double(string key, double? missing = null) =>
-        Find(key) switch
-        {
-            null => missing
-                ?? throw new UnsupportedCheckpointException(
-                    $"{path}: the key \"{key}\" is missing. Restore the file from the original checkpoint."
-                ),
-            { ValueKind: JsonValueKind.Number } value => value.GetDouble(),
-            { } value => throw WrongType(key, value, "a number"),
-        };
+    public double Double(string key, double? missing = null) => Find(key) switch
+    {
+        null => missing ?? throw Missing(key),
+        { ValueKind: JsonValueKind.Number } value => value.GetDouble(),
+        { } value => throw WrongType(key, value, "a number"),
+    };
 
-    /// <summary>A number or null, as written; <paramref name="absent"/> only where the key is not there at all.</summary>
+    /// <summary>A number or null, as written; <paramref name="absent"/> only when the key is missing altogether.</summary>
     public double? DoubleOrNull(string key, double? absent = null) => Find(key) is not null ? Double(key) : IsNull(key) ? null : absent;
 
     public IReadOnlyList<double> Doubles(string key) =>
-        Find(key) switch
-        {
-            null => [],
-            { ValueKind: JsonValueKind.Array } value =>
-            [
-                .. value
-                    .EnumerateArray()
-                    .Select(item =>
-                        item.ValueKind == JsonValueKind.Number ? item.GetDouble() : throw WrongType(key, item, "a list of numbers")
-                    ),
-            ],
-            { } value => throw WrongType(key, value, "a list of numbers"),
-        };
+        List(key, JsonValueKind.Number, "a list of numbers", item => item.GetDouble());
 
-    /// <summary>Whether the key is there and its value is null.</summary>
+    /// <summary>Whether the key is present with the value null.</summary>
     public bool IsNull(string key) => root.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Null;
 
-    /// <summary>Passes over keys of a family that change nothing here.</summary>
+    /// <summary>Accepts keys of a family that do not affect the forward pass.</summary>
     public void Ignore(params ReadOnlySpan<string> keys)
     {
         foreach (var key in keys) _read.Add(key);
@@ -192,7 +156,7 @@ internal sealed class ConfigReader(string path, JsonElement root)
         { } value => throw WrongType(key, value, "true or false"),
     };
 
-    /// <summary>A nested object as a reader of its own, which must be asked to refuse its unknown keys.</summary>
+    /// <summary>A nested object with a reader of its own; call its <see cref="RefuseUnknownKeys"/> too.</summary>
     public ConfigReader? Object(string key) => Find(key) switch
     {
         null => null,
@@ -200,37 +164,44 @@ internal sealed class ConfigReader(string path, JsonElement root)
         { } value => throw WrongType(key, value, "an object"),
     };
 
-    /// <summary>Refuses a number other than the neutral one, for a key whose other values would change the arithmetic.</summary>
-    public void RequireOneOf(string key, double neutral)
+    /// <summary>Refuses any number but the neutral one, for a key whose other values would change the logits.</summary>
+    public void RequireNeutral(string key, double neutral)
     {
         var value = Double(key, neutral);
-        if (value != neutral)
-            throw Unsupported(
-                key,
-                value.ToString(CultureInfo.InvariantCulture),
-                $"only {neutral.ToString(CultureInfo.InvariantCulture)} is supported"
-            );
+        if (value == neutral) return;
+        var only = string.Create(CultureInfo.InvariantCulture, $"only {neutral} is supported");
+        throw Unsupported(key, value.ToString(CultureInfo.InvariantCulture), only);
     }
 
     public void RefuseUnknownKeys()
     {
         foreach (var property in root.EnumerateObject())
-            if (
-                !_read.Contains(property.Name)
-                && !Harmless.Contains(property.Name)
-                && property.Value.ValueKind is not (JsonValueKind.Null or JsonValueKind.False)
-            )
-                throw new UnsupportedCheckpointException(
-                    $"{path}: the key \"{property.Name}\" is not known, and ignoring it could change the model's output. Remove it if it "
-                        + $"is a note; otherwise this model is not supported."
-                );
+        {
+            if (_read.Contains(property.Name) || Harmless.Contains(property.Name)) continue;
+            if (property.Value.ValueKind is JsonValueKind.Null or JsonValueKind.False) continue;
+            throw new UnsupportedCheckpointException(
+                $"{path}: the key \"{property.Name}\" is not known, and ignoring it could change the model's output. "
+                    + "Remove it if it is only a note; otherwise this model is not supported."
+            );
+        }
     }
 
     public UnsupportedCheckpointException Unsupported(string key, string value, string reason) =>
         new($"{path}: \"{key}\" is {value}; {reason}.");
 
+    private UnsupportedCheckpointException Missing(string key) =>
+        new($"{path}: the key \"{key}\" is missing. Restore the file from the original checkpoint.");
+
     private UnsupportedCheckpointException WrongType(string key, JsonElement value, string expected) =>
         new($"{path}: \"{key}\" is {value.GetRawText()}; expected {expected}.");
+
+    private IReadOnlyList<T> List<T>(string key, JsonValueKind kind, string expected, Func<JsonElement, T> read) => Find(key) switch
+    {
+        null => [],
+        { ValueKind: JsonValueKind.Array } value =>
+            [.. value.EnumerateArray().Select(item => item.ValueKind == kind ? read(item) : throw WrongType(key, item, expected))],
+        { } value => throw WrongType(key, value, expected),
+    };
 
     private int ToInt(string key, JsonElement value) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number)

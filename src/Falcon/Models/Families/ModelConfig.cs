@@ -5,8 +5,8 @@ namespace Falcon.Models.Families;
 
 /// <summary>The architecture of a decoder-only transformer, read from a Hugging Face <c>config.json</c>.</summary>
 /// <remarks>
-/// A key, model type, activation or RoPE scaling that is not known is refused by name: an ignored key (a scaling, a bias, a window)
-/// silently gives other logits.
+/// An unknown key, model type, activation or RoPE scaling is refused by name, since ignoring one (a scaling, a bias, a window) would
+/// silently give other logits.
 /// </remarks>
 public sealed record ModelConfig
 {
@@ -22,7 +22,7 @@ public sealed record ModelConfig
     /// <summary>Width of the residual stream (H).</summary>
     public required int HiddenSize { get; init; }
 
-    /// <summary>Width of the MLP's inner layer.</summary>
+    /// <summary>Width of the MLP's inner layer (I).</summary>
     public required int IntermediateSize { get; init; }
 
     /// <summary>Number of decoder layers.</summary>
@@ -58,46 +58,47 @@ public sealed record ModelConfig
     /// <summary>Whether queries and keys are normalised per head before RoPE (Qwen3, Gemma 3).</summary>
     public bool QueryKeyNorm { get; init; }
 
-    /// <summary>The function between the matrices of the MLP.</summary>
+    /// <summary>The activation function of the MLP.</summary>
     public ActivationKind Activation { get; init; }
 
     /// <summary>
-    /// Whether attention and MLP of a layer read the same residual stream (GPT-NeoX), instead of the MLP reading what attention left.
+    /// Whether attention and MLP of a layer read the same residual stream (GPT-NeoX). Otherwise the MLP reads the stream after attention.
     /// </summary>
     public bool ParallelResidual { get; init; }
 
-    /// <summary>What attention scores are divided by the root of; null for the head's width.</summary>
+    /// <summary>Attention scores are divided by the square root of this number; null for the head size D.</summary>
     public double? ScoreScalar { get; init; }
 
-    /// <summary>Whether the scores of layer i are divided by i + 1 too (a switch of GPT-2).</summary>
+    /// <summary>Whether the scores of layer i (from 0) are also divided by i + 1 (a GPT-2 option).</summary>
     public bool ScoresFallWithDepth { get; init; }
 
-    /// <summary>Soft bound of attention scores s, as cap · tanh(s / cap) (Gemma 2); null for none.</summary>
+    /// <summary>Soft cap c of attention scores s, c · tanh(s / c) (Gemma 2); null for none.</summary>
     public double? ScoreCap { get; init; }
 
-    /// <summary>Soft bound of logits, likewise; null for none.</summary>
+    /// <summary>Soft cap of logits, likewise; null for none.</summary>
     public double? LogitCap { get; init; }
 
-    /// <summary>Rotary position embedding of each layer; null where a layer does not rotate.</summary>
+    /// <summary>Rotary position embedding of each layer; null for a layer that does not rotate.</summary>
     public required IReadOnlyList<RopeConfig?> Ropes { get; init; }
 
     /// <summary>
-    /// Whether some layer's rotation depends on the length of the text, so that cached keys are of no use when a text grows past a bound.
+    /// Whether the rotation of some layer depends on the text length, so that cached keys become invalid when a text grows past a bound.
     /// </summary>
     public bool RotationDependsOnLength => Ropes.Any(rope => rope is { DependsOnLength: true });
 
-    /// <summary>What attention scores of a layer are divided by.</summary>
+    /// <summary>The divisor of the attention scores of a layer.</summary>
     internal double ScoreDivisor(int layer) => Math.Sqrt(ScoreScalar ?? HeadSize) * (ScoresFallWithDepth ? layer + 1 : 1);
 
-    /// <summary>The sliding attention window of each layer; null where the layer sees everything before it.</summary>
+    /// <summary>The sliding attention window of each layer in tokens; null for full causal attention.</summary>
     public required IReadOnlyList<int?> SlidingWindows { get; init; }
 
     /// <summary>
-    /// The dtype that the file claims for its weights (<c>dtype</c> or <c>torch_dtype</c>); the safetensors header is the truth.
+    /// The dtype that the file declares for the weights (<c>dtype</c> or <c>torch_dtype</c>); the stored dtype is in the safetensors
+    /// header.
     /// </summary>
     public string? DeclaredDType { get; init; }
 
-    /// <summary>Ids that end a generation, from <c>eos_token_id</c>.</summary>
+    /// <summary>Token ids that end a generation, from <c>eos_token_id</c>.</summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
     /// <summary>Reads <c>config.json</c> in <paramref name="directory"/>.</summary>
@@ -107,8 +108,8 @@ public sealed record ModelConfig
     {
         if (!Directory.Exists(directory))
             throw new UserInputException(
-                $"{directory}: no such directory. Give the folder of a Hugging Face checkpoint (config.json, *.safetensors, "
-                    + $"tokenizer.json)."
+                $"{directory}: no such directory. Give the folder of a Hugging Face checkpoint "
+                    + "(config.json, *.safetensors, tokenizer.json)."
             );
         var path = Path.Combine(directory, "config.json");
         if (!File.Exists(path))

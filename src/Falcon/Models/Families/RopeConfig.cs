@@ -2,10 +2,13 @@ using System.Globalization;
 
 namespace Falcon.Models.Families;
 
-/// <summary>Settings of the rotary position embedding (RoPE), with its scaling.</summary>
+/// <summary>
+/// Settings of the rotary position embedding (RoPE) and its scaling, as the Hugging Face library defines them. A dimension pair j of D
+/// rotated dimensions turns by Theta^(-2j/D) radians a token before scaling.
+/// </summary>
 /// <param name="Theta">Base of the frequencies.</param>
 /// <param name="Type"><c>default</c>, <c>linear</c>, <c>dynamic</c>, <c>llama3</c>, <c>yarn</c> or <c>longrope</c>.</param>
-/// <param name="Factor">Divisor of the frequencies (linear, llama3, yarn), growth of the context (dynamic).</param>
+/// <param name="Factor">Divisor of the frequencies (linear, llama3, yarn) or growth factor of the context (dynamic).</param>
 /// <param name="LowFrequencyFactor">llama3: wavelengths above OriginalMaxPositions / this are fully scaled.</param>
 /// <param name="HighFrequencyFactor">llama3: wavelengths below OriginalMaxPositions / this are not scaled.</param>
 /// <param name="OriginalMaxPositions">Context length before scaling (llama3, dynamic, yarn, longrope).</param>
@@ -18,10 +21,10 @@ public sealed record RopeConfig(
     int OriginalMaxPositions = 0
 )
 {
-    /// <summary>The share of a head's dimensions that is rotated, from the first on.</summary>
+    /// <summary>The share of the head's dimensions that is rotated, counted from the first; from 0 to 1.</summary>
     public double RotaryShare { get; init; } = 1;
 
-    /// <summary>Multiplies cos and sin (yarn, longrope).</summary>
+    /// <summary>Factor of cos and sin (yarn, longrope).</summary>
     public double AttentionFactor { get; init; } = 1;
 
     /// <summary>yarn: dimensions that turn more often than this in the original context are not scaled.</summary>
@@ -30,7 +33,7 @@ public sealed record RopeConfig(
     /// <summary>yarn: dimensions that turn less often than this are fully scaled.</summary>
     public double BetaSlow { get; init; } = 1;
 
-    /// <summary>yarn: whether the bounds between are rounded to whole dimensions.</summary>
+    /// <summary>yarn: whether the bounds of the ramp between the two are rounded to whole dimensions.</summary>
     public bool Truncate { get; init; } = true;
 
     /// <summary>longrope: divisors of the frequencies for texts within the original context.</summary>
@@ -39,16 +42,16 @@ public sealed record RopeConfig(
     /// <summary>longrope: divisors of the frequencies for longer texts.</summary>
     public IReadOnlyList<double> LongFactors { get; init; } = [];
 
-    /// <summary>Whether the frequencies depend on the length of the text.</summary>
+    /// <summary>Whether the frequencies depend on the text length.</summary>
     public bool DependsOnLength => Type is "dynamic" or "longrope";
 
-    /// <summary>A number that is the same for lengths with the same frequencies.</summary>
+    /// <summary>A number that is equal for two text lengths if and only if they have the same frequencies.</summary>
     internal long Regime(long length) => length <= OriginalMaxPositions ? 0 : Type switch { "dynamic" => length, "longrope" => 1, _ => 0 };
 
-    /// <summary>How many dimensions of a head are rotated.</summary>
+    /// <summary>The number of rotated dimensions of a head.</summary>
     internal int RotarySize(int headSize) => (int)(headSize * RotaryShare);
 
-    // The keys stand at the top level with rope_scaling beside them (transformers v4) or in one object rope_parameters (v5).
+    // transformers 4 has the keys at the top level and in rope_scaling; version 5 has them in one object, rope_parameters.
     internal static RopeConfig Read(
         ConfigReader reader,
         int maxPositions,
@@ -65,7 +68,7 @@ public sealed record RopeConfig(
             : ReadScaling(scaling, maxPositions, nested?.Double("rope_theta", theta) ?? theta, share, mayBePartial, original);
     }
 
-    /// <summary>One object of settings.</summary>
+    /// <summary>Reads one object of settings.</summary>
     internal static RopeConfig ReadScaling(
         ConfigReader scaling,
         int maxPositions,
@@ -79,8 +82,8 @@ public sealed record RopeConfig(
         _ = scaling.StringOrNull("type");
         share = scaling.Double("partial_rotary_factor", share);
         if (share != 1 && !mayBePartial)
-            throw scaling.Unsupported("partial_rotary_factor", "not 1", "rotation of a part of the head is not supported for this family");
-        // Early Phi-3 files use other names for the same.
+            throw scaling.Unsupported("partial_rotary_factor", "not 1", "partial rotation is not supported for this family");
+        // Early Phi-3 files use other names for longrope.
         if (type == "su" || (type == "yarn" && scaling.Has("short_factor"))) type = "longrope";
         var rope = type switch
         {
@@ -97,11 +100,7 @@ public sealed record RopeConfig(
             ),
             "yarn" => Yarn(scaling, theta, maxPositions),
             "longrope" => LongRope(scaling, theta, maxPositions, original),
-            _ => throw scaling.Unsupported(
-                "rope_type",
-                type,
-                "supported RoPE scalings are default, linear, dynamic, llama3, yarn and longrope"
-            ),
+            _ => throw scaling.Unsupported("rope_type", type, "supported are default, linear, dynamic, llama3, yarn and longrope"),
         };
         if (rope.Factor <= 0)
             throw scaling.Unsupported("factor", rope.Factor.ToString(CultureInfo.InvariantCulture), "it must be positive");
@@ -113,7 +112,7 @@ public sealed record RopeConfig(
 
     private static RopeConfig Dynamic(ConfigReader scaling, double theta, int maxPositions)
     {
-        scaling.RequireOneOf("original_max_position_embeddings", maxPositions);
+        scaling.RequireNeutral("original_max_position_embeddings", maxPositions);
         return new RopeConfig(theta, "dynamic", scaling.Double("factor"), OriginalMaxPositions: maxPositions);
     }
 
@@ -122,12 +121,8 @@ public sealed record RopeConfig(
         var factor = scaling.Double("factor");
         double Scale(double weight) => factor <= 1 ? 1 : 0.1 * weight * Math.Log(factor) + 1;
         var (weight, weightOfAll) = (scaling.DoubleOrNull("mscale"), scaling.DoubleOrNull("mscale_all_dim"));
-        return new RopeConfig(
-            theta,
-            "yarn",
-            factor,
-            OriginalMaxPositions: scaling.PositiveInt("original_max_position_embeddings", maxPositions)
-        )
+        var original = scaling.PositiveInt("original_max_position_embeddings", maxPositions);
+        return new RopeConfig(theta, "yarn", factor, OriginalMaxPositions: original)
         {
             AttentionFactor = scaling.DoubleOrNull("attention_factor")
                 ?? (weight is > 0 && weightOfAll is > 0 ? Scale(weight.Value) / Scale(weightOfAll.Value) : Scale(1)),
@@ -152,9 +147,9 @@ public sealed record RopeConfig(
         };
     }
 
-    /// <summary>Inverse frequencies, one for each pair of rotated head dimensions; radians a position.</summary>
-    /// <param name="headSize">D.</param>
-    /// <param name="length">Tokens of the text; only <c>dynamic</c> and <c>longrope</c> depend on it.</param>
+    /// <summary>The frequency of each pair of rotated dimensions, in radians a position.</summary>
+    /// <param name="headSize">Width of a head.</param>
+    /// <param name="length">Text length in tokens; only <c>dynamic</c> and <c>longrope</c> depend on it.</param>
     public double[] InverseFrequencies(int headSize, long length = 0)
     {
         var size = RotarySize(headSize);
@@ -164,7 +159,7 @@ public sealed record RopeConfig(
         var frequencies = new double[size / 2];
         for (var j = 0; j < frequencies.Length; j++)
         {
-            // float32, as published implementations compute them: the last digits matter at far positions.
+            // In float32, as published implementations compute them: the rounding matters at far positions.
             var plain = (double)(float)(1.0 / (float)Math.Pow(theta, 2.0 * j / size));
             frequencies[j] = Type switch
             {

@@ -3,19 +3,19 @@ using static TorchSharp.torch;
 
 namespace Falcon.Models.Generation;
 
-/// <summary>How text is continued.</summary>
-/// <param name="MaxNewTokens">Upper limit of new tokens.</param>
+/// <summary>How a prompt is continued.</summary>
+/// <param name="MaxNewTokens">Most new tokens.</param>
 /// <param name="Temperature">0 picks the most likely token; above 0 samples from softmax(logits / temperature).</param>
 /// <param name="Seed">Seed of the sampling.</param>
-/// <param name="BatchSize">Prompts continued side by side.</param>
+/// <param name="BatchSize">Prompts in one batch.</param>
 public sealed record GenerationSettings(int MaxNewTokens = 128, double Temperature = 0, long Seed = 0, int BatchSize = 64);
 
 /// <summary>
-/// Continues prompts token by token with cached keys and values; left-padded batches, positions counted from the first real token.
+/// Continues prompts token by token with cached keys and values, in left-padded batches whose positions count from the first real token.
 /// </summary>
 public static class Generation
 {
-    /// <summary>Continues every prompt until a stop token or the limit; the stop token is not part of the result.</summary>
+    /// <summary>Continues every prompt up to a stop token, which is not part of the result, or up to the limit.</summary>
     /// <param name="model">The whole model.</param>
     /// <param name="prompts">Token ids; none empty.</param>
     /// <param name="settings">Limits and sampling.</param>
@@ -25,12 +25,18 @@ public static class Generation
     /// <param name="cancellation">Stops between tokens.</param>
     /// <returns>The new tokens of each prompt, in the prompts' order.</returns>
     public static int[][] Continue(
-        CausalLM model, IReadOnlyList<int[]> prompts, GenerationSettings settings, IReadOnlyCollection<int> stopIds, int padId,
-        Action<int>? progress = null, CancellationToken cancellation = default)
+        CausalLM model,
+        IReadOnlyList<int[]> prompts,
+        GenerationSettings settings,
+        IReadOnlyCollection<int> stopIds,
+        int padId,
+        Action<int>? progress = null,
+        CancellationToken cancellation = default
+    )
     {
         var results = new int[prompts.Count][];
         using var generator = new Generator((ulong)settings.Seed, model.Device);
-        // Prompts of like length stand together, so little is padded.
+        // Prompts of similar length share a batch, so that little is padded.
         var order = Enumerable.Range(0, prompts.Count).OrderBy(i => prompts[i].Length).ThenBy(i => i).ToArray();
         var done = 0;
         foreach (var chunk in order.Chunk(settings.BatchSize))
@@ -93,7 +99,7 @@ public static class Generation
             inputs = chosen.unsqueeze(1).MoveToOuterDisposeScope();
             if (history is null) continue;
             history = cat([history, inputs], 1).MoveToOuterDisposeScope();
-            if (!RotatesAnew(model.Config, visible)) continue;
+            if (!RotationChanges(model.Config, visible)) continue;
             cache.Clear();
             (inputs, positions) = (history, Positions(visible).MoveToOuterDisposeScope());
         }
@@ -107,8 +113,8 @@ public static class Generation
         return (visible.to(int64).cumsum(1) - 1).clamp_min(0).MoveToOuterDisposeScope();
     }
 
-    // Whether the newest token makes some text so long that all its keys are rotated otherwise: then what is cached is void.
-    private static bool RotatesAnew(ModelConfig config, Tensor visible)
+    // Whether the newest token makes a text so long that the rotation of all its keys changes, which makes the cached keys invalid.
+    private static bool RotationChanges(ModelConfig config, Tensor visible)
     {
         using var scope = NewDisposeScope();
         var lengths = visible.sum(1).cpu().data<long>().ToArray();

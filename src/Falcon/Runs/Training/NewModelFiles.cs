@@ -9,26 +9,21 @@ using static TorchSharp.torch;
 
 namespace Falcon.Runs.Training;
 
-/// <summary>The files of a new model directory, in the form of the Hugging Face library, and its initial weights.</summary>
+/// <summary>The files of a new model directory, in the Hugging Face layout, and its initial weights.</summary>
 internal static class NewModelFiles
 {
     private const string EndOfText = "<|endoftext|>";
     private const string Padding = "<|pad|>";
     private const double InitialDeviation = 0.02;
     private static readonly string[] TokenizerNames =
-    [
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "tokenizer.model",
-    ];
+        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model"];
 
-    /// <summary>Writes the tokenizer's three files: learned from texts, or copied.</summary>
+    /// <summary>Writes the tokenizer's files, trained on texts or copied from another model.</summary>
     public static void WriteTokenizer(NewTokenizerConfig settings, IEnumerable<string> texts, int maxPositions, string directory)
     {
         if (settings.From is { } source)
         {
-            _ = HfTokenizer.Load(source); // refuses what cannot be used
+            _ = HfTokenizer.Load(source); // refuses an unsupported tokenizer
             foreach (var name in TokenizerNames.Where(name => File.Exists(Path.Combine(source, name))))
                 File.Copy(Path.Combine(source, name), Path.Combine(directory, name));
             return;
@@ -39,7 +34,7 @@ internal static class NewModelFiles
         Write(directory, TokenizerNames[2], new JsonObject { ["eos_token"] = EndOfText, ["pad_token"] = Padding });
     }
 
-    /// <summary>Writes config.json and generation_config.json and reads the first one back, which refuses what is not supported.</summary>
+    /// <summary>Writes config.json and generation_config.json; reads config.json back, which refuses unsupported settings.</summary>
     public static ModelConfig WriteConfig(NewModelConfig model, HfTokenizer tokenizer, string directory)
     {
         Write(
@@ -90,9 +85,9 @@ internal static class NewModelFiles
     }
 
     /// <summary>
-    /// Initial weights, float32: matrices normal with mean 0 and deviation 0.02, those that write to the residual stream divided by sqrt(2
-    /// layers) (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.3); norms 1, biases 0. The same
-    /// numbers on every machine.
+    /// Initial weights, float32. Matrices are normal with mean 0 and standard deviation 0.02, divided by sqrt(2 · layers) for those that
+    /// write to the residual stream (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.3). Norms are
+    /// 1, biases 0. The numbers are the same on every machine.
     /// </summary>
     public static Weights Initialise(ModelConfig config, ulong seed, Device device)
     {
@@ -113,7 +108,7 @@ internal static class NewModelFiles
         return new Weights(weights);
     }
 
-    /// <summary>Writes model.safetensors in the given number type (bfloat16, float16 or float32).</summary>
+    /// <summary>Writes model.safetensors in the given dtype (bfloat16, float16 or float32).</summary>
     /// <exception cref="NumericalFailureException">A weight is not finite after rounding.</exception>
     public static void WriteWeights(IReadOnlyDictionary<string, Tensor> weights, string dtype, string directory)
     {
@@ -126,9 +121,7 @@ internal static class NewModelFiles
             var stored = weight.detach().cpu().to(type).contiguous();
             if (!stored.isfinite().all().item<bool>())
                 throw new NumericalFailureException($"\"{name}\" holds a value that is not finite in {dtype}; nothing was saved.");
-            sources.Add(
-                new SafetensorsSource(name, TensorBytes.DTypeName(type), stored.shape, stream => TensorBytes.Write(stored, stream))
-            );
+            sources.Add(new(name, TensorBytes.DTypeName(type), stored.shape, stream => TensorBytes.Write(stored, stream)));
         }
 
         SafetensorsWriter.Write(Path.Combine(directory, "model.safetensors"), sources);

@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace Falcon.Runs.Training;
 
 /// <summary>
-/// Weighted next-token cross-entropy: sum over positions of w_t * -log p(x_t | x_&lt;t), over the sum of the weights; in float32.
+/// Weighted next-token cross-entropy in float32: the sum over positions of w_t * -log p(x_t | x_&lt;t), divided by the sum of the weights.
 /// </summary>
 internal static class NextTokenLoss
 {
     /// <summary>The loss of a batch, a scalar with gradient.</summary>
     /// <param name="model">The model in training.</param>
     /// <param name="texts">The texts of the batch.</param>
-    /// <param name="promptWeight">Weight of the prompts' tokens; the others have 1, padding 0.</param>
-    /// <param name="padId">Any valid id.</param>
+    /// <param name="promptWeight">Weight of prompt tokens; other tokens have weight 1, padding has 0.</param>
+    /// <param name="padId">The padding id; any valid id will do.</param>
     public static Tensor Of(CausalLM model, IReadOnlyList<TrainingText> texts, double promptWeight, int padId)
     {
         using var scope = NewDisposeScope();

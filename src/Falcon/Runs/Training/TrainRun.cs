@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using Falcon.Checkpoints;
-using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
@@ -13,18 +12,17 @@ using static TorchSharp.torch;
 namespace Falcon.Runs.Training;
 
 /// <summary>
-/// The recipe of a training run, from files to files: read, tokenise, initialise or load, train all weights in float32, save. Read this
-/// first.
+/// The recipe of a training run, from files to files: read, tokenise, initialise or load, train all weights in float32, save.
 /// </summary>
 public static class TrainRun
 {
     /// <summary>
-    /// Trains a new model or fine-tunes one, and writes its Hugging Face directory with <c>train.json</c> (and <c>scores.json</c>, where
-    /// asked for).
+    /// Trains a new model or fine-tunes an existing one, and writes a Hugging Face directory with <c>train.json</c> and, if requested,
+    /// <c>scores.json</c>.
     /// </summary>
     /// <param name="config">The whole configuration.</param>
     /// <param name="outDirectory">The model directory to write; it appears whole or not at all.</param>
-    /// <param name="context">Log, device, clock, cancellation. The number type is always float32.</param>
+    /// <param name="context">Log, device, clock and cancellation; the dtype is always float32.</param>
     /// <exception cref="UserInputException">Settings or files are wrong.</exception>
     /// <exception cref="NumericalFailureException">The run diverged; nothing is written.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; nothing is written.</exception>
@@ -64,8 +62,8 @@ public static class TrainRun
         context.Log.Information(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"training {weights.Tensors.Values.Sum(weight => weight.numel()):N0} weights on {texts.Count:N0} texts of "
-                    + $"{texts.Sum(text => text.Ids.Length):N0} tokens; {compute.Reason}"
+                $"training {weights.Tensors.Values.Sum(weight => weight.numel()):N0} weights "
+                    + $"on {texts.Count:N0} texts of {texts.Sum(text => text.Ids.Length):N0} tokens; {compute.Reason}"
             )
         );
         var (steps, loss) = Train(config, new CausalLM(architecture, weights), weights, texts, tokenizer.PadId ?? 0, context);
@@ -127,8 +125,8 @@ public static class TrainRun
                 steps,
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"epoch {step / stepsPerEpoch + 1}  loss {losses.TakeLast(20).Average():F4}  {tokens / clock.Elapsed.TotalSeconds:F0} "
-                        + $"tokens/s"
+                    $"epoch {step / stepsPerEpoch + 1}  loss {losses.TakeLast(20).Average():F4}  "
+                        + $"{tokens / clock.Elapsed.TotalSeconds:F0} tokens/s"
                 )
             );
         }
@@ -136,7 +134,7 @@ public static class TrainRun
         return (steps, losses.Average());
     }
 
-    // Every tensor of a step lives in the step's scope; only the loss leaves it.
+    // The dispose scope owns every tensor of the step; only the value of the loss leaves it.
     private static double Step(
         int step,
         CausalLM model,
@@ -154,9 +152,8 @@ public static class TrainRun
         var norm = Math.Sqrt(gradients.Sum(gradient => (double)gradient.square().sum().item<float>()));
         if (!double.IsFinite(value) || !double.IsFinite(norm))
             throw new NumericalFailureException(
-                FormattableString.Invariant(
-                    $"Step {step}: loss {value} or gradient norm {norm} is not finite. Lower optimizer.learningRate ({config.Optimizer.LearningRate})."
-                )
+                FormattableString.Invariant($"Step {step}: loss {value} or gradient norm {norm} is not finite. ")
+                    + FormattableString.Invariant($"Lower optimizer.learningRate ({config.Optimizer.LearningRate}).")
             );
         if (norm > config.GradientClip)
             foreach (var gradient in gradients) gradient.mul_(config.GradientClip / norm);
@@ -164,7 +161,7 @@ public static class TrainRun
         return value;
     }
 
-    // What is measured is the stored model, after rounding.
+    // Measures the stored model, after rounding.
     private static void Measure(
         UnlearnConfig run,
         HfTokenizer tokenizer,
@@ -189,7 +186,7 @@ public static class TrainRun
             return;
         }
 
-        const string staging = "model"; // the writer makes its directory itself
+        const string staging = "model"; // the writer creates its own directory
         CheckpointWriter.Write(
             source,
             directory.PathOf(staging),

@@ -8,13 +8,12 @@ namespace Falcon.Runs.Training;
 /// <summary>One tokenised training text.</summary>
 /// <param name="Ids">Token ids; at least two.</param>
 /// <param name="PromptLength">
-/// How many of them are the prompt, whose prediction has the smaller weight; 1 for plain text, whose first token is the end-of-text token
-/// before it.
+/// Number of prompt tokens, which have a smaller weight in the loss; 1 for plain text, which begins with an end-of-text token.
 /// </param>
 internal sealed record TrainingText(int[] Ids, int PromptLength)
 {
-    /// <summary>The records of all files: those of questions, then those of plain texts.</summary>
-    /// <exception cref="UserInputException">A file is missing or damaged, or a record is of the other kind.</exception>
+    /// <summary>The records of all files: first questions, then plain texts.</summary>
+    /// <exception cref="UserInputException">A file is missing or damaged, or holds a record of the other kind.</exception>
     public static IReadOnlyList<CorpusRecord> Read(TrainDataConfig data)
     {
         data.Template.Validate();
@@ -25,7 +24,11 @@ internal sealed record TrainingText(int[] Ids, int PromptLength)
             if (records.FirstOrDefault(record => record.Question is not null != asks) is { } other)
                 throw new UserInputException(
                     $"{path}, line {other.Line}: "
-                        + $"{(asks ? "a plain text stands among the questions; name the file in data.texts" : "a question stands among the plain texts; name the file in data.questions")}."
+                        + (
+                            asks
+                                ? "a plain text among questions; name the file in data.texts."
+                                : "a question among plain texts; name the file in data.questions."
+                        )
                 );
             all.AddRange(records);
         }
@@ -34,7 +37,7 @@ internal sealed record TrainingText(int[] Ids, int PromptLength)
     }
 
     /// <summary>
-    /// Tokenises a record: prompt, completion and end-of-text token; a plain text stands between two end-of-text tokens, of which the first
+    /// Tokenises a record: prompt, completion and end-of-text token. A plain text is put between two end-of-text tokens, the first of which
     /// predicts its first token.
     /// </summary>
     public static TrainingText Of(CorpusRecord record, PromptTemplate template, HfTokenizer tokenizer, int maxLength)

@@ -55,7 +55,8 @@ public class SafetensorsFileTests
         // Random damage to a valid header either still reads or raises the one error that is meant for it.
         using var folder = new TemporaryFolder();
         var valid = Encoding.UTF8.GetBytes(
-            """{"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[],"data_offsets":[4,5]}}"""
+            """{"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]}"""
+                + ""","b":{"dtype":"U8","shape":[],"data_offsets":[4,5]}}"""
         );
         Gen.Select(Gen.Int[0, valid.Length - 1], Gen.Byte, Gen.Int[0, valid.Length - 1], Gen.Byte)
             .Sample(

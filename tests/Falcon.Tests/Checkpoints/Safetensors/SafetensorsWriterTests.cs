@@ -22,8 +22,10 @@ public class SafetensorsWriterTests
         var headerLength = (int)BinaryPrimitives.ReadUInt64LittleEndian(bytes);
         Assert.Equal(0, headerLength % 8);
         Assert.Equal(
-            """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"B":{"dtype":"BF16","shape":[0],"data_offsets":[8,8]},"""
-                + """ "b":{"dtype":"BF16","shape":[1],"data_offsets":[8,10]},"é\"\n\u0001":{"dtype":"BF16","shape":[],"data_offsets":[10,12]}}""".TrimStart(),
+            """{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"""
+                + """ "B":{"dtype":"BF16","shape":[0],"data_offsets":[8,8]},""".TrimStart()
+                + """ "b":{"dtype":"BF16","shape":[1],"data_offsets":[8,10]},""".TrimStart()
+                + """ "é\"\n\u0001":{"dtype":"BF16","shape":[],"data_offsets":[10,12]}}""".TrimStart(),
             Encoding.UTF8.GetString(bytes, 8, headerLength).TrimEnd(' ')
         );
         Assert.Equal(8 + headerLength + 12, bytes.Length);

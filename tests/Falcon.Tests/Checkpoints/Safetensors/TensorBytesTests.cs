@@ -28,6 +28,13 @@ public class TensorBytesTests
         Assert.True(back.equal(original).all().item<bool>());
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float64, 8)]
+    [InlineData(ScalarType.Float32, 4)]
+    [InlineData(ScalarType.BFloat16, 2)]
+    [InlineData(ScalarType.Float16, 2)]
+    public void ElementSize_FloatingTypes_AreTheirBytes(ScalarType type, int bytes) => Assert.Equal(bytes, TensorBytes.ElementSize(type));
+
     [Fact]
     public void ToTensor_KnownBytes_GivesKnownValues()
     {

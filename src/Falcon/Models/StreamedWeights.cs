@@ -1,37 +1,42 @@
 using System.Collections;
 using System.Diagnostics.CodeAnalysis;
-using Falcon.Checkpoints;
-using Falcon.Models;
+using Falcon.Models.Families;
 using static TorchSharp.torch;
 
-namespace Falcon.Engine;
+namespace Falcon.Models;
 
 /// <summary>
-/// The weights of a checkpoint, read when they are asked for and released when another part of the model is: one layer, the embedding, or
-/// final norm and head in memory at a time. A model over them computes the same as one in memory, for the price of reading; whoever runs
-/// many batches should therefore go layer by layer (<see cref="LayerwisePass"/>).
+/// Weights that are read when they are asked for and released when another part of the model is needed: one layer, the embedding, or the
+/// final norm with the output head is in memory at a time. A model over them computes the same as one in memory, but reads its weights
+/// again on every pass; to run many batches, go layer by layer (<see cref="LayerwisePass"/>).
 /// </summary>
-/// <param name="checkpoint">The checkpoint, borrowed; it must stay open.</param>
-/// <param name="dtype">Compute dtype.</param>
-/// <param name="device">Where the weights are computed with.</param>
 [SuppressMessage("Naming", "CA1710", Justification = "weights are what the field calls them; the dictionary is how they are looked up")]
-public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Device device)
-    : IReadOnlyDictionary<string, Tensor>,
-        IDisposable
+public sealed class StreamedWeights : IReadOnlyDictionary<string, Tensor>, IDisposable
 {
-    private readonly Dictionary<int, List<string>> _parts = WeightNames
-        .Expected(checkpoint.Config)
-        .GroupBy(item => WeightNames.LayerOf(item.Name))
-        .ToDictionary(group => group.Key, group => group.Select(item => item.Name).ToList());
-    private readonly HashSet<string> _names = [.. WeightNames.Expected(checkpoint.Config).Select(item => item.Name)];
+    private readonly Func<string, Tensor> _load;
+    private readonly Dictionary<int, List<string>> _parts;
+    private readonly HashSet<string> _names;
     private readonly Dictionary<string, Tensor> _resident = [];
     private int? _part;
 
-    /// <summary>Compute dtype.</summary>
-    public ScalarType DType => dtype;
+    /// <summary>Weights of a model; nothing is read yet.</summary>
+    /// <param name="config">The architecture, which says which tensors there are.</param>
+    /// <param name="load">Reads one tensor by its name, in <paramref name="dtype"/> and on <paramref name="device"/>.</param>
+    /// <param name="dtype">Compute dtype.</param>
+    /// <param name="device">Where the layers compute.</param>
+    public StreamedWeights(ModelConfig config, Func<string, Tensor> load, ScalarType dtype, Device device)
+    {
+        (_load, DType, Device) = (load, dtype, device);
+        var names = WeightNames.Expected(config).Select(item => item.Name).ToList();
+        _parts = names.GroupBy(WeightNames.LayerOf).ToDictionary(part => part.Key, part => part.ToList());
+        _names = [.. names];
+    }
 
-    /// <summary>Where the weights are computed with.</summary>
-    public Device Device => device;
+    /// <summary>Compute dtype.</summary>
+    public ScalarType DType { get; }
+
+    /// <summary>Where the layers compute.</summary>
+    public Device Device { get; }
 
     /// <inheritdoc/>
     public IEnumerable<string> Keys => _names;
@@ -59,7 +64,7 @@ public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Dev
         if (_part != part)
         {
             Release();
-            foreach (var name in _parts[part]) _resident.Add(name, checkpoint.Load(name, dtype, device));
+            foreach (var name in _parts[part]) _resident.Add(name, _load(name));
             _part = part;
         }
 
@@ -73,7 +78,7 @@ public sealed class StreamedWeights(Checkpoint checkpoint, ScalarType dtype, Dev
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
-    /// <summary>Releases what is in memory; a later use reads again.</summary>
+    /// <summary>Releases what is in memory; the next use reads it again.</summary>
     public void Release()
     {
         foreach (var tensor in _resident.Values) tensor.Dispose();

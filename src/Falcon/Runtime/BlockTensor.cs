@@ -1,16 +1,14 @@
-using Falcon.Checkpoints.Safetensors;
-using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Engine;
+namespace Falcon.Runtime;
 
 /// <summary>
-/// Float32 values of one tensor that are read and changed in blocks of consecutive elements, whether they lie in memory or in a scratch
-/// file. Elementwise work on blocks stays in the processor's cache, and what lies in a file takes one block of memory.
+/// The float32 values of one tensor, read and changed in blocks of consecutive elements, whether they are in memory or in a scratch file.
+/// Elementwise work on a block stays in the processor's cache, and a tensor in a file takes one block of memory.
 /// </summary>
 public sealed class BlockTensor : IDisposable
 {
-    // 4 MiB: larger than what starting an operation costs, small enough for the cache. A GPU wants more work at a time.
+    // 4 MiB: work enough to outweigh the cost of starting an operation, small enough for the cache. A GPU wants more work at a time.
     private const long ProcessorBlock = 1 << 20;
     private const long DeviceBlock = 1 << 26;
 
@@ -35,49 +33,45 @@ public sealed class BlockTensor : IDisposable
     /// <summary>Elements of a block; the last one may have fewer.</summary>
     public long BlockLength { get; }
 
-    /// <summary>The tensor itself where it lies in memory, else null; borrowed.</summary>
+    /// <summary>The tensor itself when it is in memory, otherwise null; borrowed.</summary>
     public Tensor? InMemory => _values;
 
-    /// <summary>A borrowed contiguous float32 tensor, which changes in place.</summary>
+    /// <summary>Wraps a borrowed, contiguous float32 tensor, which changes in place.</summary>
     /// <exception cref="ArgumentException">It is not float32.</exception>
     public static BlockTensor Borrow(Tensor values) => values.dtype == float32
         ? new BlockTensor(values.shape, values, owned: false, null, 0)
         : throw new ArgumentException($"block tensors are float32, not {values.dtype}", nameof(values));
 
-    /// <summary>Values that this object owns: in memory, or in a file where one is given.</summary>
-    /// <param name="values">Initial values, borrowed and copied; any floating type.</param>
-    /// <param name="file">The file, or null.</param>
+    /// <summary>Copies values, which the new object owns: in memory, or in a scratch file if one is given.</summary>
+    /// <param name="values">Initial values, borrowed; any floating type.</param>
+    /// <param name="file">The file; null for memory.</param>
     public static BlockTensor CopyOf(Tensor values, ScratchFile? file)
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         if (file is null)
-            return new BlockTensor(
-                values.shape,
-                values.detach().to(float32, true).contiguous().DetachFromDisposeScope(),
-                owned: true,
-                null,
-                0
-            );
+        {
+            var copy = values.detach().to(float32, true).contiguous().DetachFromDisposeScope();
+            return new BlockTensor(values.shape, copy, owned: true, null, 0);
+        }
+
         var made = Reserve(values.shape, file);
         made.Fill(values);
         return made;
     }
 
-    /// <summary>Zeros beside another tensor: in memory on its device, or in a file where one is given.</summary>
+    /// <summary>Zeros of the shape of another tensor: in memory on its device, or in a scratch file if one is given.</summary>
     public static BlockTensor ZerosLike(BlockTensor other, ScratchFile? file)
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
         long[] shape = [.. other.Shape];
         if (file is null)
-            return new BlockTensor(
-                shape,
-                zeros(shape, float32, other._values?.device ?? CPU).DetachFromDisposeScope(),
-                owned: true,
-                null,
-                0
-            );
+        {
+            var values = zeros(shape, float32, other._values?.device ?? CPU).DetachFromDisposeScope();
+            return new BlockTensor(shape, values, owned: true, null, 0);
+        }
+
         var made = Reserve(shape, file);
         var block = zeros(Math.Min(made.Length, made.BlockLength), float32);
         for (long start = 0; start < made.Length; start += made.BlockLength)
@@ -88,15 +82,15 @@ public sealed class BlockTensor : IDisposable
     private static BlockTensor Reserve(long[] shape, ScratchFile file) =>
         new(shape, null, owned: false, file, file.Reserve(shape.Aggregate(1L, (product, size) => product * size) * sizeof(float)));
 
-    /// <summary>Where the blocks begin.</summary>
+    /// <summary>The first element of each block and the number of its elements.</summary>
     public IEnumerable<(long Start, long Count)> Blocks()
     {
         for (long start = 0; start < Length; start += BlockLength) yield return (start, Math.Min(BlockLength, Length - start));
     }
 
     /// <summary>
-    /// Elements <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/>, flat: a view where the values lie in
-    /// memory, else a copy. The caller's scope owns it.
+    /// Elements <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/>, flat: a view when the values are in
+    /// memory, otherwise a copy. The caller's scope owns it.
     /// </summary>
     public Tensor Read(long start, long count)
     {
@@ -108,7 +102,7 @@ public sealed class BlockTensor : IDisposable
     }
 
     /// <summary>
-    /// Puts changed elements back; costs nothing where <paramref name="block"/> is the view that <see cref="Read"/> gave.
+    /// Stores changed elements; costs nothing when <paramref name="block"/> is the view that <see cref="Read"/> returned.
     /// </summary>
     public void Write(long start, Tensor block)
     {
@@ -130,7 +124,7 @@ public sealed class BlockTensor : IDisposable
         }
     }
 
-    /// <summary>All values in one new tensor of the tensor's shape; the caller's scope owns it.</summary>
+    /// <summary>All values in one new tensor of shape <see cref="Shape"/>; the caller's scope owns it.</summary>
     public Tensor Whole()
     {
         using var guard = no_grad();
@@ -144,11 +138,11 @@ public sealed class BlockTensor : IDisposable
         foreach (var (start, count) in Blocks())
         {
             using var scope = NewDisposeScope();
-            TensorBytes.Write(Read(start, count), destination);
+            destination.Write(Read(start, count).cpu().bytes);
         }
     }
 
-    /// <summary>Releases what is owned; space in a file is not given back.</summary>
+    /// <summary>Releases owned memory; space in a file is not given back.</summary>
     public void Dispose()
     {
         if (_owned) _values!.Dispose();
