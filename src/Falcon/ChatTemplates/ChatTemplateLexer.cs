@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Falcon.Runtime;
 
 namespace Falcon.ChatTemplates;
 
@@ -104,7 +105,7 @@ internal sealed class ChatTemplateLexer
     // A minus takes all white space before the tag; otherwise tags and comments, but not prints, take the blanks that begin their line.
     private string Strip(string text, char kind, char sign)
     {
-        if (sign == '-') return text[..PythonText.TrimmedEnd(text)];
+        if (sign == '-') return text[..PythonText.TrimmedLength(text)];
         if (sign == '+' || kind == '{') return text;
         var lineStart = text.LastIndexOf('\n') + 1;
         return (lineStart > 0 || _atLineStart) && PythonText.IsBlank(text.AsSpan(lineStart)) ? text[..lineStart] : text;

@@ -1,4 +1,5 @@
 using Falcon.Checkpoints;
+using Falcon.Evaluation;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;

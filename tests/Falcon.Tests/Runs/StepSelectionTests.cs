@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Engine;
+using Falcon.Evaluation;
 using Falcon.Results;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;

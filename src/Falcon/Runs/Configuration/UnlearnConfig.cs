@@ -1,5 +1,6 @@
 using System.Globalization;
 using Falcon.Data;
+using Falcon.Evaluation;
 using Falcon.Runtime;
 
 namespace Falcon.Runs.Configuration;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Falcon.Data;
+using Falcon.Evaluation;
 using Falcon.Research.League;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
