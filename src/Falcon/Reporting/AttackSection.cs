@@ -116,7 +116,7 @@ public static class AttackSection
         return tiers.Count == 0 ? "" : $" Taken together, these do: {string.Join("; ", tiers.Select(AttackTable.TierText))}.";
     }
 
-    /// <summary>The verdict on a run after attacks: where they bring knowledge back, a success becomes partial and the sentence says so.</summary>
+    /// <summary>The verdict after attacks: where they bring knowledge back, a success becomes partial and the sentence says so.</summary>
     public static Verdict Weaken(Verdict verdict, AttackResult? attacks) =>
         attacks is null || !CameBack(attacks)
             ? verdict

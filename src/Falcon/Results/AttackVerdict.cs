@@ -31,8 +31,8 @@ public static class AttackVerdicts
     /// </summary>
     /// <param name="share">(attacked - unlearned) / (original attacked - unlearned).</param>
     /// <param name="beyond">
-    /// (attacked - control attacked) / (original attacked - control attacked). Null without a control; then <paramref name="share"/> stands in
-    /// for it, and knowledge that the attack itself brings along is counted as recovered.
+    /// (attacked - control attacked) / (original attacked - control attacked). Null without a control; then <paramref name="share"/> takes
+    /// its place, and knowledge that the attack itself brings along counts as recovered.
     /// </param>
     /// <param name="plain">The share of plain questions beyond the control; null without a control.</param>
     public static AttackVerdict Of(RecoveredShare share, RecoveredShare? beyond, RecoveredShare? plain)

@@ -35,8 +35,8 @@ public sealed class ExtendSampleTests : IDisposable
         );
 
         Assert.Contains("answer-length: ", output, StringComparison.Ordinal);
-        Assert.Contains("flattery: ", output, StringComparison.Ordinal);
-        Assert.Equal("flattery", AttackResult.Read(_folder.At("out", "attack", AttackResult.FileName)).Attacks.Single().Name);
+        Assert.Contains("eager-opening: ", output, StringComparison.Ordinal);
+        Assert.Equal("eager-opening", AttackResult.Read(_folder.At("out", "attack", AttackResult.FileName)).Attacks.Single().Name);
         Assert.Contains("\"answer-length\"", File.ReadAllText(_folder.At("out", "metric.json")), StringComparison.Ordinal);
     }
 

@@ -27,8 +27,8 @@ public static class SampledAnswers
     }
 
     /// <summary>
-    /// Whether a text holds all words of another, one after the other; words as ROUGE splits them (<see cref="Rouge.Tokenize"/>). False where
-    /// <paramref name="part"/> has no word.
+    /// Whether a text holds all words of another, one after the other; words as ROUGE splits them (<see cref="Rouge.Tokenize"/>).
+    /// False where <paramref name="part"/> has no word.
     /// </summary>
     public static bool Contains(string text, string part)
     {

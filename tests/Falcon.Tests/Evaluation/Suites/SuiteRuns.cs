@@ -10,8 +10,8 @@ using TorchSharp;
 namespace Falcon.Tests.Evaluation.Suites;
 
 /// <summary>
-/// Suites on models of random weights and data of invented content in the publishers' layouts. Expected values: the same definition computed
-/// the plain way, text by text without batches.
+/// Suites on models of random weights and data of invented content in the publishers' layouts. Expected values: the same definition
+/// computed the plain way, text by text without batches.
 /// </summary>
 public abstract class SuiteRuns : IDisposable
 {
