@@ -1,3 +1,5 @@
+using Falcon.Runtime;
+
 namespace Falcon.Cli;
 
 /// <summary>Finds the word somebody probably meant.</summary>
@@ -9,28 +11,10 @@ internal static class SpellingDistance
     public static string? Nearest(string word, IEnumerable<string> candidates)
     {
         var best = candidates
-            .Select(c => (Name: c, Gap: Levenshtein(word, c)))
+            .Select(c => (Name: c, Gap: EditDistance.Between(word, c)))
             .OrderBy(c => c.Gap)
             .ThenBy(c => c.Name, StringComparer.Ordinal)
             .FirstOrDefault();
         return best.Name is not null && best.Gap <= Math.Min(LargestGap, word.Length / 2) ? best.Name : null;
-    }
-
-    /// <summary>Number of inserted, removed and replaced characters between two words.</summary>
-    public static int Levenshtein(string first, string second)
-    {
-        var previous = Enumerable.Range(0, second.Length + 1).ToArray();
-        for (var i = 1; i <= first.Length; i++)
-        {
-            var current = new int[second.Length + 1];
-            current[0] = i;
-            for (var j = 1; j <= second.Length; j++)
-            {
-                var replaced = previous[j - 1] + (first[i - 1] == second[j - 1] ? 0 : 1);
-                current[j] = Math.Min(replaced, Math.Min(previous[j], current[j - 1]) + 1);
-            }
-            previous = current;
-        }
-        return previous[second.Length];
     }
 }

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using Falcon.Attacks.Protocol;
 using Falcon.Reporting;
 using Falcon.Results;
 using Falcon.Runs.Attacking;
@@ -8,16 +7,16 @@ using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon attack</c>: tries to get forgotten knowledge out of a model, with controls.</summary>
+/// <summary><c>falcon attack</c>: tries to recover forgotten knowledge, with controls.</summary>
 internal static class AttackCommand
 {
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
             "attack",
-            "Try to get the forgotten knowledge back: recovery attacks from prompts to training, on the unlearned model, on the original, "
-                + "and on a model that was never taught. Writes attacks.json and attacks.md. An interrupted run continues from its "
-                + "finished attacks.",
+            "Try to recover the forgotten knowledge: attacks from prompts to training, on the unlearned model, on the original, and on a "
+                + "model that was never taught. Writes attacks.json and attacks.md. An interrupted run continues from its finished "
+                + "attacks.",
             "attack --model runs/first/model --original models/my-model --control models/never-taught --data forget-mcq.jsonl --forget "
                 + "forget.jsonl --retain retain.jsonl --out runs/first/attacks",
             "attack --model runs/first/model --original models/my-model --attacks logit-lens,linear-probes --data forget-mcq.jsonl "
@@ -33,8 +32,8 @@ internal static class AttackCommand
         var control = new Option<string?>("--control")
         {
             Description =
-                "Directory of a model made the same way that was never taught; without it a hint in an attack cannot be told from a "
-                    + "memory in the model.",
+                "Directory of a model made the same way that was never taught the forget set. Without it, knowledge that an attack brings "
+                    + "along counts as recovered.",
             HelpName = "DIR",
         };
         var attacks = OptionParsing.List(
@@ -44,20 +43,20 @@ internal static class AttackCommand
         );
         var data = OptionParsing.List(
             "--data",
-            "Files of questions about what was to be forgotten, with choices or with perturbed_answer. One half is for the attacker, the "
-                + "other is scored; they share no name.",
+            "Files of questions about the forget set, with choices or with perturbed_answer. One half is for the attacker, the other is "
+                + "scored; the halves share no name.",
             "FILES",
             required: true
         );
         var forget = OptionParsing.List(
             "--forget",
-            "Texts of the forget set; the attacker gets those that name nothing that is scored.",
+            "Texts of the forget set. The attacker gets those that do not mention what is scored.",
             "FILES"
         );
         var retain = OptionParsing.List("--retain", "Texts of the retain set.", "FILES");
         var utility = OptionParsing.List(
             "--utility",
-            "Questions with wrong answers about what the model shall keep; the default are those in --retain.",
+            "Questions with wrong answers about what the model should keep; by default those in --retain.",
             "FILES"
         );
         var text = OptionParsing.List("--text", "Texts of neither set.", "FILES");
@@ -70,13 +69,13 @@ internal static class AttackCommand
         var cache = new Option<string?>("--cache")
         {
             Description =
-                "Keep finished attacks in this folder, and use those that are there: the original and the control need not be attacked "
-                    + "again for the next unlearned model.",
+                "Folder that keeps finished attacks for later runs, so that the original and the control are not attacked again for the "
+                    + "next unlearned model.",
             HelpName = "DIR",
         };
         var memoryLimit = OptionParsing.Bytes(
             "--memory-limit",
-            "Resident memory that a model may take, such as 4GB; one that does not fit is read layer by layer. The default is what the "
+            "Resident memory that a model may take, such as 4GB; a model that does not fit is read layer by layer. The default is what the "
                 + "machine has to spare."
         );
         var destination = UnlearnCommand.OutOption();
@@ -140,8 +139,8 @@ internal static class AttackCommand
                     Show(console, result);
                     if (result.Attacks.Any(row => row.Verdict == AttackVerdict.CannotTell && row.RecoveredShare.Value is not null))
                         console.WriteLine(
-                            $"Where nothing can be told, {result.Questions.Test} scored questions are too few for it: more of them in "
-                                + $"--data make the intervals narrower."
+                            $"Where the verdict is \"cannot tell\", {result.Questions.Test} scored questions are too few: more of them "
+                                + $"in --data make the intervals narrower."
                         );
                 }
             );

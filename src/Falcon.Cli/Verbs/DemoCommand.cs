@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Falcon.Attacks.Protocol;
 using Falcon.Data;
 using Falcon.Reporting;
 using Falcon.Results;

@@ -44,7 +44,7 @@ internal static class EvaluateCommand
         var before = new Option<string?>("--before")
         {
             Description =
-                "The model before unlearning (directory, or result file of this verb), to be warned where nothing changed or there was "
+                "The model before unlearning (directory, or result file of this verb). Warns where nothing changed, or where there was "
                     + "nothing to forget.",
             HelpName = "MODEL_OR_RESULTS",
         };
@@ -58,19 +58,19 @@ internal static class EvaluateCommand
         };
         var forgetSplit = new Option<string?>("--forget-split")
         {
-            Description = "tofu, privacy, leak: which forget set; the default is the largest in --data (tofu), else what is there.",
+            Description = "tofu, privacy, leak: the forget set; the default is the largest in --data (tofu), else the one that is there.",
             HelpName = "forget10",
         };
         var rougeSamples = new Option<int>("--rouge-samples")
         {
-            Description = "Evenly spaced questions of a set that are answered for ROUGE-L; 0 answers all.",
+            Description = "Number of evenly spaced questions of a set that the model answers for ROUGE-L; 0 means all.",
             HelpName = "N",
             DefaultValueFactory = _ => new QuestionSettings().RougeSamples,
         };
         var memoryLimit = OptionParsing.Bytes(
             "--memory-limit",
-            "Resident memory that may be taken, such as 4GB; a model that does not fit is read layer by layer. The default is what the "
-                + "machine has to spare."
+            "Resident memory that the model may take, such as 4GB; a model that does not fit is read layer by layer. The default is what "
+                + "the machine has to spare."
         );
         var window = new Option<int?>("--window")
         {
@@ -86,7 +86,7 @@ internal static class EvaluateCommand
         var set = new Option<string[]>("--set")
         {
             Description =
-                "Another setting: template.question, template.answer, template.endOfText (default: of the run that made the model), "
+                "Another setting: template.question, template.answer, template.endOfText (default: those of the run that made the model), "
                     + "maxNewTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.",
             HelpName = "key=value",
             Arity = ArgumentArity.OneOrMore,

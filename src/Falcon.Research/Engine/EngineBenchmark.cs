@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using Falcon.Evaluation.Metrics;
 using Falcon.Models;
 using Falcon.Models.Families;
 using Falcon.Runtime;
@@ -150,13 +151,6 @@ public static class EngineBenchmark
         }
     }
 
-    /// <summary>The middle of the values, or the mean of the two middle ones.</summary>
-    internal static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
-
     private static bool IsPossible(
         string variant,
         EngineBenchmarkSettings settings,
@@ -225,7 +219,7 @@ public static class EngineBenchmark
     {
         List<EngineTrialRecord> Of(string variant) => [.. trials.Where(trial => trial.Variant == variant)];
         double? Seconds(string variant) =>
-            Of(variant) is { Count: > 0 } some ? Median(some.SelectMany(trial => trial.StepSeconds.Skip(1))) : null;
+            Of(variant) is { Count: > 0 } some ? Median.Of(some.SelectMany(trial => trial.StepSeconds.Skip(1))) : null;
         long? Peak(params string[] variants) => variants.SelectMany(Of).Select(trial => (long?)trial.PeakBytes).Max();
         var counts = OperationCounts.Of(config, settings.Batch, settings.Length, settings.Layer, Math.Max(0, settings.Layer - 2));
         var seconds = new EngineNumbers(Seconds("baseline"), Seconds("uncached"), Seconds("cached"), Seconds("streamed"));

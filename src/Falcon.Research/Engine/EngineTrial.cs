@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Falcon.Checkpoints;
 using Falcon.Engine;
+using Falcon.Evaluation.Metrics;
 using Falcon.Methods.Falcon;
 using Falcon.Models;
 using Falcon.Models.Families;
@@ -134,7 +135,7 @@ public static class EngineTrial
                 Wait(compute.Device);
                 return clock.Elapsed.TotalSeconds;
             }).ToList();
-            seconds[name] = EngineBenchmark.Median(times);
+            seconds[name] = Median.Of(times);
             return result;
         }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Falcon.Evaluation;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 

@@ -3,14 +3,16 @@ using Falcon.Attacks.BlackBox;
 using Falcon.Attacks.Inputs;
 using Falcon.Attacks.Training;
 using Falcon.Attacks.Weights;
+using Falcon.Runtime;
 
 namespace Falcon.Attacks;
 
-/// <summary>The attacks, in the order of their tiers.</summary>
-internal static class AttackCatalog
+/// <summary>The attacks that runs know by name: those of Falcon and those that a program registers.</summary>
+public static class AttackCatalog
 {
-    /// <summary>Every attack.</summary>
-    public static IReadOnlyList<Attack> All { get; } =
+    private static readonly Lock Gate = new();
+
+    private static Attack[] _all =
     [
         // Black box.
         new Prefilling(),
@@ -42,4 +44,26 @@ internal static class AttackCatalog
         new Relearning(RelearningTexts.Benign),
         new Relearning(RelearningTexts.OtherFacts),
     ];
+
+    /// <summary>Every attack: those of Falcon in the order of their tiers, then the registered ones in the order of registration.</summary>
+    public static IReadOnlyList<Attack> All => Volatile.Read(ref _all);
+
+    /// <summary>The names of <see cref="All"/>.</summary>
+    public static IReadOnlyList<string> Names => [.. All.Select(attack => attack.Name)];
+
+    /// <summary>
+    /// Adds an attack. Runs of this process that start later find it by its name, and runs of all attacks include it. Thread-safe.
+    /// </summary>
+    /// <exception cref="ArgumentException">
+    /// The name is taken, or holds something else than lower-case letters, digits and hyphens.
+    /// </exception>
+    public static void Register(Attack attack)
+    {
+        ArgumentNullException.ThrowIfNull(attack);
+        lock (Gate)
+        {
+            CatalogName.Check(attack.Name, "an attack", Names.Append(PlainQuestions.Instance.Name));
+            Volatile.Write(ref _all, [.. _all, attack]);
+        }
+    }
 }

@@ -3,7 +3,7 @@ using Falcon.Results;
 
 namespace Falcon.Attacks;
 
-/// <summary>No attack at all: the questions as they stand. What every other row is compared with.</summary>
+/// <summary>No attack: the questions as they stand. Every other row is compared with it.</summary>
 internal sealed class PlainQuestions : Attack
 {
     /// <summary>The only instance that is needed.</summary>

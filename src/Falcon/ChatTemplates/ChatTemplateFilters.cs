@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Falcon.Runtime;
 
 namespace Falcon.ChatTemplates;
 
@@ -32,13 +33,7 @@ internal static partial class ChatTemplateFilters
             : ChatTemplateValues.Whole(value) is { } whole ? Math.Abs(whole)
             : throw new TemplateOperationException("abs needs a number"),
         ["tojson"] = ToJson,
-        ["replace"] = (value, arguments) =>
-            PythonText.Replace(
-                ChatTemplateValues.Print(value),
-                arguments.Text("old"),
-                arguments.Text("new"),
-                arguments.OptionalWhole("count", -1)
-            ),
+        ["replace"] = (value, arguments) => ChatTemplateMethods.Replace(ChatTemplateValues.Print(value), arguments),
         ["indent"] = Indent,
         ["items"] = Items,
         ["dictsort"] = SortMap,

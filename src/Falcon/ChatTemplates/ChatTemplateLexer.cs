@@ -1,4 +1,5 @@
 using System.Text;
+using Falcon.Runtime;
 
 namespace Falcon.ChatTemplates;
 
@@ -63,7 +64,7 @@ internal sealed class ChatTemplateLexer
     // A minus removes all white space before the tag. Otherwise tags and comments, but not prints, remove the blanks that begin their line.
     private string Strip(string text, char kind, char sign)
     {
-        if (sign == '-') return text[..PythonText.TrimmedEnd(text)];
+        if (sign == '-') return text[..PythonText.TrimmedLength(text)];
         if (sign == '+' || kind == '{') return text;
         var lineStart = text.LastIndexOf('\n') + 1;
         return (lineStart > 0 || _atLineStart) && PythonText.IsBlank(text.AsSpan(lineStart)) ? text[..lineStart] : text;

@@ -1,3 +1,5 @@
+using Falcon.Runtime;
+
 namespace Falcon.ChatTemplates;
 
 /// <summary>The supported methods of texts, lists and maps.</summary>
@@ -37,14 +39,19 @@ internal static class ChatTemplateMethods
             "split" => arguments => PythonText.Split(text, Separator(arguments), arguments.OptionalWhole("maxsplit", -1)),
             "startswith" => arguments => AnyOf(arguments, part => text.StartsWith(part, StringComparison.Ordinal)),
             "endswith" => arguments => AnyOf(arguments, part => text.EndsWith(part, StringComparison.Ordinal)),
-            "replace" => arguments =>
-                PythonText.Replace(text, arguments.Text("old"), arguments.Text("new"), arguments.OptionalWhole("count", -1)),
+            "replace" => arguments => Replace(text, arguments),
             "upper" => _ => text.ToUpperInvariant(),
             "lower" => _ => text.ToLowerInvariant(),
             "title" => _ => PythonText.Title(text),
             "capitalize" => _ => PythonText.Capitalize(text),
             _ => null,
         };
+
+    /// <summary>The method and filter <c>replace</c>.</summary>
+    internal static string Replace(string text, TemplateArguments arguments) =>
+        arguments.Text("old") is { Length: > 0 } old
+            ? PythonText.Replace(text, old, arguments.Text("new"), arguments.OptionalWhole("count", -1))
+            : throw new TemplateOperationException("replacing an empty text is not supported");
 
     private static string? Separator(TemplateArguments arguments) =>
         arguments.OptionalText("sep") is var separator && separator is ""

@@ -1,7 +1,8 @@
 namespace Falcon.Compression;
 
 /// <summary>
-/// Counts the symbols of one deflate block and prices it as zlib does: stored, fixed codes or own Huffman codes, whichever zlib takes.
+/// Counts the symbols of one deflate block and computes its size as zlib writes it: stored, with fixed codes, or with Huffman codes of its
+/// own, whichever zlib takes.
 /// </summary>
 internal sealed class DeflateBlock
 {
@@ -12,38 +13,8 @@ internal sealed class DeflateBlock
 
     private static readonly int[] LengthExtra = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
     private static readonly int[] DistanceExtra =
-    [
-        0,
-        0,
-        0,
-        0,
-        1,
-        1,
-        2,
-        2,
-        3,
-        3,
-        4,
-        4,
-        5,
-        5,
-        6,
-        6,
-        7,
-        7,
-        8,
-        8,
-        9,
-        9,
-        10,
-        10,
-        11,
-        11,
-        12,
-        12,
-        13,
-        13,
-    ];
+        [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
+
     private static readonly int[] RepeatExtra = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 3, 7];
     private static readonly int[] RepeatOrder = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
     private static readonly int[] LengthCodes = CodesOf(LengthExtra[..^1], 256);

@@ -1,13 +1,14 @@
 namespace Falcon.Compression;
 
 /// <summary>
-/// Code lengths of a Huffman code with a longest length, with zlib's choice among equals, on which the exact size of a block rests.
+/// Code lengths of a length-limited Huffman code. Ties are broken as in zlib, because the exact size of a block depends on them.
 /// </summary>
 /// <param name="Frequencies">How often each symbol occurs; 0 for the symbols that were only added to make two codes.</param>
 /// <param name="Lengths">Bits of each symbol's code, 0 for symbols without one.</param>
 /// <param name="LastSymbol">The largest symbol that has a code.</param>
 internal sealed record HuffmanTree(int[] Frequencies, int[] Lengths, int LastSymbol)
 {
+    /// <summary>The code of symbols with these frequencies, none longer than <paramref name="longest"/> bits.</summary>
     public static HuffmanTree Build(int[] frequencies, int longest)
     {
         var symbols = frequencies.Length;

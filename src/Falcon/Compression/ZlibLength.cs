@@ -1,7 +1,7 @@
 namespace Falcon.Compression;
 
 /// <summary>
-/// Number of bytes that zlib 1.2.x makes of a text at its default level 6: the length that membership-inference scores are divided by.
+/// Number of bytes to which zlib 1.2.x compresses a text at its default level 6: the divisor of a membership-inference score.
 /// .NET's own ZLibStream is zlib-ng, whose output has other lengths. Only the length is computed: matching as in zlib's lazy matcher
 /// (deflate_slow, good 8, lazy 16, nice 128, chain 128, 32 KB window), block costs in <see cref="DeflateBlock"/>.
 /// </summary>

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Falcon.Evaluation;
 
-/// <summary>Signs that numbers say nothing about knowledge, because the model's answers are no answers.</summary>
+/// <summary>Warnings that numbers do not measure knowledge, because the model answers every question alike or not at all.</summary>
 internal static class AnswerGuards
 {
     private const int Least = 5;
@@ -10,7 +10,7 @@ internal static class AnswerGuards
     private const double EmptyShare = 0.1;
     private const double SameLetterShare = 0.95;
 
-    /// <summary>Warnings about generated texts: nine of ten the same, or one of ten empty.</summary>
+    /// <summary>Warnings about generated answers: nine of ten the same, or more than one of ten empty.</summary>
     public static IEnumerable<string> OfTexts(string set, IReadOnlyCollection<string> answers)
     {
         if (answers.Count < Least) yield break;
@@ -34,7 +34,7 @@ internal static class AnswerGuards
             );
     }
 
-    /// <summary>A warning about letters: always the same one.</summary>
+    /// <summary>A warning where nearly all questions get the same letter.</summary>
     public static IEnumerable<string> OfLetters(string set, IReadOnlyCollection<int> predictions)
     {
         if (predictions.Count < 4 * Least) yield break;

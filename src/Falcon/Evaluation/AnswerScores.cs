@@ -5,24 +5,24 @@ using Falcon.Tokenization;
 namespace Falcon.Evaluation;
 
 /// <summary>
-/// The token log-probabilities of a question's answers under a model: the right answer, its paraphrase where there is one, and wrong
-/// answers. Everything that the likelihood metrics need, from one pass.
+/// Token log-probabilities of the answers to one question under a model: the right answer, its paraphrase where there is one, and wrong
+/// answers. All likelihood metrics are computed from them.
 /// </summary>
-/// <param name="Answer">log p of the right answer's tokens, end-of-text included.</param>
+/// <param name="Answer">log p (natural logarithm) of each token of the right answer, end-of-text token included.</param>
 /// <param name="Paraphrase">The same for the paraphrased answer; null without one.</param>
-/// <param name="Wrong">The same for each wrong answer.</param>
+/// <param name="Wrong">The same for each wrong answer; empty without any.</param>
 public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOnlyList<double[]> Wrong)
 {
     /// <summary>
-    /// Whether each token of the right answer is the most likely one, given the question and the true tokens before it; end-of-text
+    /// Whether each token of the right answer is the most likely one, given the question and the true tokens before it; end-of-text token
     /// included.
     /// </summary>
     public IReadOnlyList<bool> AnswerHits { get; init; } = [];
 
-    /// <summary>exp of the mean token log-probability: the geometric mean probability of the tokens.</summary>
+    /// <summary>exp of the mean token log-probability, in (0, 1]: the geometric mean of the token probabilities.</summary>
     public static double Probability(double[] logProbabilities) => Math.Exp(logProbabilities.Average());
 
-    /// <summary>Whether an answer is more likely per token than every wrong one. Ties count as wrong.</summary>
+    /// <summary>Whether the right answer has a higher mean token log-probability than every wrong one; false for a tie.</summary>
     public static bool IsFirst(double[] right, IReadOnlyList<double[]> wrong)
     {
         var score = right.Average();
@@ -34,7 +34,7 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="template">How question and answer become text.</param>
     /// <param name="records">Question records.</param>
-    /// <param name="progress">Called with scored and all sequences.</param>
+    /// <param name="progress">Called with the numbers of scored and of all texts.</param>
     /// <param name="cancellation">Stops between batches.</param>
     public static IReadOnlyList<AnswerScores> Compute(
         CausalLM model,
@@ -59,9 +59,10 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
     }
 
     /// <summary>
-    /// The texts behind the scores of records: for each the answer, the paraphrase where there is one, the wrong answers.
+    /// The texts to score for records, one after the other: for each record the answer, the paraphrase where there is one, the wrong
+    /// answers.
     /// </summary>
-    internal static IReadOnlyList<ScoredSequence> Sequences(
+    public static IReadOnlyList<ScoredSequence> Sequences(
         HfTokenizer tokenizer,
         PromptTemplate template,
         IReadOnlyList<CorpusRecord> records
@@ -80,8 +81,8 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
         return sequences;
     }
 
-    /// <summary>The scores of records from those of their <see cref="Sequences"/>.</summary>
-    internal static IReadOnlyList<AnswerScores> Of(IReadOnlyList<CorpusRecord> records, IReadOnlyList<TokenScores> scores)
+    /// <summary>The scores of records, from the token scores of their <see cref="Sequences"/>.</summary>
+    public static IReadOnlyList<AnswerScores> Of(IReadOnlyList<CorpusRecord> records, IReadOnlyList<TokenScores> scores)
     {
         List<AnswerScores> results = [];
         var next = 0;
@@ -96,15 +97,16 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
         return results;
     }
 
-    /// <summary>The wrong answers of a record: TOFU's perturbed answers, or the other choices of a multiple-choice item.</summary>
-    internal static IEnumerable<string> WrongAnswers(CorpusRecord record) =>
+    /// <summary>The wrong answers of a record: its perturbed answers (TOFU), or the other choices of a multiple-choice question.</summary>
+    public static IEnumerable<string> WrongAnswers(CorpusRecord record) =>
         record.PerturbedAnswers.Count > 0 ? record.PerturbedAnswers : record.Choices.Where((_, i) => i != record.CorrectChoice);
 
     /// <summary>
-    /// Prompt and completion as tokens. They are encoded together, because a space that opens the completion belongs to its first token;
-    /// the completion's tokens are those after the beginning that both encodings share.
+    /// Prompt and completion as tokens, those of the completion scored. The two are encoded together, because a space that opens the
+    /// completion belongs to its first token. The completion begins after the tokens that this encoding shares with that of the prompt
+    /// alone.
     /// </summary>
-    internal static ScoredSequence Sequence(HfTokenizer tokenizer, PromptTemplate template, string prompt, string completion)
+    public static ScoredSequence Sequence(HfTokenizer tokenizer, PromptTemplate template, string prompt, string completion)
     {
         var tokens = tokenizer.Encode(prompt + completion);
         if (template.EndOfText && tokenizer.EosId is { } end && (tokens.Length == 0 || tokens[^1] != end)) tokens = [.. tokens, end];

@@ -1,16 +1,17 @@
 using Falcon.Evaluation.Suites;
+using Falcon.Results;
 
 namespace Falcon.Evaluation;
 
-/// <summary>Signs that a comparison with the model before unlearning, or with a reference, says nothing.</summary>
+/// <summary>Warnings that a comparison with the model before unlearning, or with a reference, has no meaning.</summary>
 internal static class BaselineGuards
 {
-    /// <summary>A warning where two models' weights or numbers are the same.</summary>
+    /// <summary>A warning where the weights or all metrics of two models are the same.</summary>
     /// <param name="model">The measured model.</param>
-    /// <param name="other">The other one.</param>
-    /// <param name="role">What the other one is, such as <c>the model before</c>.</param>
-    /// <param name="measured">Values of the model.</param>
-    /// <param name="others">Values of the other one, empty where only the weights are known.</param>
+    /// <param name="other">The model it is compared with.</param>
+    /// <param name="role">What the other model is, such as <c>the model before</c>.</param>
+    /// <param name="measured">Metrics of the model.</param>
+    /// <param name="others">Metrics of the other model; empty where only the weights are known.</param>
     public static IEnumerable<string> Unchanged(
         EvaluatedModel model,
         EvaluatedModel other,
@@ -35,7 +36,9 @@ internal static class BaselineGuards
                 + $"change has no effect on these data";
     }
 
-    /// <summary>A warning where the model before knew nothing of the forget set: then low values afterwards are no forgetting.</summary>
+    /// <summary>
+    /// A warning where the model before unlearning knew nothing of the forget set, so that low values afterwards do not show forgetting.
+    /// </summary>
     public static IEnumerable<string> NothingToForget(
         EvaluatedModel before,
         IReadOnlyList<EvaluationSuite> suites,
@@ -49,7 +52,11 @@ internal static class BaselineGuards
                 .Where(item => item.Floor is not null)
                 .ToList();
             if (floors.Count > 0 && floors.All(item => (item.Value.Low ?? item.Value.Value) <= item.Floor))
-                yield return $"{before.Path}: {suite.Name}: the model before unlearning knew nothing of the forget set ({string.Join(", ", floors.Select(item => FormattableString.Invariant($"{item.Key} {item.Value.Value:0.###}")))}), so low values afterwards show no forgetting";
+            {
+                var shown = floors.Select(item => FormattableString.Invariant($"{item.Key} {item.Value.Value:0.###}"));
+                yield return $"{before.Path}: {suite.Name}: the model before unlearning knew nothing of the forget set "
+                    + $"({string.Join(", ", shown)}), so low values afterwards show no forgetting";
+            }
         }
     }
 }

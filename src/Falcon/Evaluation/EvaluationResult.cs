@@ -1,12 +1,11 @@
 using System.Text.Json;
 using Falcon.Data;
 using Falcon.Results;
-using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation;
 
-/// <summary>The result file of <see cref="EvaluateRun"/>.</summary>
+/// <summary>The result file of <c>falcon evaluate</c>.</summary>
 /// <param name="Metrics">Every metric by its name, as OpenUnlearning and the lm-evaluation-harness spell them.</param>
 /// <param name="Model">The model that was measured.</param>
 /// <param name="Reference">The model it is compared with; null without one.</param>
@@ -67,37 +66,6 @@ public sealed record EvaluationResult(
             );
         }
     }
-}
-
-/// <summary>Which model a number belongs to.</summary>
-/// <param name="Path">The directory, as it was given.</param>
-/// <param name="Sha256">Hash of the weights (<see cref="ContentHash.OfModel"/>).</param>
-/// <param name="Files">Hashes of the weight files, <c>config.json</c> and the tokenizer's files.</param>
-public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<FileHash> Files)
-{
-    private static readonly string[] SideFiles =
-    [
-        "config.json",
-        "tokenizer.json",
-        "tokenizer.model",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-    ];
-
-    /// <summary>Hashes a model directory.</summary>
-    /// <exception cref="UserInputException">There is no such directory, or no weights in it.</exception>
-    public static EvaluatedModel Of(string directory, CancellationToken cancellation = default)
-    {
-        var weights = ContentHash.OfModel(directory, cancellation);
-        var others = SideFiles
-            .Select(name => (Name: name, File: System.IO.Path.Combine(directory, name)))
-            .Where(item => File.Exists(item.File))
-            .Select(item => new FileHash(item.Name, FileSize.Of(item.File), ContentHash.OfFile(item.File, cancellation)));
-        return new EvaluatedModel(directory, weights.Sha256, [.. weights.Files, .. others]);
-    }
-
-    /// <summary>Everything about the model that a number depends on, as one text.</summary>
-    internal string Identity => string.Join(' ', Files.Select(file => $"{file.Name}:{file.Sha256}"));
 }
 
 /// <summary>What one suite measured on one model, with what it takes to use it again.</summary>

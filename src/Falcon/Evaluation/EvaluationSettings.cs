@@ -1,13 +1,13 @@
 using Falcon.Data;
 using Falcon.Evaluation.Metrics;
-using Falcon.Runs.Evaluating;
+using Falcon.Evaluation.Suites;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation;
 
 /// <summary>What is measured, on which model and data.</summary>
 /// <param name="Model">Hugging Face model directory.</param>
-/// <param name="Suites">Names out of <see cref="EvaluateRun.SuiteNames"/>.</param>
+/// <param name="Suites">Names of suites (<see cref="SuiteCatalog.Names"/>).</param>
 /// <param name="Data">
 /// A directory or file for all suites, or <c>SUITE=PATH</c> entries separated by commas; null looks for <c>data/SUITE</c>.
 /// </param>
@@ -15,7 +15,7 @@ namespace Falcon.Evaluation;
 /// <param name="Out">Result file.</param>
 public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suites, string? Data, string? Reference, string Out)
 {
-    /// <summary>tofu, privacy, leak: which forget set, such as <c>forget10</c>; null takes the largest that is there.</summary>
+    /// <summary>tofu, privacy, leak: the forget set, such as <c>forget10</c>; null takes the largest that is there.</summary>
     public string? ForgetSplit { get; init; }
 
     /// <summary>ROUGE samples, limit of new tokens, seed of the intervals.</summary>
@@ -25,8 +25,7 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     public int? MaxLength { get; init; }
 
     /// <summary>
-    /// How question and answer become text; null takes the template of the run that made the model (<see cref="RunTemplate"/>), else the
-    /// default.
+    /// How question and answer become text; null takes the template of the run that made the model, else the default.
     /// </summary>
     public PromptTemplate? Template { get; init; }
 
@@ -34,17 +33,18 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     public string? TemplateSource { get; init; }
 
     /// <summary>
-    /// The model before unlearning, as a directory, which is measured too, or as a result file: only to warn where nothing changed or there
-    /// was nothing to forget. Null for none.
+    /// The model before unlearning: a directory, which is measured too, or a result file. It serves only for warnings that nothing changed
+    /// or that there was nothing to forget. Null for none.
     /// </summary>
     public string? Before { get; init; }
 
     /// <summary>
-    /// mmlu: solved questions before each question, the first of the development split; the harness's default is 0, leaderboards use 5.
+    /// mmlu: number of solved questions before each question, the first of the development split. The harness's default is 0, leaderboards
+    /// use 5.
     /// </summary>
     public int Shots { get; init; }
 
-    /// <summary>mmlu, wmdp: whether full answers are scored beside letters.</summary>
+    /// <summary>mmlu, wmdp: whether full answers are scored besides letters.</summary>
     public bool FullAnswers { get; init; } = true;
 
     /// <summary>leak: answers drawn for each question.</summary>
@@ -53,8 +53,8 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary>leak: temperature of the sampling, above 0.</summary>
     public double LeakTemperature { get; init; } = 1;
 
-    /// <summary>The template in use; <see cref="EvaluateRun.Execute"/> has chosen it when a suite asks.</summary>
-    internal PromptTemplate ChosenTemplate => Template ?? new();
+    /// <summary>The template in use. Suites read it; by then the run has chosen one.</summary>
+    public PromptTemplate ChosenTemplate => Template ?? new();
 
     /// <summary><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; init; } = "auto";
@@ -63,13 +63,16 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     public string DType { get; init; } = "auto";
 
     /// <summary>
-    /// Bytes of resident memory; a model that does not fit is read layer by layer. Null for what the machine has to spare.
+    /// Limit of resident memory in bytes; a model that does not fit is read layer by layer. Null takes what the machine has to spare.
     /// </summary>
     public long? MemoryLimit { get; init; }
 
-    /// <summary>The data of one suite.</summary>
-    /// <exception cref="UserInputException">Neither a file nor a directory is there; the message names what was looked for.</exception>
-    internal string DataOf(string suite, string needed)
+    /// <summary>Where the data of a suite are: its part of <see cref="Data"/>, else <c>data/SUITE</c>.</summary>
+    /// <param name="suite">Name of the suite.</param>
+    /// <param name="needed">What the suite looks for there, for messages.</param>
+    /// <returns>An existing file or directory.</returns>
+    /// <exception cref="UserInputException">There is no such file or directory; the message says what was looked for.</exception>
+    public string DataOf(string suite, string needed)
     {
         var path = Data;
         if (Data is not null && Data.Contains('=', StringComparison.Ordinal))

@@ -7,9 +7,9 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation;
 
 /// <summary>
-/// What a model said about single examples, one line of JSON each, appended batch by batch beside the result file until that is written. An
-/// interrupted evaluation continues from it. A line is found again only by the hash of everything it depends on: the model's files, the
-/// task, versions, device, dtype, seed, and the example's own tokens.
+/// The scores of single examples, one line of JSON each, appended batch by batch to a file beside the result file until the result is
+/// written. An interrupted evaluation continues from it. A line is found only by the hash of everything it depends on: the model's files,
+/// the task, versions, device, dtype, seed, and the tokens of the example.
 /// </summary>
 internal sealed class ExampleLog : IDisposable
 {
@@ -25,11 +25,11 @@ internal sealed class ExampleLog : IDisposable
     /// <summary>Number of examples that an earlier run left.</summary>
     public int Found { get; private set; }
 
-    /// <summary>Number of those that were used.</summary>
+    /// <summary>Number of examples of an earlier run that were used.</summary>
     public int Used { get; private set; }
 
     /// <summary>
-    /// Opens the log of a result file; a last line that was cut off is removed. Where there is none it is made with the first example.
+    /// Opens the log of a result file; an incomplete last line is removed. Where there is no log, the first example creates it.
     /// </summary>
     /// <exception cref="UserInputException">Another evaluation is writing there.</exception>
     public static ExampleLog Open(string resultPath)
@@ -64,8 +64,8 @@ internal sealed class ExampleLog : IDisposable
     }
 
     /// <summary>
-    /// The examples of these keys, when all of them are there; a batch of which a part is missing is computed again, so that the numbers
-    /// are those of an undisturbed run.
+    /// The examples of these keys; null unless all are there. A batch with a missing example is computed again as a whole, so that the
+    /// numbers are those of an undisturbed run.
     /// </summary>
     public IReadOnlyList<LoggedExample>? FindAll(IReadOnlyList<string> keys)
     {
@@ -83,7 +83,7 @@ internal sealed class ExampleLog : IDisposable
         _stream.Flush();
     }
 
-    /// <summary>Removes the file: its examples have become a result.</summary>
+    /// <summary>Removes the file, once its examples have become a result.</summary>
     public void Delete()
     {
         Dispose();
@@ -120,7 +120,7 @@ internal sealed class ExampleLog : IDisposable
     }
 }
 
-/// <summary>One line of the log: the scores of a text's tokens, or the tokens of an answer.</summary>
+/// <summary>One line of the log: the scores of the tokens of a text, or the tokens of an answer.</summary>
 internal sealed record LoggedExample(string Key)
 {
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public float[]? LogProbabilities { get; init; }

@@ -5,10 +5,10 @@ using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;
 
-/// <summary>What a model answers: the most likely token each time, until end of text or the limit.</summary>
+/// <summary>Greedy answers: the most likely token each time, until an end-of-text token or the limit.</summary>
 public static class GreedyAnswers
 {
-    /// <summary>The default limit of new tokens.</summary>
+    /// <summary>The default for the largest number of new tokens.</summary>
     public const int DefaultMaxNewTokens = 128;
 
     /// <summary>Answers questions in batches.</summary>
@@ -16,10 +16,10 @@ public static class GreedyAnswers
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="template">How a question becomes a prompt.</param>
     /// <param name="questions">The questions.</param>
-    /// <param name="maxNewTokens">Upper limit of new tokens an answer.</param>
+    /// <param name="maxNewTokens">Largest number of new tokens in an answer.</param>
     /// <param name="progress">Called with the number of answered and of all questions.</param>
     /// <param name="cancellation">Stops between tokens.</param>
-    /// <returns>One answer a question, without special tokens and white space at its ends.</returns>
+    /// <returns>One answer for each question, without special tokens and without white space at its ends.</returns>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static IReadOnlyList<string> Generate(
         CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<string> questions,
@@ -64,8 +64,8 @@ public static class GreedyAnswers
     internal static HashSet<int> StopIds(CausalLM model, HfTokenizer tokenizer) =>
         [.. model.Config.EosTokenIds, .. tokenizer.EosId is { } end ? [end] : Array.Empty<int>()];
 
-    /// <summary>The prompt as tokens, without an end-of-text token that the tokenizer may put after every text.</summary>
-    internal static int[] PromptTokens(HfTokenizer tokenizer, string prompt)
+    /// <summary>The prompt as tokens, without the end-of-text token that some tokenizers put after every text.</summary>
+    public static int[] PromptTokens(HfTokenizer tokenizer, string prompt)
     {
         var tokens = tokenizer.Encode(prompt);
         var closed = tokens.Length > 1 && tokens[^1] == tokenizer.EosId && !prompt.EndsWith(tokenizer.EosToken!, StringComparison.Ordinal);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Models;
 using Falcon.Models.Generation;
 using Falcon.Runtime;
@@ -7,22 +8,30 @@ using Falcon.Tokenization;
 namespace Falcon.Evaluation;
 
 /// <summary>
-/// A model ready to be measured. Suites ask it through two batched passes, which use what an interrupted run has left in the log of
-/// examples.
+/// A model with its tokenizer, ready to be measured or attacked. Suites use two batched passes, likelihood and generation; both continue
+/// from the examples that an interrupted evaluation has scored.
 /// </summary>
-/// <param name="Model">The whole model.</param>
+/// <param name="Model">The whole model; borrowed.</param>
 /// <param name="Tokenizer">Its tokenizer.</param>
-internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
+public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
 {
     private const int AnswersAtATime = 64;
 
     /// <summary>Where scored examples are kept; null for nowhere.</summary>
-    public ExampleLog? Log { get; init; }
+    internal ExampleLog? Log { get; init; }
 
-    /// <summary>What the kept examples depend on beside their own tokens.</summary>
-    public string Scope { get; init; } = "";
+    /// <summary>What the kept examples depend on besides their own tokens.</summary>
+    internal string Scope { get; init; } = "";
 
-    /// <summary>The one likelihood pass of a suite (<see cref="TokenLikelihoods"/>).</summary>
+    /// <summary>The likelihood pass: log-probabilities of the scored tokens of texts (<see cref="TokenLikelihoods"/>).</summary>
+    /// <param name="sequences">The texts; each with at least one scored token.</param>
+    /// <param name="stage">Name of the stage in the log.</param>
+    /// <param name="log">Where progress goes.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    /// <param name="distributions">
+    /// Whether <see cref="TokenScores.Means"/> and <see cref="TokenScores.Variances"/> are computed too.
+    /// </param>
+    /// <returns>The scores of each text, in the order given.</returns>
     /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
     public TokenScores[] Score(
         IReadOnlyList<ScoredSequence> sequences,
@@ -79,11 +88,34 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     }
 
     /// <summary>
-    /// The one generation pass of a suite: answers to prompts of like length side by side, with cached keys and values. Sampling draws from
-    /// a generator of its own in each batch, seeded by (seed, batch), so a continued run draws what an undisturbed one would have drawn.
-    /// What does not fit into the model's positions is cut (<see cref="GreedyAnswers.Fit"/>).
+    /// The likelihood pass over question records: the answer, its paraphrase, and wrong answers of each (<see cref="AnswerScores"/>).
     /// </summary>
-    /// <returns>The new tokens of each prompt, without the end.</returns>
+    /// <param name="records">Questions with answers.</param>
+    /// <param name="template">How question and answer become text.</param>
+    /// <param name="stage">Name of the stage in the log.</param>
+    /// <param name="log">Where progress goes.</param>
+    /// <param name="cancellation">Stops between batches.</param>
+    /// <returns>The scores of each record, in the order given.</returns>
+    /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
+    public IReadOnlyList<AnswerScores> ScoreAnswers(
+        IReadOnlyList<CorpusRecord> records,
+        PromptTemplate template,
+        string stage,
+        IRunLog log,
+        CancellationToken cancellation
+    ) => AnswerScores.Of(records, Score(AnswerScores.Sequences(Tokenizer, template, records), stage, log, cancellation));
+
+    /// <summary>
+    /// The generation pass: prompts of similar length are continued together. Each batch has a random generator of its own, seeded by
+    /// (seed, batch), so a resumed run samples what an undisturbed one would have. A prompt that leaves no room for an answer in the
+    /// model's positions loses its beginning, but keeps at least half of the positions; the log says so.
+    /// </summary>
+    /// <param name="prompts">The tokens of each prompt (<see cref="GreedyAnswers.PromptTokens"/>).</param>
+    /// <param name="settings">Number of new tokens, temperature (0 is greedy), and seed.</param>
+    /// <param name="stage">Name of the stage in the log.</param>
+    /// <param name="log">Where progress goes.</param>
+    /// <param name="cancellation">Stops between batches and tokens.</param>
+    /// <returns>The new tokens for each prompt, without the token that ended the answer.</returns>
     public int[][] Answer(
         IReadOnlyList<int[]> prompts,
         GenerationSettings settings,
@@ -139,7 +171,13 @@ internal sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
         return results;
     }
 
-    /// <summary>Greedy answers as text, without special tokens and white space at the ends.</summary>
+    /// <summary>Greedy answers as text.</summary>
+    /// <param name="prompts">The prompts, template included.</param>
+    /// <param name="maxNewTokens">Largest number of new tokens in an answer.</param>
+    /// <param name="stage">Name of the stage in the log.</param>
+    /// <param name="log">Where progress goes.</param>
+    /// <param name="cancellation">Stops between batches and tokens.</param>
+    /// <returns>One answer for each prompt, without special tokens and without white space at its ends.</returns>
     public IReadOnlyList<string> GreedyTexts(
         IReadOnlyList<string> prompts,
         int maxNewTokens,

@@ -6,15 +6,14 @@ using Falcon.Tokenization;
 namespace Falcon.Evaluation;
 
 /// <summary>
-/// How unlikely an answer is to a model that never learned it, estimated without such a model. Below that level an answer is still known;
-/// far above it the model denies the answer, which a model that never learned it would not. All losses are means over an answer's tokens,
-/// in nats.
+/// Estimates the loss of an answer under a model that never learned it, without such a model. Below that level the answer is still known;
+/// far above it the model avoids the answer, which a model that never learned it would not do. A loss is the mean over the tokens of an
+/// answer, in nats.
 /// </summary>
 public static class NeverLearnedLevel
 {
     /// <summary>
-    /// The median loss of the first wrong answer (perturbed answer or wrong choice) in the original model: as unlikely as a wrong answer to
-    /// the same question.
+    /// The median loss, under the original model, of the first wrong answer to each question (perturbed answer or wrong choice).
     /// </summary>
     /// <param name="original">The whole unchanged model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
@@ -22,8 +21,8 @@ public static class NeverLearnedLevel
     /// <param name="records">Questions.</param>
     /// <param name="cancellation">Stops between batches.</param>
     /// <returns>
-    /// The level; null where a question has no wrong answer. (Answers of other forget questions will not do: a model that knows them by
-    /// heart finds them likely after a few tokens.)
+    /// The level; null where a question has no wrong answer. (Answers to other forget questions would not do: a model that has memorised
+    /// them finds them likely after a few tokens.)
     /// </returns>
     public static double? OfWrongAnswers(
         CausalLM original,
@@ -49,9 +48,9 @@ public static class NeverLearnedLevel
     }
 
     /// <summary>
-    /// The median loss of the forget answers to one who knows only how often each token stands in the retain answers: -mean log( (count +
-    /// 1) / (all + distinct) ), distinct counting the tokens of both sets. A model that never learned is hardly worse than that, so this is
-    /// the highest level that makes sense.
+    /// The median loss of the forget answers under the token frequencies of the retain answers: -mean log( (count + 1) / (all + distinct)
+    /// ), distinct counting the tokens of both sets. A model that never learned the answers is hardly worse than that, so no higher level
+    /// makes sense.
     /// </summary>
     /// <param name="forget">Tokens of the forget texts.</param>
     /// <param name="forgetAnswers">For each the position of the last prompt token; 0 for plain text.</param>
@@ -72,19 +71,11 @@ public static class NeverLearnedLevel
             counts[token] = counts.GetValueOrDefault(token) + 1;
         List<int[]> answers = [.. Answers(forget, forgetAnswers)];
         double all = counts.Values.Sum() + counts.Keys.Union(answers.SelectMany(answer => answer)).Count();
-        return Median([.. answers.Select(answer => answer.Average(token => Math.Log(all / (counts.GetValueOrDefault(token) + 1))))]);
+        return Median.Of(answers.Select(answer => answer.Average(token => Math.Log(all / (counts.GetValueOrDefault(token) + 1)))));
     }
 
     /// <summary>Median of the losses of the answers.</summary>
     /// <param name="scores">At least one question's scores.</param>
     public static double MedianLoss(IReadOnlyList<AnswerScores> scores) =>
-        Median([.. scores.Select(score => AnswerProbability.Loss(score.Answer))]);
-
-    private static double Median(double[] values)
-    {
-        if (values.Length == 0) throw new ArgumentException("a median needs at least one value", nameof(values));
-        Array.Sort(values);
-        var middle = values.Length / 2;
-        return values.Length % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-    }
+        Median.Of(scores.Select(score => AnswerProbability.Loss(score.Answer)));
 }

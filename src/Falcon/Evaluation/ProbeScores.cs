@@ -2,18 +2,17 @@ using Falcon.Data;
 using Falcon.Evaluation.Metrics;
 using Falcon.Models;
 using Falcon.Results;
-using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;
 
 /// <summary>
-/// What a model scores on the probes of a run and how it answers the questions; also the form in which a control model's scores are kept in
-/// a file.
+/// The scores of a model on the probes of a run, and its answers to the questions. Also the form of the file that keeps the scores of a
+/// control model.
 /// </summary>
-/// <param name="Scores">One value a probe, by the probe's name.</param>
-/// <param name="Answers">The answer to each question, by the question.</param>
+/// <param name="Scores">One value for each probe, by its name.</param>
+/// <param name="Answers">The answers, by the question.</param>
 public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores, IReadOnlyDictionary<string, string> Answers)
 {
     private const int AnswerTokens = 48;
@@ -23,7 +22,7 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="evaluation">Probes and questions.</param>
     /// <param name="template">How question and answer become text.</param>
-    /// <param name="fields">Names of fields, or null for the usual ones.</param>
+    /// <param name="fields">Names of the data fields; null for the usual ones.</param>
     /// <param name="log">Progress.</param>
     /// <param name="cancellation">Stops between batches.</param>
     /// <exception cref="UserInputException">A probe's file is missing, damaged, or does not fit its metric.</exception>

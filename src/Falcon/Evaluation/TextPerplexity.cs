@@ -7,7 +7,7 @@ using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;
 
-/// <summary>Perplexities of plain texts. All are lower for a better model and come from the same log-likelihoods.</summary>
+/// <summary>Perplexities of plain texts, all from the same log-likelihoods. Lower is better.</summary>
 /// <param name="Word">exp(-sum log p / words).</param>
 /// <param name="Byte">exp(-sum log p / UTF-8 bytes).</param>
 /// <param name="BitsPerByte">-sum log p / (bytes ln 2).</param>
@@ -44,7 +44,7 @@ public static class TextPerplexity
     ) => Measure(model, tokenizer, [.. texts.Select(text => (text, text))], maxLength, seed, log, cancellation);
 
     /// <summary>
-    /// The same where words and bytes are counted on another form of the text (WikiText is scored detokenised and counted as it stands).
+    /// The same where words and bytes are counted on another form of the text: WikiText is scored detokenised and counted as it stands.
     /// </summary>
     internal static TextPerplexityValues Measure(
         CausalLM model,

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Falcon.Evaluation;
 
-/// <summary>A text to be scored: all its tokens, and where the scored part begins.</summary>
+/// <summary>The tokens of a text, and where its scored part begins.</summary>
 /// <param name="Tokens">Prompt and completion.</param>
 /// <param name="Start">Index of the first scored token; at least 1, as the first token is never predicted.</param>
 public readonly record struct ScoredSequence(int[] Tokens, int Start)
@@ -12,9 +12,9 @@ public readonly record struct ScoredSequence(int[] Tokens, int Start)
     public int ScoredCount => Tokens.Length - Start;
 }
 
-/// <summary>What one pass tells of the scored tokens of a text.</summary>
-/// <param name="LogProbabilities">log p(token | tokens before it), natural logarithm, one a scored token.</param>
-/// <param name="Hits">Whether the token is the most likely one (the first of equals), one a scored token.</param>
+/// <summary>What a likelihood pass computes for the scored tokens of a text.</summary>
+/// <param name="LogProbabilities">log p(token | tokens before it), natural logarithm, one for each scored token.</param>
+/// <param name="Hits">Whether the token is the most likely one (the first of equals), one for each scored token.</param>
 public sealed record TokenScores(double[] LogProbabilities, bool[] Hits)
 {
     /// <summary>
@@ -26,7 +26,7 @@ public sealed record TokenScores(double[] LogProbabilities, bool[] Hits)
     public double[] Variances { get; init; } = [];
 }
 
-/// <summary>Log-probabilities of the scored tokens of many texts: the one pass that all likelihood metrics share.</summary>
+/// <summary>Log-probabilities of the scored tokens of many texts: the forward pass that all likelihood metrics share.</summary>
 public static class TokenLikelihoods
 {
     // Logits in memory at a time, 128 MiB of float32: with a large vocabulary they would be larger than the model.
@@ -34,11 +34,11 @@ public static class TokenLikelihoods
 
     private const int DefaultTokensPerBatch = 4096;
 
-    /// <summary>Scores sequences in batches of like length.</summary>
+    /// <summary>Scores texts in batches of similar length.</summary>
     /// <param name="model">The whole model.</param>
     /// <param name="sequences">Texts; each with at least one scored token.</param>
     /// <param name="padId">Padding id.</param>
-    /// <param name="tokensPerBatch">Upper limit of padded tokens in a batch; bounds memory.</param>
+    /// <param name="tokensPerBatch">Largest number of tokens in a batch, padding included; bounds memory.</param>
     /// <param name="distributions">Whether mean and variance of log p under the model's own distribution are computed too.</param>
     /// <param name="progress">Called with the number of scored sequences.</param>
     /// <param name="cancellation">Stops between batches.</param>
@@ -64,7 +64,7 @@ public static class TokenLikelihoods
     }
 
     /// <summary>
-    /// The pass itself: computes the given batches of indices into the sequences and hands over each as soon as it is scored.
+    /// The pass itself: scores the given batches of indices into the sequences, and hands over each batch as soon as it is done.
     /// </summary>
     internal static void Run(
         CausalLM model,
@@ -89,8 +89,8 @@ public static class TokenLikelihoods
     }
 
     /// <summary>
-    /// Indices of the sequences that are computed together: by length, so that little is padded; sequences that differ in their last token
-    /// alone (the letters after one question) stand together and count as one.
+    /// Indices of the sequences that are computed together: sorted by length, so that padding is short. Sequences that differ only in their
+    /// last token (the letters after one question) share one row of the batch.
     /// </summary>
     internal static List<int[]> Batches(IReadOnlyList<ScoredSequence> sequences, int tokensPerBatch = DefaultTokensPerBatch)
     {
@@ -116,7 +116,7 @@ public static class TokenLikelihoods
     private static bool SharesInput(ScoredSequence one, ScoredSequence other) =>
         one.Tokens.AsSpan(0, one.Tokens.Length - 1).SequenceEqual(other.Tokens.AsSpan(0, other.Tokens.Length - 1));
 
-    /// <summary>What a batch feeds to the model, and in which row each of its sequences stands.</summary>
+    /// <summary>The input of a batch, and the row in which each of its sequences stands.</summary>
     internal static (TokenBatch Tokens, int[] Rows) Inputs(IReadOnlyList<ScoredSequence> sequences, int[] batch, int padId)
     {
         List<int[]> inputs = []; // the last token is only predicted

@@ -1,19 +1,17 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
-using Falcon.Attacks.Protocol;
 using Falcon.Results;
-using Falcon.Runs.Attacking;
 
 namespace Falcon.Reporting;
 
-/// <summary>The part of a report page that says whether the knowledge came back under attack.</summary>
+/// <summary>The part of a report page that says whether attacks bring the knowledge back.</summary>
 public static class AttackSection
 {
     private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
 
     /// <summary>
-    /// A sentence that counts the verdicts, and one row an attack. Nothing in it depends on the time that an attack took.
+    /// A sentence that counts the verdicts, and one row for each attack. Times are left out, so the same models give the same text.
     /// </summary>
     public static string Render(AttackResult result)
     {
@@ -35,8 +33,7 @@ public static class AttackSection
         text.Append("<th scope=\"col\">Original</th><th scope=\"col\">Recovered</th><th scope=\"col\">Verdict</th></tr></thead>\n");
         text.Append(
             Invariant,
-            $"<tbody><tr><th scope=\"row\">no "
-                + $"attack</th>{Cell(result.Unattacked.Unlearned)}{(hasControl ? Cell(result.Unattacked.Control) : "")}{Cell(result.Unattacked.Original)}<td></td><td></td></tr></tbody>\n"
+            $"<tbody><tr><th scope=\"row\">no attack</th>{Cells(result.Unattacked, hasControl)}<td></td><td></td></tr></tbody>\n"
         );
         foreach (var tier in result.Attacks.GroupBy(row => row.Tier))
         {
@@ -48,8 +45,9 @@ public static class AttackSection
             foreach (var row in tier)
                 text.Append(
                     Invariant,
-                    $"<tr><th scope=\"row\">{WebUtility.HtmlEncode(row.Name)}<small "
-                        + $"class=\"note\">{WebUtility.HtmlEncode(row.Definition)}</small></th>{Cell(row.Unlearned)}{(hasControl ? Cell(row.Control) : "")}{Cell(row.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n"
+                    $"<tr><th scope=\"row\">{WebUtility.HtmlEncode(row.Name)}<small class=\"note\">{WebUtility.HtmlEncode(row.Definition)}"
+                        + $"</small></th>{Cells(new AttackedModels(row.Unlearned, row.Original, row.Control), hasControl)}"
+                        + $"{Outcome(row.BeyondControl ?? row.RecoveredShare, row.Verdict)}</tr>\n"
                 );
             foreach (var together in result.Tiers.Where(one => one.Tier == tier.Key && one.Attacks.Count > 1))
                 text.Append(Together(together, hasControl));
@@ -67,16 +65,22 @@ public static class AttackSection
         string.Create(
             Invariant,
             $"<tr class=\"sum\"><th scope=\"row\">{WebUtility.HtmlEncode(AttackTable.TierText(row))}<small class=\"note\">Taken together, "
-                + $"mean of the right answers: "
-                + $"{WebUtility.HtmlEncode(string.Join(", ", row.Attacks))}.</small></th>{Cell(row.Attacked.Unlearned)}{(hasControl ? Cell(row.Attacked.Control) : "")}{Cell(row.Attacked.Original)}{Cell(row.BeyondControl ?? row.RecoveredShare)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(row.Verdict))}</td></tr>\n"
+                + $"mean of the right answers: {WebUtility.HtmlEncode(string.Join(", ", row.Attacks))}.</small></th>"
+                + $"{Cells(row.Attacked, hasControl)}{Outcome(row.BeyondControl ?? row.RecoveredShare, row.Verdict)}</tr>\n"
         );
 
-    /// <summary>What may be done where knowledge came back or was still there; null where neither is so.</summary>
+    private static string Cells(AttackedModels models, bool hasControl) =>
+        Cell(models.Unlearned) + (hasControl ? Cell(models.Control) : "") + Cell(models.Original);
+
+    private static string Outcome(RecoveredShare share, AttackVerdict verdict) =>
+        $"{Cell(share)}<td>{WebUtility.HtmlEncode(AttackTable.VerdictText(verdict))}</td>";
+
+    /// <summary>Advice where attacks bring knowledge back or the model still has it; null where neither is so.</summary>
     public static string? WhatToDo(AttackResult result) =>
         CameBack(result)
-            ? "What an attack brings back was hidden, not removed. For a model that fits into training, unlearn --preset falcon-rebuild "
-                + "mixes the layers with noise and builds them anew from what must stay; with less at stake, a lower --layer and "
-                + "loss.forgetTokens=all leave less behind. If that is how the model was made, --preset falcon-anew starts everything, "
+            ? "What an attack brings back was hidden, not removed. If the model is small enough to train, unlearn --preset falcon-rebuild "
+                + "mixes the layers with noise and retrains them on the retain set; with less at stake, a lower --layer and "
+                + "data.forgetTokens=all leave less behind. If that is how the model was made, --preset falcon-anew starts everything, "
                 + "the embedding too, from pure noise. Attack the new model the same way."
         : result.Attacks.Any(row => row.Verdict == AttackVerdict.KnownAnyway)
             ? "Plain questions get more out of this model than out of one that was never taught: too little was forgotten for an attack "
@@ -89,15 +93,16 @@ public static class AttackSection
         int Count(AttackVerdict verdict) => result.Attacks.Count(row => row.Verdict == verdict);
         int unsure = Count(AttackVerdict.CannotTell),
             known = Count(AttackVerdict.KnownAnyway);
+        var alsoKnown = known > 0 ? $", {known} get no more than plain questions, which the model still answers" : "";
+        var alsoUnsure = unsure > 0 ? $", and for {unsure} the data do not tell" : "";
         return string.Create(
             Invariant,
             $"{Count(AttackVerdict.Recovers)} of {result.Attacks.Count} attacks bring knowledge back, "
-                + $"{Count(AttackVerdict.DoesNotRecover)} do "
-                + $"not{(known > 0 ? $", {known} get no more than plain questions, which the model still answers" : "")}{(unsure > 0 ? $", and for {unsure} the data do not tell" : "")}.{TiersThatRecover(result)}"
+                + $"{Count(AttackVerdict.DoesNotRecover)} do not{alsoKnown}{alsoUnsure}.{TiersThatRecover(result)}"
         );
     }
 
-    // Many attacks that each get a little are seen together before any of them is seen alone.
+    // Many attacks that each recover a little show together before any of them shows alone.
     private static string TiersThatRecover(AttackResult result)
     {
         List<AttackTierRow> tiers =
@@ -111,7 +116,7 @@ public static class AttackSection
         return tiers.Count == 0 ? "" : $" Taken together, these do: {string.Join("; ", tiers.Select(AttackTable.TierText))}.";
     }
 
-    /// <summary>The verdict on a run whose knowledge came back: a success is partial, and the sentence says so.</summary>
+    /// <summary>The verdict after attacks: where they bring knowledge back, a success becomes partial and the sentence says so.</summary>
     public static Verdict Weaken(Verdict verdict, AttackResult? attacks) =>
         attacks is null || !CameBack(attacks)
             ? verdict

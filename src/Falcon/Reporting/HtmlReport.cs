@@ -6,8 +6,8 @@ using Falcon.Results;
 namespace Falcon.Reporting;
 
 /// <summary>
-/// A report as one HTML page that needs nothing else: no script, font, picture or address outside it. The top is for everybody (verdict,
-/// table, answers); the details are below. The same models give the same text, byte for byte.
+/// A report as one self-contained HTML page, without script, font, picture or link from outside. The top is for everybody (verdict, table,
+/// answers), the details are below. The same models give the same text, byte for byte.
 /// </summary>
 public static class HtmlReport
 {
@@ -89,8 +89,8 @@ public static class HtmlReport
             {
                 page.Append(
                     Invariant,
-                    $"<tr><th "
-                        + $"scope=\"row\">{Escape(row.Name)}{Definition(row.After)}</th>{Cell(row.Before, row.Unit)}{Cell(row.After, row.Unit)}"
+                    $"<tr><th scope=\"row\">{Escape(row.Name)}{Definition(row.After)}</th>"
+                        + $"{Cell(row.Before, row.Unit)}{Cell(row.After, row.Unit)}"
                 );
                 if (hasControl)
                     page.Append(row.Control is null ? "<td></td>" : Cell(row.Control, row.Unit));
@@ -182,11 +182,16 @@ public static class HtmlReport
                     + "scope=\"col\">Note</th></tr></thead><tbody>\n"
             );
             foreach (var layer in run.Layers)
+            {
+                var interval = layer is { Low: not null, High: not null } ? $"{Number(layer.Low)} to {Number(layer.High)}" : "";
+                var notes = string.Join("; ", new[] { layer.Selected ? "chosen" : null, layer.Note }.OfType<string>());
                 page.Append(
                     Invariant,
-                    $"<tr><th "
-                        + $"scope=\"row\">{layer.Layer}</th><td>{Number(layer.MutualInformation) ?? "failed"}</td><td>{(layer is { Low: not null, High: not null } ? $"{Number(layer.Low)} to {Number(layer.High)}" : "")}</td><td>{Escape(string.Join("; ", new[] { layer.Selected ? "chosen" : null, layer.Note }.Where(n => n is not null)))}</td></tr>\n"
+                    $"<tr><th scope=\"row\">{layer.Layer}</th><td>{Number(layer.MutualInformation) ?? "failed"}</td>"
+                        + $"<td>{interval}</td><td>{Escape(notes)}</td></tr>\n"
                 );
+            }
+
             page.Append("</tbody></table></div></details>\n");
         }
         if (run.Configuration is not null)
@@ -224,7 +229,7 @@ public static class HtmlReport
         return $"<td><b>{MetricText.Value(metric.Value, unit)}</b>{(interval.Length == 0 ? "" : $"<small>{interval}</small>")}</td>";
     }
 
-    // Why the chosen layer need not have the lowest bar.
+    // Says why the chosen layer may not have the lowest bar.
     private static string Searched(IReadOnlyList<LayerScore> layers)
     {
         var searched = layers.Where(layer => layer.Note != LayerScore.NotSearched).ToList();

@@ -5,8 +5,8 @@ namespace Falcon.Reporting;
 
 /// <summary>Everything a report page says about one run; <see cref="HtmlReport"/> decides how it looks.</summary>
 /// <param name="Title">Heading, such as <c>Unlearning the two islands</c>.</param>
-/// <param name="Verdict">The one sentence a layman takes home, with its kind.</param>
-/// <param name="Scores">Before, after and never-taught control of everything measured.</param>
+/// <param name="Verdict">The outcome in one plain sentence, with its kind.</param>
+/// <param name="Scores">What was measured: before, after, and for the never-taught control.</param>
 /// <param name="Questions">Questions answered before and after.</param>
 /// <param name="Layers">The estimate for every layer; empty where no layer was chosen by estimate.</param>
 /// <param name="Losses">Loss curves over the steps.</param>
@@ -28,7 +28,7 @@ public sealed record ReportModel(
     string? Configuration,
     IReadOnlyList<FileHash> Files)
 {
-    /// <summary>Attempts to get the knowledge back; null where none were made.</summary>
+    /// <summary>Results of recovery attacks; null where there were none.</summary>
     public AttackResult? Attacks { get; init; }
 }
 

@@ -15,7 +15,7 @@ internal static class ScoreStrip
     private const double Margin = 9;
     private const double Middle = Height / 2;
 
-    /// <summary>The picture, or nothing for a row that is not a share. Hidden from screen readers: the numbers stand beside it.</summary>
+    /// <summary>The picture; empty for a row that is not a share. Hidden from screen readers, which read the numbers beside it.</summary>
     public static string Render(ScoreRow row)
     {
         if (row.Unit != "percent")

@@ -20,8 +20,8 @@ public static class SvgChart
     private const int MostPoints = 400;
 
     /// <summary>
-    /// Curves over steps with axes, ticks and, for more than one, a legend. Long curves are thinned to the extremes of equal stretches of
-    /// steps.
+    /// Curves over steps with axes, ticks and, for more than one, a legend. Of a long curve only the lowest and highest point of equal
+    /// stretches of steps are drawn.
     /// </summary>
     /// <param name="title">Heading of the chart and its name for screen readers.</param>
     /// <param name="series">The curves; one without a finite value is left out.</param>
@@ -55,9 +55,9 @@ public static class SvgChart
         DrawValueAxis(svg, y, width);
         foreach (var tick in x.Ticks)
             svg.Append(
-                Invariant(
-                    $"<text class=\"tick\" x=\"{x.At(tick):0.0}\" y=\"{Height - Bottom + 16:0.0}\" text-anchor=\"middle\">{x.Label(tick)}</text>\n"
-                )
+                CultureInfo.InvariantCulture,
+                $"<text class=\"tick\" x=\"{x.At(tick):0.0}\" y=\"{Height - Bottom + 16:0.0}\" text-anchor=\"middle\">"
+                    + $"{x.Label(tick)}</text>\n"
             );
         svg.Append(
             Invariant(
@@ -116,15 +116,15 @@ public static class SvgChart
             {
                 var (upper, lower) = (Math.Min(y.At(value), y.At(0)), Math.Max(y.At(value), y.At(0)));
                 svg.Append(
-                    Invariant(
-                        $"<rect class=\"bar{(layer.Selected ? " chosen" : "")}\" x=\"{middle - (bar / 2):0.0}\" y=\"{upper:0.0}\" width=\"{bar:0.0}\" height=\"{Math.Max(lower - upper, 0.5):0.0}\" rx=\"2\"/>\n"
-                    )
+                    CultureInfo.InvariantCulture,
+                    $"<rect class=\"bar{(layer.Selected ? " chosen" : "")}\" x=\"{middle - (bar / 2):0.0}\" y=\"{upper:0.0}\" "
+                        + $"width=\"{bar:0.0}\" height=\"{Math.Max(lower - upper, 0.5):0.0}\" rx=\"2\"/>\n"
                 );
                 if (layer is { Low: { } low, High: { } high })
                     svg.Append(
-                        Invariant(
-                            $"<path class=\"whisker\" d=\"M{middle:0.0} {y.At(low):0.0}V{y.At(high):0.0}M{middle - 4:0.0} {y.At(low):0.0}h8M{middle - 4:0.0} {y.At(high):0.0}h8\"/>\n"
-                        )
+                        CultureInfo.InvariantCulture,
+                        $"<path class=\"whisker\" d=\"M{middle:0.0} {y.At(low):0.0}V{y.At(high):0.0}"
+                            + $"M{middle - 4:0.0} {y.At(low):0.0}h8M{middle - 4:0.0} {y.At(high):0.0}h8\"/>\n"
                     );
             }
             else
@@ -133,9 +133,9 @@ public static class SvgChart
             }
             if (i % labelEvery == 0 || layer.Selected)
                 svg.Append(
-                    Invariant(
-                        $"<text class=\"tick{(layer.Selected ? " strong" : "")}\" x=\"{middle:0.0}\" y=\"{Height - Bottom + 16:0.0}\" text-anchor=\"middle\">{layer.Layer}</text>\n"
-                    )
+                    CultureInfo.InvariantCulture,
+                    $"<text class=\"tick{(layer.Selected ? " strong" : "")}\" x=\"{middle:0.0}\" y=\"{Height - Bottom + 16:0.0}\" "
+                        + $"text-anchor=\"middle\">{layer.Layer}</text>\n"
                 );
         }
         svg.Append(
@@ -150,9 +150,9 @@ public static class SvgChart
     {
         var svg = new StringBuilder();
         svg.Append(
-            Invariant(
-                $"<svg class=\"chart\" role=\"img\" aria-label=\"{WebUtility.HtmlEncode($"{title}: {description}")}\" viewBox=\"0 0 {width:0} {Height:0}\""
-            )
+            CultureInfo.InvariantCulture,
+            $"<svg class=\"chart\" role=\"img\" aria-label=\"{WebUtility.HtmlEncode($"{title}: {description}")}\" "
+                + $"viewBox=\"0 0 {width:0} {Height:0}\""
         );
         svg.Append(standalone ? " xmlns=\"http://www.w3.org/2000/svg\">\n<style>" + ReportStyle.Chart + "</style>\n" : ">\n");
         svg.Append(Invariant($"<text class=\"chart-title\" x=\"6\" y=\"16\">{WebUtility.HtmlEncode(title)}</text>\n"));
@@ -171,11 +171,8 @@ public static class SvgChart
     {
         foreach (var tick in y.Ticks)
         {
-            svg.Append(
-                Invariant(
-                    $"<path class=\"{(Math.Abs(tick) < 1e-12 ? "zero" : "grid")}\" d=\"M{Left:0.0} {y.At(tick):0.0}H{width - Right:0.0}\"/>\n"
-                )
-            );
+            var style = Math.Abs(tick) < 1e-12 ? "zero" : "grid";
+            svg.Append(Invariant($"<path class=\"{style}\" d=\"M{Left:0.0} {y.At(tick):0.0}H{width - Right:0.0}\"/>\n"));
             svg.Append(
                 Invariant(
                     $"<text class=\"tick\" x=\"{Left - 8:0.0}\" y=\"{y.At(tick) + 4:0.0}\" text-anchor=\"end\">{y.Label(tick)}</text>\n"
@@ -188,9 +185,9 @@ public static class SvgChart
     {
         var x = Left + (index * columnWidth);
         svg.Append(
-            Invariant(
-                $"<path class=\"curve s{index % 4}\" d=\"M{x:0.0} 34h20\"/><text class=\"tick\" x=\"{x + 26:0.0}\" y=\"38\">{WebUtility.HtmlEncode(name)}</text>\n"
-            )
+            CultureInfo.InvariantCulture,
+            $"<path class=\"curve s{index % 4}\" d=\"M{x:0.0} 34h20\"/>"
+                + $"<text class=\"tick\" x=\"{x + 26:0.0}\" y=\"38\">{WebUtility.HtmlEncode(name)}</text>\n"
         );
     }
 
@@ -226,11 +223,11 @@ public static class SvgChart
     private static string Describe(IReadOnlyList<StepSeries> curves) =>
         string.Join(
             "; ",
-            curves.Select(c =>
-                Invariant(
-                    $"{c.Name} from {MetricText.Value(c.Points.First(p => double.IsFinite(p.Value)).Value, "number")} to {MetricText.Value(c.Points.Last(p => double.IsFinite(p.Value)).Value, "number")}"
-                )
-            )
+            curves.Select(curve =>
+            {
+                var finite = curve.Points.Where(point => double.IsFinite(point.Value)).Select(point => point.Value).ToList();
+                return $"{curve.Name} from {MetricText.Value(finite[0], "number")} to {MetricText.Value(finite[^1], "number")}";
+            })
         );
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

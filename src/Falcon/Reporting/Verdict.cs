@@ -9,25 +9,25 @@ public enum VerdictKind
     /// <summary>Forgotten and nothing else lost.</summary>
     Success,
 
-    /// <summary>One of the two.</summary>
+    /// <summary>Forgotten with other losses, or nothing lost but not forgotten.</summary>
     Partial,
 
-    /// <summary>Neither.</summary>
+    /// <summary>Not forgotten, and other things lost.</summary>
     Failure,
 
-    /// <summary>Not measured.</summary>
+    /// <summary>Forgetting was not measured.</summary>
     Unknown,
 }
 
-/// <summary>One sentence that says what a run achieved, derived from its scores by fixed rules.</summary>
+/// <summary>What a run achieved, in one sentence that follows from its scores by fixed rules.</summary>
 /// <param name="Kind">How it turned out.</param>
-/// <param name="Sentence">The sentence, for a layman.</param>
+/// <param name="Sentence">The sentence, in plain words.</param>
 public sealed record Verdict(VerdictKind Kind, string Sentence)
 {
-    /// <summary>A kept share may fall by this much (two percentage points).</summary>
+    /// <summary>Largest fall of a share that counts as kept (two percentage points).</summary>
     public const double LargestLoss = 0.02;
 
-    /// <summary>A kept number where lower is better (perplexity) may grow by this share (5 %).</summary>
+    /// <summary>Largest relative change of another number, such as perplexity, that counts as kept (5 %).</summary>
     public const double LargestGrowth = 0.05;
 
     /// <summary>

@@ -1,36 +1,33 @@
 using System.Text.Json;
-using Falcon.Attacks.Protocol;
-using Falcon.Evaluation;
-using Falcon.Runs.Attacking;
 using Falcon.Runtime;
 
 namespace Falcon.Results;
 
-/// <summary>The result file of <see cref="AttackRun"/>, <c>attacks.json</c>.</summary>
-/// <param name="Attacks">One entry an attack, in the order of the tiers.</param>
-/// <param name="Unattacked">Multiple choice of the scored questions without any attack.</param>
+/// <summary>The result file of <c>falcon attack</c>, <c>attacks.json</c>.</summary>
+/// <param name="Attacks">One entry for each attack, in the order of the tiers.</param>
+/// <param name="Unattacked">Multiple choice on the scored questions without any attack.</param>
 /// <param name="Budget">How much the attacker spent.</param>
-/// <param name="Seed">Seed of the halves and of everything drawn.</param>
+/// <param name="Seed">Seed of the split into halves and of everything random.</param>
 /// <param name="Questions">Numbers of questions and texts.</param>
 /// <param name="Models">The models with their hashes, by role: unlearned, original, control.</param>
 /// <param name="Data">The data files with their hashes.</param>
 /// <param name="Environment">Versions, device, dtype and start.</param>
-/// <param name="Seconds">Wall-clock time of this run, without cells that were there before.</param>
+/// <param name="Seconds">Wall-clock time of this run, without results that were there before.</param>
 public sealed record AttackResult(
     IReadOnlyList<AttackRow> Attacks, AttackedModels Unattacked, AttackBudget Budget, ulong Seed, AttackQuestions Questions,
     IReadOnlyDictionary<string, EvaluatedModel> Models, IReadOnlyList<FileHash> Data, EnvironmentRecord Environment, double Seconds)
 {
     /// <summary>
-    /// The attacks of each tier taken together, then all below training; empty in older files and where no attack is judged as plain
-    /// questions are.
+    /// The attacks of each tier taken together, then all below training; empty in files of earlier versions, and where no attack is judged
+    /// as plain questions are.
     /// </summary>
     public IReadOnlyList<AttackTierRow> Tiers { get; init; } = [];
 
-    /// <summary>Name of the result file in the directory.</summary>
+    /// <summary>Name of the result file in the run directory.</summary>
     public const string FileName = "attacks.json";
 
     /// <summary>Reads a result file.</summary>
-    /// <exception cref="UserInputException">It cannot be read as one.</exception>
+    /// <exception cref="UserInputException">The file is missing, or is no result of <c>falcon attack</c>.</exception>
     public static AttackResult Read(string path)
     {
         if (!File.Exists(path)) throw new UserInputException($"{path}: there is no such file; give a result file of attack.");
@@ -49,27 +46,29 @@ public sealed record AttackResult(
     }
 }
 
-/// <summary>The same number of every model.</summary>
+/// <summary>One number, measured on each model.</summary>
 /// <param name="Unlearned">The model under attack.</param>
 /// <param name="Original">The model before unlearning.</param>
-/// <param name="Control">A model that was never taught; null without one.</param>
+/// <param name="Control">A model that was never taught the forget set; null without one.</param>
 public sealed record AttackedModels(MetricValue Unlearned, MetricValue Original, MetricValue? Control);
 
 /// <summary>What one attack got out of the models.</summary>
 /// <param name="Name">The attack.</param>
 /// <param name="Tier">What the attacker needs.</param>
 /// <param name="Definition">What is done, with its source.</param>
-/// <param name="Unlearned">Mean score of the attacked unlearned model.</param>
-/// <param name="Original">Of the original, attacked the same way.</param>
-/// <param name="Control">Of the never-taught control, attacked the same way; null without one.</param>
-/// <param name="Random">Of the unlearned model under an attack of the same form without its knowledge; null where there is none.</param>
+/// <param name="Unlearned">Mean score of the unlearned model under attack.</param>
+/// <param name="Original">Mean score of the original, attacked the same way.</param>
+/// <param name="Control">Mean score of the never-taught control, attacked the same way; null without one.</param>
+/// <param name="Random">
+/// Mean score of the unlearned model under an attack of the same form without its knowledge; null where the attack has no such form.
+/// </param>
 /// <param name="Unattacked">The models without the attack, judged the same way.</param>
 /// <param name="RecoveredShare">(attacked - unlearned) / (original attacked - unlearned).</param>
 /// <param name="BeyondControl">(attacked - control attacked) / (original attacked - control attacked); null without a control.</param>
-/// <param name="Verdict">What follows.</param>
+/// <param name="Verdict">What follows, by <see cref="AttackVerdicts.Of"/>.</param>
 /// <param name="Budget">What the attack on the unlearned model took.</param>
 /// <param name="Settings">The strength kept for each model, by role.</param>
-/// <param name="Extras">Other numbers of the attack on the unlearned model.</param>
+/// <param name="Extras">Other numbers of the attack on the unlearned model, by name.</param>
 public sealed record AttackRow(
     string Name,
     AttackTier Tier,
@@ -88,28 +87,28 @@ public sealed record AttackRow(
 )
 {
     /// <summary>
-    /// For training: mean height of the unlearned model's learning curve above its start less that of the control's, in shares of the
-    /// questions. Above zero the unlearned model learns faster than one that was never taught; null otherwise.
+    /// For training attacks: mean gain along the learning curve of the unlearned model less that of the control, as a share of the
+    /// questions. Above zero the unlearned model learns faster than one that was never taught. Null for other tiers and without a control.
     /// </summary>
     public MetricValue? FasterThanControl { get; init; }
 
-    /// <summary>Other numbers of the attack on the control; null without one.</summary>
+    /// <summary>Other numbers of the attack on the control, by name; null without a control.</summary>
     public IReadOnlyDictionary<string, double>? ControlExtras { get; init; }
 }
 
 /// <summary>What an attack took.</summary>
-/// <param name="Steps">Steps of optimisation or training.</param>
-/// <param name="Samples">Samples looked at or drawn.</param>
+/// <param name="Steps">Steps of optimisation or training; 0 for attacks without.</param>
+/// <param name="Samples">Questions, texts or draws that were used.</param>
 /// <param name="Seconds">Wall-clock time.</param>
 public sealed record AttackCost(int Steps, int Samples, double Seconds);
 
 /// <summary>Numbers of questions and texts.</summary>
 /// <param name="Development">Questions that the attacker may use.</param>
 /// <param name="Test">Questions that are scored.</param>
-/// <param name="Utility">Questions about what the model shall keep.</param>
+/// <param name="Utility">Questions about what the model should keep.</param>
 /// <param name="ForgetTexts">Texts of the forget set that the attacker may use.</param>
 /// <param name="RetainTexts">Texts of the retain set.</param>
-/// <param name="BenignTexts">Texts of neither.</param>
+/// <param name="BenignTexts">Texts of neither set.</param>
 /// <param name="AnsweredBy"><c>fullAnswer</c> or <c>letter</c>.</param>
 public sealed record AttackQuestions(
     int Development,
@@ -120,21 +119,3 @@ public sealed record AttackQuestions(
     int BenignTexts,
     string AnsweredBy
 );
-
-/// <summary>What the comparison with the control says.</summary>
-public enum AttackVerdict
-{
-    /// <summary>
-    /// The attack gets more out of the model than plain questions do and than it gets out of a model that was never taught.
-    /// </summary>
-    Recovers,
-
-    /// <summary>The model knows more than one that was never taught by plain questions already, and the attack gets no more.</summary>
-    KnownAnyway,
-
-    /// <summary>At most a tenth of what the original has beyond the control.</summary>
-    DoesNotRecover,
-
-    /// <summary>The intervals are too wide, or the attack finds nothing even in the original.</summary>
-    CannotTell,
-}

@@ -1,14 +1,14 @@
 namespace Falcon.Results;
 
 /// <summary>
-/// What an attacker needs, from the least to the most: an attack of a higher tier says less about the model as it is given out.
+/// What an attacker needs, from the least to the most. The more an attack needs, the less it says about the model as it is given out.
 /// </summary>
 public enum AttackTier
 {
-    /// <summary>Prompts and answers alone.</summary>
+    /// <summary>Prompts and answers only.</summary>
     BlackBox,
 
-    /// <summary>Reading the hidden states.</summary>
+    /// <summary>Reading or changing hidden states.</summary>
     Activations,
 
     /// <summary>Changing weights without training.</summary>

@@ -2,7 +2,7 @@ namespace Falcon.Results;
 
 /// <summary>What the monitor measured of a set of parameters; one line of <c>monitor.jsonl</c>.</summary>
 /// <param name="Step">Finished steps; 0 is the original model.</param>
-/// <param name="Share">Share of the way from the original parameters to those after the step; 1 for the latter themselves.</param>
+/// <param name="Share">Position between the original parameters (0) and those after the step (1).</param>
 /// <param name="AnswerLoss">Median over the forget questions of the mean loss of an answer's tokens, in nats.</param>
 /// <param name="Distance">
 /// How far the model is from one that never learned, 0 or more: with truth ratios and a reference the Kolmogorov-Smirnov distance between
@@ -27,10 +27,10 @@ public sealed record Measurement(
     public bool IsWithin(double? budget) => budget is null || UtilityLoss <= budget;
 
     /// <summary>
-    /// The rule by which parameters are kept: within the budget comes first, then the smaller distance; outside the budget the smaller loss
-    /// of utility. Equal ones: the earlier stays.
+    /// The rule by which parameters are kept. Parameters within the budget come first, then the smaller distance counts; outside the budget
+    /// the smaller loss of utility. Of equals the earlier one stays.
     /// </summary>
-    /// <param name="other">What was kept so far; null for nothing.</param>
+    /// <param name="other">What is kept so far; null for nothing.</param>
     /// <param name="budget">Largest utility loss; null for no limit.</param>
     public bool IsBetterThan(Measurement? other, double? budget)
     {

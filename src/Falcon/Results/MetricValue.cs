@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace Falcon.Results;
 
-/// <summary>One measured number with its interval, direction and reference; a leaf of every result file.</summary>
+/// <summary>One measured number with its interval, direction and reference. Every number in a result file has this form.</summary>
 /// <param name="Value">The estimate.</param>
 /// <param name="Low">Lower end of the 95 % interval; null where no sampling is involved.</param>
 /// <param name="High">Upper end of the 95 % interval; null where no sampling is involved.</param>

@@ -5,6 +5,7 @@ using Falcon.Data;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Engine;
+using Falcon.Evaluation;
 using Falcon.Methods;
 using Falcon.Methods.Terms;
 using Falcon.Models.Families;

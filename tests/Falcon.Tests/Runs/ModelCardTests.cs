@@ -1,6 +1,7 @@
 using Falcon.Layers;
 using Falcon.Data;
 using Falcon.Checkpoints;
+using Falcon.Evaluation;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;

@@ -4,6 +4,7 @@ using Falcon.Data;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Engine;
+using Falcon.Evaluation;
 using Falcon.Results;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;

@@ -1,6 +1,6 @@
 namespace Falcon.Attacks.Activations;
 
-/// <summary>A vector of a block that may be read by the output head.</summary>
+/// <summary>A vector inside a decoder block that the logit lens reads.</summary>
 internal enum LayerComponent
 {
     /// <summary>What attention adds to the residual stream.</summary>
@@ -9,7 +9,7 @@ internal enum LayerComponent
     /// <summary>The residual stream between attention and MLP.</summary>
     AfterAttention,
 
-    /// <summary>What the MLP adds.</summary>
+    /// <summary>What the MLP adds to the residual stream.</summary>
     MlpOutput,
 
     /// <summary>The residual stream after the block.</summary>

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Activations;
 
-/// <summary>Trains a linear decoder of the hidden states on known facts, and reads the unknown ones with it.</summary>
+/// <summary>Trains a linear decoder of the hidden states on the development facts, and reads the scored facts with it.</summary>
 internal sealed class LinearProbes : Attack
 {
     private const int Rank = 16;
@@ -26,7 +26,7 @@ internal sealed class LinearProbes : Attack
         Run(subject, data, settings, item => item.Gold);
 
     /// <summary>
-    /// The same where one of the choices, drawn at random, counts as right; accuracy beyond it is the probe's selectivity.
+    /// The same with a random choice counted as right. Accuracy beyond it is the selectivity of the probe.
     /// </summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {

@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// A linear decoder of hidden states: x + x A B + c, A [H, r], B [r, H], goes through a model's final norm and output head (a tuned lens of
-/// low rank; Belrose et al. 2023, arXiv 2303.08112). Starts as the plain lens and is trained by cross-entropy with AdamW, so its weight
-/// decay pulls it back there. Owns its tensors.
+/// A linear decoder of hidden states: x + x A B + c, A [H, r], B [r, H], goes through the final norm and output head of a model (a tuned
+/// lens of low rank; Belrose et al. 2023, arXiv 2303.08112). It starts as the plain lens and is trained by cross-entropy with AdamW, whose
+/// weight decay pulls it back there. Owns its tensors.
 /// </summary>
 internal sealed class LinearTranslator : IDisposable
 {
@@ -35,10 +35,10 @@ internal sealed class LinearTranslator : IDisposable
     /// <summary>Trains a decoder.</summary>
     /// <param name="decoder">The model whose norm and head read the states.</param>
     /// <param name="states">[N, H] float32 states.</param>
-    /// <param name="targets">[N] the token that each is to predict.</param>
+    /// <param name="targets">[N] the token that each state is to predict.</param>
     /// <param name="rank">Rank of the map.</param>
-    /// <param name="steps">Steps over all the states.</param>
-    /// <param name="seed">Seed of the start.</param>
+    /// <param name="steps">Steps; each uses all states.</param>
+    /// <param name="seed">Seed of the initial values.</param>
     /// <param name="cancellation">Stops between steps.</param>
     public static LinearTranslator Fit(
         CausalLM decoder,

@@ -8,9 +8,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// Reads the answer off inside the model: four vectors of every block go through a final norm and output head, and the choice is scored by
-/// what they say. One place of all is chosen on the development questions, because the best of many noisy accuracies is above chance by
-/// itself. The decoder is the attacked model's own, or the original's, which no damage to the head can fool.
+/// Reads the answer inside the model: four vectors of every block go through a final norm and output head, and their logits score the
+/// choices. The place (layer and vector) is chosen on the development questions, because the best of many noisy accuracies is above chance
+/// by itself. The decoder is that of the attacked model, or that of the original, which works where the attacked model's head is damaged.
 /// </summary>
 internal sealed class LogitLens(bool fixedDecoder) : Attack
 {
@@ -32,7 +32,7 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
         Run(subject, data, settings, item => item.Gold);
 
     /// <summary>
-    /// The same where one of the choices, drawn at random, counts as right: what the choice among many places finds in noise.
+    /// The same with a random choice counted as right: what choosing among many places finds in noise.
     /// </summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
@@ -49,7 +49,8 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
         var scores = ChoiceScores(subject.Loaded, decoder, items, data, settings);
         double[] Right(double[][] ofChoices, IReadOnlyList<AttackItem> asked, int first) =>
             [.. asked.Select((item, i) => AttackScoring.IsFirst(ofChoices[first + i], goldOf(item)) ? 1.0 : 0.0)];
-        var places = scores.Keys.OrderByDescending(place => place.Layer).ThenByDescending(place => place.Component).ToList(); // of equals the one nearest to the output
+        // Of equals the place nearest to the output is taken.
+        var places = scores.Keys.OrderByDescending(place => place.Layer).ThenByDescending(place => place.Component).ToList();
         var development = places.ToDictionary(place => place, place => Right(scores[place], data.Development, 0).Average());
         var best = places.MaxBy(place => development[place]);
         return new AttackScores(Right(scores[best], data.Test, data.Development.Count), $"{Words(best.Component)} of layer {best.Layer}")
@@ -65,7 +66,7 @@ internal sealed class LogitLens(bool fixedDecoder) : Attack
         };
     }
 
-    /// <summary>For every place, for every item, the mean log-probability of the tokens of each choice, read off at that place.</summary>
+    /// <summary>For every place and every question, the mean log-probability of the tokens of each choice, read at that place.</summary>
     private static Dictionary<(int Layer, LayerComponent Component), double[][]> ChoiceScores(
         LoadedModel loaded,
         CausalLM decoder,

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// Shortens long vectors of the residual stream, h' = h min(1, c m / |h|), m being the median length after that layer on retain texts.
-/// Methods that steer forget texts to a far target blow the states up; a model whose answers come back once the length is taken away only
-/// shouted them down.
+/// Clips the length of the residual stream, h' = h min(1, c m / |h|), where m is the median length after that layer on retain texts.
+/// Methods that steer hidden states of forget texts to a distant target make them long. If the answers come back once the length is
+/// clipped, they were still in the direction.
 /// </summary>
 internal sealed class NormClipping : Attack
 {
@@ -21,8 +21,9 @@ internal sealed class NormClipping : Attack
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         double[] factors = settings.Budget == AttackBudget.Quick ? [0.8, 1, 1.25] : [0.6, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2];
-        using var retain = ResidualStates.Read(subject.Loaded, data.RetainTexts.Sample(64, settings, "retain texts"), data, settings);
-        double[] medians = [.. Enumerable.Range(0, subject.Loaded.Model.Config.LayerCount).Select(layer => Median(retain.After(layer)))];
+        using var retain = ResidualStates.Read(subject.Loaded, settings.Sample(data.RetainTexts, 64, "retain texts"), data, settings);
+        var layers = Enumerable.Range(0, subject.Loaded.Model.Config.LayerCount);
+        double[] medians = [.. layers.Select(layer => MedianLength(retain.After(layer)))];
         List<(string, Func<ScoringPass>)> strengths =
         [
             .. factors.Select(factor =>
@@ -41,7 +42,7 @@ internal sealed class NormClipping : Attack
         return StrengthWithinUtility.Best(strengths, subject.Loaded, data, settings);
     }
 
-    private static double Median(Tensor states)
+    private static double MedianLength(Tensor states)
     {
         using var scope = NewDisposeScope();
         return states.norm(-1, false, 2f).median().item<float>();

@@ -6,15 +6,15 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// Projects directions out of the residual stream at all positions, h' = h - D^T D h. Candidates: the first r principal directions of
-/// (attacked - original) at the tokens of forget texts, r = 1 being the published attack and more of them answering methods whose target
-/// turns from step to step; the step from the attacked model's mean on retain texts to that on forget texts, which needs no original (Lucki
-/// et al. 2024, arXiv 2409.18025; Arditi et al. 2024, arXiv 2406.11717). Where: after the layer at which the models part, or after every
-/// layer from there on.
+/// Projects directions out of the residual stream at all positions, h' = h - D^T D h. Two kinds of direction are tried. First, the r
+/// principal directions of (attacked - original) at the tokens of forget texts: r = 1 is the published attack, higher ranks meet methods
+/// whose target changes from step to step. Second, the difference between the means of the attacked model on forget and on retain texts,
+/// which needs no original (Lucki et al. 2024, arXiv 2409.18025; Arditi et al. 2024, arXiv 2406.11717). They are removed after the first
+/// layer at which the two models differ, or after every layer from there on.
 /// </summary>
 internal sealed class Orthogonalization : Attack
 {
-    // Relative to the states; below it two models are equal but for rounding.
+    // Relative to the size of the states; a smaller difference is rounding.
     private const double SmallestDifference = 1e-3;
 
     public override string Name => "orthogonalization";
@@ -28,14 +28,14 @@ internal sealed class Orthogonalization : Attack
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var (layers, count) = (subject.Loaded.Model.Config.LayerCount, Texts(settings));
-        using var attacked = ResidualStates.Read(subject.Loaded, data.ForgetTexts.Sample(count, settings, "forget texts"), data, settings);
+        using var attacked = ResidualStates.Read(subject.Loaded, settings.Sample(data.ForgetTexts, count, "forget texts"), data, settings);
         using var original = ResidualStates.Read(
             subject.Original,
-            data.ForgetTexts.Sample(count, settings, "forget texts"),
+            settings.Sample(data.ForgetTexts, count, "forget texts"),
             data,
             settings
         );
-        using var retain = ResidualStates.Read(subject.Loaded, data.RetainTexts.Sample(count, settings, "retain texts"), data, settings);
+        using var retain = ResidualStates.Read(subject.Loaded, settings.Sample(data.RetainTexts, count, "retain texts"), data, settings);
         using var scope = NewDisposeScope();
         var first = FirstDifference(attacked, original, layers);
         List<(string, Func<ScoringPass>)> strengths = [];
@@ -64,7 +64,7 @@ internal sealed class Orthogonalization : Attack
         }
     }
 
-    /// <summary>As many random directions at the same places.</summary>
+    /// <summary>Random directions of the same numbers.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var config = subject.Loaded.Model.Config;
@@ -106,7 +106,7 @@ internal sealed class Orthogonalization : Attack
     }
 
     /// <summary>
-    /// The lowest layer after which the states differ; a third of the way up where they never do, as in the original itself.
+    /// The lowest layer after which the states differ; a third of the depth where none does, as in the original itself.
     /// </summary>
     private static int FirstDifference(ResidualStates attacked, ResidualStates original, int layers)
     {

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// The residual stream after every layer at the positions that predict the scored tokens of texts, and these tokens. Owns its tensors.
+/// The residual stream after every layer, at the positions that predict the scored tokens of texts, with those tokens. Owns its tensors.
 /// </summary>
 internal sealed class PredictingStates : IDisposable
 {
@@ -20,7 +20,7 @@ internal sealed class PredictingStates : IDisposable
     /// <summary>The scored tokens, text after text.</summary>
     public long[] Targets { get; }
 
-    /// <summary>The states after a layer [N, H], one row a scored token, float32 on the model's device; borrowed.</summary>
+    /// <summary>The states after a layer [N, H], one row for each scored token, float32 on the model's device; borrowed.</summary>
     public Tensor After(int layer) => _byLayer[layer];
 
     /// <summary>The rows of a text.</summary>

@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Activations;
 
-/// <summary>Directions in the residual stream, and their removal. Directions are rows [K, H], float32, orthonormal.</summary>
+/// <summary>Finds directions in the residual stream and removes them. Directions are orthonormal rows [K, H], float32.</summary>
 internal static class ResidualDirections
 {
     private const double OutlierScore = 3;
 
     /// <summary>
-    /// The first principal directions of differences [N, H] between two models' states at the same tokens, about zero, so that a common
-    /// shift is the first of them; fewer where the differences have lower rank.
+    /// The first principal directions of differences [N, H] between the states of two models at the same tokens. They are not centred, so a
+    /// common shift is the first direction. Fewer come back where the differences have a lower rank.
     /// </summary>
     public static Tensor Principal(Tensor differences, int count)
     {
@@ -33,7 +33,7 @@ internal static class ResidualDirections
         return (length == 0 ? zeros([0, step.shape[1]], float32) : (step / length).to(float32)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Random orthonormal directions, evenly spread.</summary>
+    /// <summary>Random orthonormal directions, uniformly distributed.</summary>
     public static Tensor Random(int count, int width, Generator generator)
     {
         using var scope = NewDisposeScope();
@@ -57,8 +57,8 @@ internal static class ResidualDirections
     }
 
     /// <summary>
-    /// Rows [N] of states [N, H] whose mean |h| is at most 3 standard deviations above that of all rows: without the tokens that gather
-    /// attention (begin of text, line ends). Boolean.
+    /// Flags [N], boolean, of the states [N, H] whose mean |h| is at most 3 standard deviations above the mean of all rows. The others are
+    /// attention sinks (begin of text, line ends).
     /// </summary>
     public static Tensor Ordinary(Tensor states)
     {

@@ -12,10 +12,10 @@ internal sealed class ResidualStates : IDisposable
 
     private ResidualStates(Tensor[] byLayer) => _byLayer = byLayer;
 
-    /// <summary>States after a layer [N, H], float32 on the CPU, one row a token, without each text's first; borrowed.</summary>
+    /// <summary>States after a layer [N, H], float32 on the CPU, one row for each token except the first of each text; borrowed.</summary>
     public Tensor After(int layer) => _byLayer[layer];
 
-    /// <summary>Reads the states of texts; two models with one tokenizer get the same rows.</summary>
+    /// <summary>Reads the states of texts. Two models with one tokenizer get the same rows.</summary>
     public static ResidualStates Read(LoadedModel loaded, IReadOnlyList<AttackText> texts, AttackData data, AttackSettings settings)
     {
         var model = loaded.Model;

@@ -8,10 +8,11 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Activations;
 
 /// <summary>
-/// Unlearning depth score: how much of what each layer of the original knows about an answer is missing from the attacked model. Stage 1:
-/// hidden states of a model that never learned replace the original's after layer l at the positions that predict the answer; the mean
-/// log-probability of the answer drops by S1(l). Stage 2: the same with the attacked model's states, S2(l). UDS = sum of S1 · clip(S2 / S1,
-/// 0, 1) over sum of S1, over the layers with S1 above 0.05. The score here is 1 - UDS: 1 is intact, 0 as if never learned.
+/// Unlearning depth score: how much of what each layer of the original encodes about an answer is missing from the attacked model. Stage 1:
+/// after layer l, hidden states of a model that never learned replace those of the original at the positions that predict the answer; the
+/// mean log-probability of the answer drops by S1(l). Stage 2: the same with the states of the attacked model, S2(l). UDS is the sum of S1
+/// clip(S2 / S1, 0, 1) over the sum of S1, over the layers with S1 above 0.05. The score here is 1 - UDS: 1 means that all is still there,
+/// 0 that the model is as if it had never learned.
 /// </summary>
 internal sealed class UnlearningDepth : Attack
 {
@@ -57,7 +58,7 @@ internal sealed class UnlearningDepth : Attack
         };
     }
 
-    /// <summary>Zero for every item: a model that lacks all that the control lacks.</summary>
+    /// <summary>Zero for every question: the score of a model that lacks all that the control lacks.</summary>
     public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) =>
         new(
             [.. Encoded(subject, data, settings).SelectMany(batch => batch.Layers).Where(layers => layers.Count > 0).Select(_ => 0.0)],
@@ -99,8 +100,8 @@ internal sealed class UnlearningDepth : Attack
     }
 
     /// <summary>
-    /// For every layer and sequence, by how much the mean log-probability of the answer falls when the source's states stand in after that
-    /// layer.
+    /// For every layer and sequence, by how much the mean log-probability of the answer falls when states of the source replace those of
+    /// the model after that layer.
     /// </summary>
     internal static double[][] Drops(
         CausalLM model,

@@ -3,7 +3,9 @@ using Falcon.Data;
 
 namespace Falcon.Attacks.BlackBox;
 
-/// <summary>Conversations: chat turns, a persona, authority, unrelated examples, filler, an opening for reasoning.</summary>
+/// <summary>
+/// Puts the question in a conversation: chat turns, a persona, an authority, unrelated examples, filler text, or a start of reasoning.
+/// </summary>
 internal sealed class ConversationalTemplates : PromptFrames
 {
     private const string Filler = "The road was long and the weather was mild. Nobody was in a hurry that day. ";

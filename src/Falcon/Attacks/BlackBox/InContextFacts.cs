@@ -5,7 +5,7 @@ using Falcon.Runtime;
 
 namespace Falcon.Attacks.BlackBox;
 
-/// <summary>Puts related true facts, none of them the one asked for, before the question.</summary>
+/// <summary>Puts related facts before the question, none of them the one that is asked for.</summary>
 internal sealed partial class InContextFacts : Attack
 {
     public override string Name => "in-context-facts";
@@ -51,7 +51,7 @@ internal sealed partial class InContextFacts : Attack
             foreach (var text in choose(item.Question, count))
             {
                 needed += text.Tokens(subject.Loaded.Tokenizer, data.Template).Tokens.Length + 1;
-                if (needed > room) break; // the nearest ones are in
+                if (needed > room) break; // the best ones are in
                 context = $"{text.Whole}\n\n{context}";
             }
 
@@ -67,7 +67,7 @@ internal sealed partial class InContextFacts : Attack
     }
 
     /// <summary>
-    /// The texts whose prompts share most words with the question (Jaccard index), the nearest first; equals in their order.
+    /// The texts whose prompts share most words with the question (Jaccard index), best first; equals in their order.
     /// </summary>
     internal static IReadOnlyList<AttackText> Nearest(IReadOnlyList<AttackText> texts, string question, int count)
     {

@@ -1,12 +1,12 @@
 using Falcon.Attacks.Protocol;
 using Falcon.Evaluation;
-using Falcon.Evaluation.Suites;
+using Falcon.Evaluation.Metrics;
 using Falcon.Models.Generation;
 using Falcon.Results;
 
 namespace Falcon.Attacks.BlackBox;
 
-/// <summary>Samples answers, where one greedy answer may give nothing away.</summary>
+/// <summary>Samples several answers, because one greedy answer may hide what sampling reveals.</summary>
 internal sealed class LeakAtK : Attack
 {
     private const int RoomToAnswer = 8;
@@ -28,7 +28,7 @@ internal sealed class LeakAtK : Attack
         var best = StrengthChoice.Best(
             [.. temperatures.Select(temperature => ($"k = {k}, temperature {StrengthChoice.Text(temperature)}", temperature))],
             (temperature, items) =>
-                [.. Leaks(subject, data, items, settings, temperature, draws).Select(leaks => LeakSuite.ExpectedBest(leaks, k))],
+                [.. Leaks(subject, data, items, settings, temperature, draws).Select(leaks => SampledAnswers.ExpectedBest(leaks, k))],
             data,
             settings.Budget
         );
@@ -38,7 +38,7 @@ internal sealed class LeakAtK : Attack
     public override AttackScores Baseline(AttackSubject subject, AttackData data, AttackSettings settings) =>
         new([.. Leaks(subject, data, data.Test, settings, 0, 1).Select(leaks => leaks[0])], "greedy");
 
-    /// <summary>For every item, for each draw, whether the answer gives the right choice away.</summary>
+    /// <summary>For every question and each sampled answer, 1 where it contains the words of the right choice, else 0.</summary>
     private static IEnumerable<double[]> Leaks(
         AttackSubject subject,
         AttackData data,
@@ -63,11 +63,11 @@ internal sealed class LeakAtK : Attack
             .Answer(prompts, generation, "leak at k", settings.Log, settings.Cancellation)
             .Select(tokens => loaded.Tokenizer.Decode(tokens, skipSpecialTokens: true));
         return items.Zip(texts.Chunk(draws), (item, answers) =>
-            answers.Select(answer => LeakSuite.Contains(answer, TellingWords(item)) ? 1.0 : 0.0).ToArray()
+            answers.Select(answer => SampledAnswers.Contains(answer, TellingWords(item)) ? 1.0 : 0.0).ToArray()
         );
     }
 
-    /// <summary>The right choice without the words that all choices have at their beginning and end.</summary>
+    /// <summary>The right choice without the words with which all choices begin and end.</summary>
     internal static string TellingWords(AttackItem item)
     {
         string[][] words = [.. item.Choices.Select(choice => choice.Split(' ', StringSplitOptions.RemoveEmptyEntries))];

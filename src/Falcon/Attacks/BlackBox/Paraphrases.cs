@@ -2,7 +2,7 @@ using Falcon.Attacks.Protocol;
 
 namespace Falcon.Attacks.BlackBox;
 
-/// <summary>The question in other words, by rule.</summary>
+/// <summary>Rewords the question by rule.</summary>
 internal sealed class Paraphrases : PromptFrames
 {
     public override string Name => "paraphrases";

@@ -5,8 +5,8 @@ using Falcon.Results;
 namespace Falcon.Attacks.BlackBox;
 
 /// <summary>
-/// Gives the answer's opening words, which say nothing yet, and asks whether the greedy continuation is the rest of the right answer, word
-/// for word.
+/// Gives the model the first words of the answer, as far as all choices share them, and scores whether its greedy continuation is exactly
+/// the rest of the right answer.
 /// </summary>
 internal sealed class PrefilledContinuation : Attack
 {

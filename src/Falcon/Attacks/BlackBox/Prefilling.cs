@@ -4,8 +4,7 @@ using Falcon.Results;
 namespace Falcon.Attacks.BlackBox;
 
 /// <summary>
-/// Puts the beginning of an answer into the model's mouth: assent, or the words with which all choices begin; only what comes after is
-/// scored.
+/// Begins the model's answer for it, with words of assent or with the words that all choices share. Only what comes after is scored.
 /// </summary>
 internal sealed class Prefilling : Attack
 {
@@ -46,7 +45,7 @@ internal sealed class Prefilling : Attack
         return StrengthChoice.Best(strengths, (score, items) => score(items), data, settings.Budget);
     }
 
-    // Always full answers: letters share nothing.
+    // Always by full answer: letters share no words.
     private static IReadOnlyList<double> AfterSharedWords(AttackScoring scoring, AttackData data, IReadOnlyList<AttackItem> items)
     {
         Dictionary<AttackItem, string> prompts = new(ReferenceEqualityComparer.Instance as IEqualityComparer<AttackItem>);
@@ -64,7 +63,7 @@ internal sealed class Prefilling : Attack
         return scoring.RightFirst(rests, new ScoringPass { Form = AnswerForm.FullAnswer, Prompt = rest => prompts[rest] });
     }
 
-    /// <summary>Length of the whole words with which all texts begin; less than the shortest text.</summary>
+    /// <summary>Number of characters of the whole words with which all texts begin; less than the length of the shortest text.</summary>
     internal static int SharedWords(IReadOnlyList<string> texts)
     {
         var shortest = texts.Min(text => text.Length);

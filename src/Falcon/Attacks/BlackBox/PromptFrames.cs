@@ -4,7 +4,7 @@ using Falcon.Runtime;
 
 namespace Falcon.Attacks.BlackBox;
 
-/// <summary>Asks the same question in other clothes and keeps the clothes that work best on the development questions.</summary>
+/// <summary>Asks the same question in several wordings, and keeps the one that works best on the development questions.</summary>
 internal abstract class PromptFrames : Attack
 {
     private const int RandomTokens = 8;
@@ -24,7 +24,7 @@ internal abstract class PromptFrames : Attack
         );
     }
 
-    /// <summary>Random tokens before the question, as many tries as there are frames (a quick attacker: three).</summary>
+    /// <summary>Random tokens before the question: as many tries as there are wordings, three with the quick budget.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var scoring = new AttackScoring(subject.Loaded, data, settings);
@@ -48,7 +48,7 @@ internal abstract class PromptFrames : Attack
         );
     }
 
-    /// <summary>The frames: name, and the whole text before the answer.</summary>
+    /// <summary>The wordings: a name, and a function that gives the whole text before the answer.</summary>
     protected abstract IReadOnlyList<(string Name, Func<AttackItem, string> Prompt)> Frames(
         AttackSubject subject,
         AttackData data,

@@ -3,16 +3,17 @@ using Falcon.Runtime;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// The search of the enhanced attack: a buffer of prefixes, of which every step expands the best, drops it, and keeps the lowest of the
-/// others and the new ones. What is done to it is drawn: a swap from the gradient (0.7), a deletion, an insertion or a swap proposed by the
-/// model (0.1 each); below the least length only insertions, at the greatest none (Thompson and Sklar 2024, arXiv 2407.17447).
+/// The search of the enhanced attack (Thompson and Sklar 2024, arXiv 2407.17447). It keeps a buffer of prefixes. Every step takes the best
+/// one out, makes new prefixes of it, and keeps those with the lowest losses. The edit of a step is drawn at random: a swap from the
+/// gradient (probability 0.7), a deletion, an insertion, or a swap proposed by the model (0.1 each). Below the minimum length only
+/// insertions are drawn, at the maximum length none.
 /// </summary>
 internal sealed class BufferedPrefixSearch
 {
-    /// <summary>Gives for a prefix the promising tokens of every position.</summary>
+    /// <summary>Gives the promising tokens for every position of a prefix.</summary>
     public required Func<int[], int[][]> Promising { get; init; }
 
-    /// <summary>Gives tokens that the model itself would write after a beginning; the number is that of the step, for the draws.</summary>
+    /// <summary>Gives tokens that the model itself would write after a beginning. The number seeds the draws.</summary>
     public required Func<IReadOnlyList<int>, long, int[]> Proposals { get; init; }
 
     /// <summary>Gives the losses of prefixes.</summary>
@@ -21,16 +22,16 @@ internal sealed class BufferedPrefixSearch
     /// <summary>Whether a prefix may be used.</summary>
     public required Func<int[], bool> Admissible { get; init; }
 
-    /// <summary>New prefixes in a step.</summary>
+    /// <summary>Number of new prefixes in a step.</summary>
     public required int Candidates { get; init; }
 
-    /// <summary>Prefixes in the buffer.</summary>
+    /// <summary>Number of prefixes in the buffer.</summary>
     public required int BufferSize { get; init; }
 
-    /// <summary>Least number of tokens.</summary>
+    /// <summary>Minimum number of tokens.</summary>
     public required int MinLength { get; init; }
 
-    /// <summary>Greatest number of tokens.</summary>
+    /// <summary>Maximum number of tokens.</summary>
     public required int MaxLength { get; init; }
 
     private enum Operation

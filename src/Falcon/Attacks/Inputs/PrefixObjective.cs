@@ -6,16 +6,15 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// What a universal prefix is worth, as the mean over items, each with the prefix after its begin-of-text token:
-/// L = force + w_r representation + w_f fluency + w_n repetition.
-/// Force: mean cross-entropy of the wanted answer's tokens. Representation: mean distance |h - h_o| between the residual streams of the
-/// attacked model and of the original, both fed the same tokens, before one layer. Fluency: mean cross-entropy of the prefix's own tokens.
-/// Repetition: sum over tokens of max(count - 1, 0)^1.5 / length, which has no gradient. With force alone this is GCG (Zou et al. 2023,
-/// arXiv 2307.15043); with all terms the enhanced form (Thompson and Sklar 2024, arXiv 2407.17447; Lucki et al. 2024, arXiv 2409.18025),
-/// whose fluency term also counts the fixed question, which no prefix changes much.
+/// The loss of a universal prefix, mean over questions, each with the prefix after its begin-of-text token: L = force + w_r representation
+/// + w_f fluency + w_n repetition. Force: mean cross-entropy of the tokens of the wanted answer. Representation: mean distance |h - h_o|
+/// between the residual streams of the attacked model and of the original before one layer, both on the same tokens. Fluency: mean
+/// cross-entropy of the prefix's own tokens. Repetition: sum over tokens of max(count - 1, 0)^1.5 / length, which has no gradient. With
+/// force alone this is GCG (Zou et al. 2023, arXiv 2307.15043); with all terms the enhanced form (Thompson and Sklar 2024, arXiv
+/// 2407.17447; Lucki et al. 2024, arXiv 2409.18025), whose fluency term also counts the fixed question, which no prefix changes much.
 /// </summary>
 /// <param name="model">The attacked model.</param>
-/// <param name="items">Question and wanted answer, without prefix.</param>
+/// <param name="items">Questions with the wanted answers, without prefix.</param>
 /// <param name="padId">Padding id.</param>
 /// <param name="bosId">The begin-of-text token, if there is one.</param>
 internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequence> items, int padId, int? bosId)
@@ -39,7 +38,7 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
 
     private int At => items[0].Tokens[0] == bosId ? 1 : 0;
 
-    /// <summary>L of prefixes of any lengths, in forwards of many at a time.</summary>
+    /// <summary>L of prefixes of any lengths, in batched forward passes.</summary>
     public double[] Losses(IReadOnlyList<int[]> prefixes)
     {
         using var guard = no_grad();
@@ -59,7 +58,7 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
         return results;
     }
 
-    /// <summary>dL/dx [P, V] at the prefix, x being its tokens as one-hot rows.</summary>
+    /// <summary>dL/dx [P, V] at the prefix, where x are its tokens as one-hot rows.</summary>
     public Tensor Gradient(int[] prefix)
     {
         using var scope = NewDisposeScope();
@@ -69,7 +68,7 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
 
     /// <summary>For every position the allowed tokens with the most negative gradient, best first.</summary>
     /// <param name="prefix">The prefix.</param>
-    /// <param name="count">Tokens a position.</param>
+    /// <param name="count">Number of tokens for each position.</param>
     /// <param name="allowed">Ids that a prefix may hold.</param>
     public int[][] Promising(int[] prefix, int count, IReadOnlyList<int> allowed)
     {

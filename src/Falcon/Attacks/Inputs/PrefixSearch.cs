@@ -3,13 +3,13 @@ using Falcon.Runtime;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// Greedy coordinate search: every step draws single swaps, position and token alike among the promising ones, evaluates those that are
-/// admissible in one go and moves to the best of them if it is better than the present prefix (Zou et al. 2023, arXiv 2307.15043, algorithm
-/// 1, with the present prefix among the candidates so that the loss never rises).
+/// Greedy coordinate search (Zou et al. 2023, arXiv 2307.15043, algorithm 1). Every step draws swaps of one token each, evenly over
+/// positions and promising tokens, scores those that are admissible in one batch, and moves to the best of them if it is better than the
+/// current prefix. So the loss never rises.
 /// </summary>
 internal sealed class PrefixSearch
 {
-    /// <summary>Gives for a prefix the promising tokens of every position.</summary>
+    /// <summary>Gives the promising tokens for every position of a prefix.</summary>
     public required Func<int[], int[][]> Promising { get; init; }
 
     /// <summary>Gives the losses of prefixes.</summary>
@@ -18,7 +18,7 @@ internal sealed class PrefixSearch
     /// <summary>Whether a prefix may be used.</summary>
     public required Func<int[], bool> Admissible { get; init; }
 
-    /// <summary>Swaps drawn in a step.</summary>
+    /// <summary>Number of swaps drawn in a step.</summary>
     public required int Candidates { get; init; }
 
     /// <summary>Searches from a start.</summary>

@@ -3,8 +3,8 @@ using Falcon.Tokenization;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// Which tokens a prefix may hold, and which prefixes survive being written as text: an attacker types text, so its tokens must come back
-/// from it, before a question too.
+/// Which tokens a prefix may hold, and which prefixes survive as text. An attacker types text, so encoding that text must give the same
+/// tokens again, alone and before a question.
 /// </summary>
 /// <param name="tokenizer">The model's tokenizer.</param>
 /// <param name="question">A text before which the prefix stands.</param>
@@ -12,13 +12,13 @@ internal sealed class PrefixVocabulary(HfTokenizer tokenizer, string question)
 {
     private readonly int[] _question = tokenizer.Encode(question, addSpecialTokens: false);
 
-    /// <summary>Ids of printable ASCII text that are no special tokens.</summary>
+    /// <summary>Ids of tokens that are printable ASCII text and not special.</summary>
     public IReadOnlyList<int> Allowed { get; } =
     [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => !tokenizer.IsSpecial(id) && IsPlain(tokenizer.Decode([id])))];
 
     /// <summary>
-    /// Whether the tokens come back from their text, alone and before the question. Tokenizers that put a space before a text (Llama 2,
-    /// Mistral) get the question's own tokens only behind a space.
+    /// Whether encoding the text of the tokens gives the tokens again, alone and before the question. With tokenizers that put a space
+    /// before every text (Llama 2, Mistral) the question keeps its tokens only after a space.
     /// </summary>
     public bool Survives(int[] prefix)
     {

@@ -10,9 +10,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// Free vectors before every question, trained on some development questions, chosen by the others and scored on the test questions
-/// (Schwinn et al. 2024, arXiv 2402.09063, as a universal prompt). A few vectors can force any single string, so only answers to other
-/// questions count (arXiv 2502.15836), and the never-taught control is attacked the same way.
+/// Free embedding vectors before every question, trained on some of the development questions and selected on the others (Schwinn et al.
+/// 2024, arXiv 2402.09063, as a universal prompt). A few vectors can force any single string, so only answers to other questions count
+/// (arXiv 2502.15836), and the never-taught control is attacked the same way.
 /// </summary>
 internal sealed class SoftPrompt : Attack
 {
@@ -29,7 +29,7 @@ internal sealed class SoftPrompt : Attack
     {
         var (loaded, size) = (subject.Loaded, SizeOf(settings));
         var scoring = new AttackScoring(loaded, data, settings);
-        var order = data.Development.Sample(data.Development.Count, settings, "questions of the soft prompt");
+        var order = settings.Sample(data.Development, data.Development.Count, "questions of the soft prompt");
         var count = Math.Max(1, order.Count * 2 / 3);
         List<ScoredSequence> train = [.. order.Take(count).Select(item => scoring.Sequences(item)[item.Gold])];
         var at = At(train, loaded);
@@ -83,8 +83,8 @@ internal sealed class SoftPrompt : Attack
     }
 
     /// <summary>
-    /// Rows of the embedding matrix [B, T, H] with vectors [P, H] put in at a position: [B, P + T, H]. They are scaled and get their
-    /// positions like the tokens' own rows.
+    /// Embedding rows [B, T, H] with vectors [P, H] inserted at a position: [B, P + T, H]. The model scales them and adds positions as it
+    /// does for the rows of tokens.
     /// </summary>
     internal static Tensor Insert(Tensor rows, Tensor vectors, int at)
     {
@@ -93,7 +93,7 @@ internal sealed class SoftPrompt : Attack
         return cat([rows.narrow(1, 0, at), own, rows.narrow(1, at, rows.shape[1] - at)], 1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Mean cross-entropy of the texts' scored tokens with vectors put in; scalar with gradient to the vectors.</summary>
+    /// <summary>Mean cross-entropy of the scored tokens of texts with inserted vectors; scalar with gradient to the vectors.</summary>
     internal static Tensor Loss(CausalLM model, IReadOnlyList<ScoredSequence> texts, Tensor vectors, int at, int padId)
     {
         using var scope = NewDisposeScope();
@@ -152,7 +152,7 @@ internal sealed class SoftPrompt : Attack
         return vectors.detach().MoveToOuterDisposeScope();
     }
 
-    // Embeddings of random tokens: a beginning that the model can read.
+    // Embeddings of random tokens: a start within the range that the model knows.
     private static Tensor Start(CausalLM model, int length, ulong seed)
     {
         using var scope = NewDisposeScope();
@@ -161,7 +161,7 @@ internal sealed class SoftPrompt : Attack
         return model.EmbeddingRows(tensor(ids, [1, length], int64, model.Device)).squeeze(0).to(float32).MoveToOuterDisposeScope();
     }
 
-    // Root mean square of the embedding's entries.
+    // Root mean square of the entries of the embedding matrix.
     private static double EmbeddingScale(CausalLM model)
     {
         using var scope = NewDisposeScope();

@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// A text before every question that makes the model answer: found on some development questions, chosen by the others, scored on the test
-/// questions (so nothing is fitted to what is scored). Plain: greedy coordinate gradient on the answers' cross-entropy. Enhanced: four
-/// terms and a buffer of edits, after Lucki et al. 2024, arXiv 2409.18025.
+/// One text before every question that makes the model answer. It is optimised on some of the development questions and selected on the
+/// others, so nothing is fitted to the scored questions. Plain: greedy coordinate gradient on the cross-entropy of the answers. Enhanced:
+/// four loss terms and a buffer of prefixes (Lucki et al. 2024, arXiv 2409.18025).
 /// </summary>
 internal sealed class UniversalPrefix(bool enhanced) : Attack
 {
@@ -76,7 +76,7 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         };
     }
 
-    /// <summary>Random prefixes of the same length, as many as the attack chooses from.</summary>
+    /// <summary>Random prefixes of the same length, as many as the attack selects from.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var size = SizeOf(settings);
@@ -156,7 +156,7 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         AttackSettings settings
     )
     {
-        var order = data.Development.Sample(data.Development.Count, settings, "questions of the prefix");
+        var order = settings.Sample(data.Development, data.Development.Count, "questions of the prefix");
         var count = Math.Min(size.Items, Math.Max(1, order.Count / 2));
         return ([.. order.Take(count)], order.Count > count ? [.. order.Skip(count)] : order);
     }

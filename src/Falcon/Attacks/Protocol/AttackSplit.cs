@@ -2,19 +2,19 @@ using Falcon.Runtime;
 
 namespace Falcon.Attacks.Protocol;
 
-/// <summary>The two halves of the questions, without a common fact.</summary>
+/// <summary>A split of questions into two halves that share no fact.</summary>
 /// <param name="Development">Indices of the questions that the attacker may use.</param>
-/// <param name="Test">Indices of those that are scored.</param>
+/// <param name="Test">Indices of the questions that are scored.</param>
 internal sealed record AttackSplit(IReadOnlyList<int> Development, IReadOnlyList<int> Test)
 {
     /// <summary>
-    /// Deals whole groups to the half that has fewer questions, file by file in an order drawn from the seed, so that every file is in both
-    /// halves where it has two groups.
+    /// Gives whole groups to the half that has fewer questions, file by file in an order drawn from the seed. A file with two groups or
+    /// more is in both halves.
     /// </summary>
     /// <param name="groupOf">The group of each question.</param>
     /// <param name="fileOf">The file of each question.</param>
     /// <param name="seed">Seed of the order.</param>
-    /// <returns>Null where the questions are all of one group, so that no half can do without the other's facts.</returns>
+    /// <returns>Null where all questions are of one group and cannot be split.</returns>
     public static AttackSplit? Of(IReadOnlyList<int> groupOf, IReadOnlyList<int> fileOf, ulong seed)
     {
         var groups = Enumerable.Range(0, groupOf.Count).GroupBy(i => groupOf[i]).Select(group => group.ToArray()).ToArray();

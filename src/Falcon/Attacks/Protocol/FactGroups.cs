@@ -3,12 +3,12 @@ using System.Text.RegularExpressions;
 namespace Falcon.Attacks.Protocol;
 
 /// <summary>
-/// Which questions are about the same thing: those that share a name (a capitalised word that does not begin the question) or are the same
-/// question. Names that stand in many questions tell nothing apart and do not count.
+/// Groups of questions about the same thing: those that share a name (a capitalised word that does not begin the question), and those that
+/// are the same question. Names that occur in many questions do not count.
 /// </summary>
 internal sealed partial class FactGroups
 {
-    // A name in more questions than these is a common word of the data.
+    // A name in more questions than both of these is a common word of the data.
     private const int FrequentName = 25;
     private const double FrequentShare = 0.15;
 
@@ -42,10 +42,10 @@ internal sealed partial class FactGroups
         return new FactGroups([.. roots.Select(root => order.IndexOf(root))], frequent);
     }
 
-    /// <summary>The names and the question itself by which a text tells that it is about the same thing.</summary>
+    /// <summary>What a text about the same thing would mention: the names of the question, and the question itself.</summary>
     public IEnumerable<string> KeysOf(string question) => Names(question).Where(name => !_frequent.Contains(name)).Append(Plain(question));
 
-    /// <summary>Whether a text names one of these keys or is one of these questions.</summary>
+    /// <summary>Whether a text mentions one of these keys.</summary>
     public static bool Mentions(string text, IReadOnlySet<string> keys) =>
         keys.Contains(Plain(text)) || Word().Matches(text).Any(word => keys.Contains(word.Value));
 

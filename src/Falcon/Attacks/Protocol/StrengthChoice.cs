@@ -1,21 +1,23 @@
 using System.Globalization;
 using Falcon.Evaluation.Metrics;
+using Falcon.Results;
 
 namespace Falcon.Attacks.Protocol;
 
 /// <summary>
-/// The usual attacker: tries every strength on the development questions, keeps the best (the first of equals), and is scored on the test
+/// The usual attacker: tries every strength on the development questions, keeps the best (the first of equals), and scores the test
 /// questions with that one alone.
 /// </summary>
-internal static class StrengthChoice
+public static class StrengthChoice
 {
     private const int QuickQuestions = 24;
 
-    /// <summary>Tunes and scores.</summary>
-    /// <param name="strengths">What is tried, each with its name; at least one.</param>
-    /// <param name="score">Scores of questions under a strength, one an item.</param>
-    /// <param name="data">The two halves.</param>
-    /// <param name="budget">A quick attacker tunes on some of the development questions.</param>
+    /// <summary>Chooses a strength and scores the test questions with it.</summary>
+    /// <param name="strengths">The strengths with their names; at least one.</param>
+    /// <param name="score">Gives the scores of questions under a strength, one for each.</param>
+    /// <param name="data">Development and test questions.</param>
+    /// <param name="budget">With <see cref="AttackBudget.Quick"/> only some of the development questions are used.</param>
+    /// <returns>The scores of the chosen strength; <see cref="AttackScores.Extras"/> has the mean development score of each.</returns>
     public static AttackScores Best<T>(
         IReadOnlyList<(string Name, T Strength)> strengths,
         Func<T, IReadOnlyList<AttackItem>, IReadOnlyList<double>> score,
@@ -37,6 +39,6 @@ internal static class StrengthChoice
         };
     }
 
-    /// <summary>A number in a strength's name.</summary>
+    /// <summary>A number as it stands in the name of a strength: up to three decimals, invariant notation.</summary>
     public static string Text(double value) => value.ToString("0.###", CultureInfo.InvariantCulture);
 }

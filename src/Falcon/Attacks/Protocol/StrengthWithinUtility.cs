@@ -1,25 +1,30 @@
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
+using Falcon.Results;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Protocol;
 
 /// <summary>
-/// The attacker who changes the model: a strength that takes too much of what the model shall keep
-/// (<see cref="AttackScoring.UtilityFloor"/>) is no recovery and is dropped; of the others the best on the development questions (the first
-/// of equals) is scored on the test questions.
+/// The attacker who changes the model. A strength that costs too much utility (<see cref="AttackScoring.UtilityFloor"/>) is dropped; of the
+/// others the best on the development questions (the first of equals) scores the test questions.
 /// </summary>
-internal static class StrengthWithinUtility
+public static class StrengthWithinUtility
 {
     private const int QuickDevelopment = 32, QuickUtility = 40;
 
-    /// <summary>Tunes and scores.</summary>
+    /// <summary>Chooses a strength and scores the test questions with it.</summary>
     /// <param name="strengths">
-    /// What is tried, each with its name and a way to make the changed model; its tensors live while it is scored.
+    /// The strengths, each with its name and a function that makes the changed model or pass. The function is called inside a dispose scope
+    /// that ends when the strength has been scored.
     /// </param>
     /// <param name="loaded">The model under attack.</param>
-    /// <param name="data">The two halves and the utility questions.</param>
-    /// <param name="settings">A quick attacker tunes on some of the questions.</param>
+    /// <param name="data">Development, test and utility questions; without utility questions no strength is dropped.</param>
+    /// <param name="settings">With <see cref="AttackBudget.Quick"/> only some of the questions are used for tuning.</param>
+    /// <returns>
+    /// The scores of the chosen strength, or of the unchanged model where every strength costs too much; <see cref="AttackScores.Extras"/>
+    /// has the utility and the mean development score of each.
+    /// </returns>
     public static AttackScores Best(
         IReadOnlyList<(string Name, Func<ScoringPass> Make)> strengths,
         LoadedModel loaded,

@@ -4,13 +4,15 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Training;
 
-/// <summary>Cross-entropy of the scored tokens of texts, with gradient: what attacks that optimise or train minimise.</summary>
+/// <summary>
+/// Cross-entropy of the scored tokens of texts, with gradient: the loss that attacks minimise when they optimise or train.
+/// </summary>
 internal static class AnswerLoss
 {
     /// <summary>Mean of -log p over the scored tokens of each text [B], float32.</summary>
     /// <param name="model">The whole model.</param>
     /// <param name="hidden">Residual stream [B, T, H] after the last layer, right-padded.</param>
-    /// <param name="rows">What the rows hold; the model was fed all tokens but the last, or all of them.</param>
+    /// <param name="rows">The texts of the rows; the model was given all their tokens but the last, or all of them.</param>
     public static Tensor PerText(CausalLM model, Tensor hidden, IReadOnlyList<ScoredSequence> rows)
     {
         using var scope = NewDisposeScope();
@@ -33,7 +35,7 @@ internal static class AnswerLoss
         return tensor(weights, [rows.Count, scored], float32, model.Device).matmul(losses).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The same from the texts themselves.</summary>
+    /// <summary>The same, with the forward pass.</summary>
     public static Tensor PerText(CausalLM model, IReadOnlyList<ScoredSequence> rows, int padId)
     {
         using var scope = NewDisposeScope();

@@ -8,22 +8,22 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Training;
 
-/// <summary>How an attacker fine-tunes.</summary>
-/// <param name="LearningRate">Peak rate of AdamW, falling linearly to zero after 5 % warm-up.</param>
+/// <summary>Fine-tuning with a low-rank adapter, as an attacker does it.</summary>
+/// <param name="LearningRate">Peak learning rate of AdamW; warm-up over 5 % of the steps, then linear decay to zero.</param>
 /// <param name="Steps">Number of steps.</param>
-/// <param name="BatchSize">Texts a step.</param>
+/// <param name="BatchSize">Number of texts in a step.</param>
 /// <param name="Rank">Rank of the adapter.</param>
-/// <param name="Seed">Seed of adapter and order.</param>
+/// <param name="Seed">Seed of the adapter and of the order of the texts.</param>
 internal sealed record FineTuning(double LearningRate, int Steps, int BatchSize, int Rank, ulong Seed)
 {
     private static readonly string[] Adapted = ["self_attn.q_proj.weight", "self_attn.v_proj.weight", "mlp.down_proj.weight"];
 
     /// <summary>
-    /// Trains a low-rank adapter on query, value and down projections of every layer (all matrices in families that name them otherwise)
-    /// and shows the model at the given steps.
+    /// Trains an adapter on the query, value and down projections of every layer (on all matrices in families that name them otherwise),
+    /// and hands over the adapted model at the given steps.
     /// </summary>
     /// <param name="model">The model; unchanged.</param>
-    /// <param name="texts">Texts whose scored tokens are learned, in epochs of a random order.</param>
+    /// <param name="texts">Texts whose scored tokens are learned; every epoch has a random order.</param>
     /// <param name="padId">Padding id.</param>
     /// <param name="visits">Number of finished steps at which <paramref name="visit"/> is called; 0 is the start.</param>
     /// <param name="visit">Gets the number of finished steps and the model, borrowed.</param>

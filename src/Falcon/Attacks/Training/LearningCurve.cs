@@ -1,10 +1,10 @@
 namespace Falcon.Attacks.Training;
 
-/// <summary>Accuracy after numbers of steps, in ascending order of the steps.</summary>
+/// <summary>Accuracy after given numbers of steps, in ascending order of the steps.</summary>
 internal sealed record LearningCurve(IReadOnlyList<(int Steps, double Accuracy)> Points)
 {
     /// <summary>
-    /// Mean height above the first point: area under the curve (trapezoids) over its width, less the accuracy at the start.
+    /// Mean height above the first point: area under the curve (trapezoids) over its width, less the first accuracy.
     /// </summary>
     public double MeanGain
     {

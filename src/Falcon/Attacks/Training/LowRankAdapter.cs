@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Training;
 
 /// <summary>
-/// LoRA: W' = W + 2 B A for some matrices [O, I], with A [r, I] uniform within 1/sqrt(I) and B [O, r] zero at the start (Hu et al. 2021,
-/// arXiv 2106.09685; alpha = 2 r). Owns A and B.
+/// LoRA (Hu et al. 2021, arXiv 2106.09685; alpha = 2 r): W' = W + 2 B A for some matrices [O, I]. At the start A [r, I] is uniform within
+/// 1/sqrt(I) and B [O, r] is zero. Owns A and B.
 /// </summary>
 internal sealed class LowRankAdapter : IDisposable
 {
@@ -15,7 +15,7 @@ internal sealed class LowRankAdapter : IDisposable
     private readonly CausalLM _model;
     private readonly List<(string Name, Tensor A, Tensor B)> _factors = [];
 
-    /// <summary>An adapter that changes nothing yet.</summary>
+    /// <summary>A new adapter, which changes nothing yet.</summary>
     /// <param name="model">The model; borrowed.</param>
     /// <param name="names">The adapted matrices.</param>
     /// <param name="rank">r.</param>
@@ -44,7 +44,8 @@ internal sealed class LowRankAdapter : IDisposable
     public IReadOnlyList<Tensor> Parameters => [.. _factors.SelectMany(factor => new[] { factor.A, factor.B })];
 
     /// <summary>
-    /// The model with adapted matrices; they belong to the caller's scope and carry the gradient to A and B unless it is switched off.
+    /// The model with adapted matrices. They belong to the caller's dispose scope, and carry the gradient to A and B unless it is switched
+    /// off.
     /// </summary>
     public CausalLM Adapted() => _model.With(_factors.ToDictionary(factor => factor.Name, Matrix));
 

@@ -6,24 +6,24 @@ using Falcon.Runtime;
 
 namespace Falcon.Attacks.Training;
 
-/// <summary>What the attacker fine-tunes on. Nothing of it tells a scored answer.</summary>
+/// <summary>What the attacker fine-tunes on. None of it tells a scored answer.</summary>
 internal enum RelearningTexts
 {
     /// <summary>Texts of the forget set.</summary>
     Forget,
 
-    /// <summary>Texts that have nothing to do with it.</summary>
+    /// <summary>Texts that have nothing to do with the forget set.</summary>
     Benign,
 
-    /// <summary>The development questions with their answers: retraining on some facts to get others back (RTT).</summary>
+    /// <summary>The development questions with their answers: training on some facts to get others back (RTT).</summary>
     OtherFacts,
 }
 
 /// <summary>
-/// Fine-tunes a low-rank adapter and asks about facts that it was not trained on. What comes back was still there; the never-taught
-/// control, trained the same way, shows what the training itself teaches (Lucki et al. 2024, arXiv 2409.18025; Deeb and Roger 2024, arXiv
-/// 2410.08827). Learning rate and number of steps are chosen on development questions whose facts are held out of a first training; then
-/// the adapter is trained on everything the attacker has, and its curve over the steps is kept.
+/// Fine-tunes a low-rank adapter and asks about facts that the training did not contain. Answers that come back were still in the model;
+/// the never-taught control, trained the same way, shows what the training itself teaches (Lucki et al. 2024, arXiv 2409.18025; Deeb and
+/// Roger 2024, arXiv 2410.08827). Learning rate and number of steps are chosen in a first training, on development questions whose facts it
+/// does not contain. Then the adapter is trained on all texts of the attacker, and its learning curve is kept.
 /// </summary>
 internal sealed class Relearning(RelearningTexts source) : Attack
 {
@@ -51,7 +51,7 @@ internal sealed class Relearning(RelearningTexts source) : Attack
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) =>
         Train(subject, data, Texts(data), settings);
 
-    /// <summary>The same training on texts with the answers dealt to the wrong questions.</summary>
+    /// <summary>The same training on texts whose answers are shuffled among the questions.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var texts = Texts(data);
@@ -132,7 +132,7 @@ internal sealed class Relearning(RelearningTexts source) : Attack
         if (original > start && curve.StepsTo(start + Level * (original - start)) is { } half) extras["steps to half the gap"] = half;
     }
 
-    /// <summary>Development questions that are held out for tuning, and the texts that do not name what they ask about.</summary>
+    /// <summary>Development questions that are held out for tuning, and the texts that do not mention what they ask about.</summary>
     private static (IReadOnlyList<AttackText> Texts, IReadOnlyList<AttackItem> Asked) HeldOut(
         AttackData data,
         IReadOnlyList<AttackText> texts,

@@ -2,16 +2,16 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Weights;
 
-/// <summary>How weights are stored in few bits.</summary>
+/// <summary>A format that stores weights in few bits.</summary>
 internal enum QuantizationScheme
 {
-    /// <summary>8 bits, one scale a row.</summary>
+    /// <summary>8 bits, one scale for each row.</summary>
     Int8,
 
-    /// <summary>4 bits, one scale a row.</summary>
+    /// <summary>4 bits, one scale for each row.</summary>
     Int4,
 
-    /// <summary>4 bits, the 16 levels of normal-float, one scale for 64 consecutive weights.</summary>
+    /// <summary>4 bits, the 16 levels of normal-float, one scale for each 64 consecutive weights.</summary>
     NormalFloat4,
 }
 
@@ -50,7 +50,7 @@ internal static class BlockQuantization
         return (codes.MoveToOuterDisposeScope(), values.MoveToOuterDisposeScope());
     }
 
-    /// <summary>Of the weights that differ between two matrices, how many there are and how many of them have different codes.</summary>
+    /// <summary>Number of weights that differ between two matrices, and how many of those have different codes.</summary>
     public static (long Edited, long Flipped) BucketFlips(Tensor original, Tensor edited, QuantizationScheme scheme)
     {
         using var guard = no_grad();

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Weights;
 
-/// <summary>The matrices of the decoder layers, which attacks on weights read and change; embedding and head are left alone.</summary>
+/// <summary>The matrices of the decoder layers, which attacks on weights change. Embedding and output head stay as they are.</summary>
 internal static class LayerMatrices
 {
     /// <summary>Every matrix of every layer, in the order of the layers.</summary>
@@ -15,10 +15,10 @@ internal static class LayerMatrices
                 .SelectMany(layer => config.Architecture.Matrices.Select(matrix => config.Architecture.InLayer(layer, matrix + ".weight"))),
         ];
 
-    /// <summary>A matrix with one row an output [O, I], however the family stores it; a view.</summary>
+    /// <summary>A matrix as [O, I], one row for each output, however the family stores it; a view.</summary>
     public static Tensor ByOutputs(ModelConfig config, Tensor weight) => config.Architecture.Transposed ? weight.t() : weight;
 
-    /// <summary>Those that differ between two models of one architecture in at least one value.</summary>
+    /// <summary>The matrices that differ between two models of one architecture.</summary>
     public static IReadOnlyList<string> Edited(CausalLM model, CausalLM original) =>
         ReferenceEquals(model, original) ? [] : [.. All(model.Config).Where(name => Differ(model.Weight(name), original.Weight(name)))];
 

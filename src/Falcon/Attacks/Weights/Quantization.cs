@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Weights;
 
 /// <summary>
-/// Stores the matrices of the layers in 8 or 4 bits and reads them back. Edits below half a step vanish, and with them the unlearning
-/// (Zhang et al. 2024, arXiv 2410.16454). Beside the scores stands the share of edited weights whose code differs from the original's: an
-/// edit that changes no code is undone.
+/// Rounds the matrices of the layers to 8 or 4 bits and back. Edits below half a step vanish, and the unlearning with them (Zhang et al.
+/// 2024, arXiv 2410.16454). The extras hold the share of edited weights whose code differs from that of the original: an edit that changes
+/// no code is undone.
 /// </summary>
 internal sealed class Quantization : Attack
 {
@@ -42,7 +42,7 @@ internal sealed class Quantization : Attack
         return scores with { Extras = scores.Extras.Concat(BucketFlips(subject, settings)).ToDictionary() };
     }
 
-    /// <summary>Weights moved by the same rounding errors, but each by that of another weight of its matrix.</summary>
+    /// <summary>The same rounding errors, shuffled among the weights of each matrix.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         return StrengthWithinUtility.Best(
@@ -60,7 +60,7 @@ internal sealed class Quantization : Attack
         );
     }
 
-    /// <summary>The model with every layer matrix rounded; the new matrices belong to the caller's scope.</summary>
+    /// <summary>The model with every layer matrix rounded. The new matrices belong to the caller's dispose scope.</summary>
     internal static CausalLM Quantized(CausalLM model, QuantizationScheme scheme) =>
         Replaced(model, (_, weight) => BlockQuantization.Apply(weight, scheme).Values);
 

@@ -6,17 +6,17 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Weights;
 
 /// <summary>
-/// Importance of single weights: |W| x sum over texts of |dL/dW|, L being the text's mean cross-entropy (SNIP, Lee et al. 2019, with
-/// absolute values over samples: Wei et al. 2024, arXiv 2402.05162).
+/// Importance of single weights: |W| times the sum over texts of |dL/dW|, where L is the mean cross-entropy of a text (SNIP, Lee et al.
+/// 2019; with absolute values for each text as in Wei et al. 2024, arXiv 2402.05162).
 /// </summary>
 internal static class SaliencyPruning
 {
-    /// <summary>Scores of matrices.</summary>
+    /// <summary>The importance of all weights of some matrices.</summary>
     /// <param name="model">The whole model.</param>
     /// <param name="names">The matrices.</param>
-    /// <param name="texts">Calibration texts, one gradient each.</param>
+    /// <param name="texts">Calibration texts; each takes one backward pass.</param>
     /// <param name="cancellation">Stops between texts.</param>
-    /// <returns>One tensor a name, of its shape, float32.</returns>
+    /// <returns>One float32 tensor for each name, in the shape of the matrix.</returns>
     public static Dictionary<string, Tensor> Scores(
         CausalLM model,
         IReadOnlyList<string> names,

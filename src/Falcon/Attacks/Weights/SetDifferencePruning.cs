@@ -8,8 +8,9 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Weights;
 
 /// <summary>
-/// Sets to zero the weights that matter for forget texts and not for others: in each matrix those in the top q of the first saliency and
-/// not in the top p of the second (Wei et al. 2024, arXiv 2402.05162; against unlearning: Lucki et al. 2024, arXiv 2409.18025).
+/// Sets to zero the weights that matter for forget texts but not for others: in each matrix those among the top share q by importance for
+/// forget texts and not among the top share p by importance for other texts (Wei et al. 2024, arXiv 2402.05162; against unlearning: Lucki
+/// et al. 2024, arXiv 2409.18025).
 /// </summary>
 internal sealed class SetDifferencePruning : Attack
 {
@@ -58,7 +59,7 @@ internal sealed class SetDifferencePruning : Attack
         return StrengthWithinUtility.Best(strengths, loaded, data, settings);
     }
 
-    /// <summary>The same shares of weights, drawn at random.</summary>
+    /// <summary>The same shares of weights, chosen at random.</summary>
     public override AttackScores RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
         var model = subject.Loaded.Model;
@@ -107,7 +108,7 @@ internal sealed class SetDifferencePruning : Attack
     )
     {
         var count = settings.Budget switch { AttackBudget.Quick => 32, AttackBudget.Standard => 128, _ => 512 };
-        return [.. texts.Sample(count, settings, "calibration").Select(text => text.Tokens(loaded.Tokenizer, data.Template))];
+        return [.. settings.Sample(texts, count, "calibration").Select(text => text.Tokens(loaded.Tokenizer, data.Template))];
     }
 
     private static (double Q, double P)[] Grid(AttackSettings settings)

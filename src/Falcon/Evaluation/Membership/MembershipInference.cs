@@ -41,7 +41,7 @@ public static class MembershipInference
     }
 
     /// <summary>
-    /// AUC = P(holdout score > forget score) + half of the ties: 1 where the forget set is plainly known, 0.5 where it looks unseen.
+    /// AUC = P(holdout score > forget score) + half of the ties: 1 where the forget set is clearly known, 0.5 where it looks unseen.
     /// </summary>
     /// <exception cref="ArgumentException">A set is empty or holds a NaN.</exception>
     public static double Auc(ReadOnlySpan<double> forgetScores, ReadOnlySpan<double> holdoutScores) =>

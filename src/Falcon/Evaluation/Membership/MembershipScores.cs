@@ -8,7 +8,7 @@ using Falcon.Tokenization;
 namespace Falcon.Evaluation.Membership;
 
 /// <summary>
-/// Membership scores of a forget and a holdout set from one likelihood pass, and the AUCs by which an attacker tells the two apart.
+/// Membership scores of a forget and a holdout set from one likelihood pass, and the AUCs of telling the two apart.
 /// </summary>
 internal sealed class MembershipScores
 {
@@ -26,12 +26,12 @@ internal sealed class MembershipScores
 
     private MembershipScores(IReadOnlyList<Member> members, int forgetCount) => (_members, _forgetCount) = (members, forgetCount);
 
-    /// <summary>What is to be scored with the model's distribution at each token.</summary>
+    /// <summary>The texts to score, with the model's distribution at each token.</summary>
     public IReadOnlyList<ScoredSequence> Sequences => [.. _members.Select(member => member.Sequence)];
 
     /// <summary>
-    /// Prepares both sets: of a question the answer given the prompt, of a plain text all tokens but the first, as many as the model has
-    /// positions for.
+    /// Prepares both sets. Of a question the answer is scored, given the prompt; of a plain text all tokens but the first. Texts are cut to
+    /// the model's positions.
     /// </summary>
     public static MembershipScores Of(
         IReadOnlyList<CorpusRecord> forget,

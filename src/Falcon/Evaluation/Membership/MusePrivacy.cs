@@ -9,7 +9,7 @@ namespace Falcon.Evaluation.Membership;
 /// </summary>
 public static class MusePrivacy
 {
-    /// <summary>The AUC of the retrained model on MUSE-News, by which PrivLeak is normalised.</summary>
+    /// <summary>AUC of the retrained model on MUSE-News, by which PrivLeak is normalised.</summary>
     public const double RetrainAucNews = 0.4772;
 
     /// <summary>The AUC of the retrained model on MUSE-Books.</summary>

@@ -3,19 +3,25 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Metrics;
 
 /// <summary>
-/// Percentile bootstrap (Efron 1979) of any statistic: 2.5 % and 97.5 % points over samples of the examples drawn with replacement.
+/// Percentile bootstrap (Efron 1979) of any statistic: the 2.5 % and 97.5 % points of its values over 1000 samples of the examples, drawn
+/// with replacement.
 /// </summary>
-internal static class Bootstrap
+public static class Bootstrap
 {
     private const int Resamples = 1000;
 
-    /// <summary>Interval of a statistic; null for a single example, of which nothing can be drawn.</summary>
+    /// <summary>The 95 % interval of a statistic.</summary>
     /// <param name="count">Number of examples.</param>
     /// <param name="seed">Seed of the draws; the same seed gives the same interval.</param>
-    /// <param name="statistic">Value for the examples of these indices.</param>
+    /// <param name="statistic">Gives the value for examples, named by their indices; an index may come more than once.</param>
+    /// <returns>The interval; null for a single example, which has no spread.</returns>
     public static Interval? Of(int count, long seed, Func<int[], double> statistic) => Of([count], seed, drawn => statistic(drawn[0]));
 
-    /// <summary>The same for a statistic over several sets, each drawn by itself; null when no set has more than one example.</summary>
+    /// <summary>The 95 % interval of a statistic over several sets, of which each is drawn by itself.</summary>
+    /// <param name="counts">Number of examples of each set; at least one set.</param>
+    /// <param name="seed">Seed of the draws.</param>
+    /// <param name="statistic">Gives the value for the drawn indices of each set.</param>
+    /// <returns>The interval; null where no set has more than one example.</returns>
     public static Interval? Of(int[] counts, long seed, Func<int[][], double> statistic)
     {
         if (counts.Max() < 2) return null;

@@ -1,6 +1,8 @@
+using Falcon.Runtime;
+
 namespace Falcon.Evaluation.Metrics;
 
-/// <summary>What a model is fed to score a continuation after a context, as the lm-evaluation-harness cuts it.</summary>
+/// <summary>The model input that scores a continuation after a context, cut as the lm-evaluation-harness cuts it.</summary>
 /// <param name="Input">The model input: the last max_length + 1 tokens of context and continuation, without the last one.</param>
 /// <param name="FirstScored">
 /// Index into the logits of the first scored row; <c>logits[FirstScored + i]</c> predicts <c>Targets[i]</c>.
@@ -8,7 +10,7 @@ namespace Falcon.Evaluation.Metrics;
 /// <param name="Targets">The continuation's tokens.</param>
 public sealed record ContinuationWindow(int[] Input, int FirstScored, int[] Targets)
 {
-    /// <summary>Cuts a context from the left so that at most <paramref name="maxLength"/> tokens are fed.</summary>
+    /// <summary>Cuts a context from the left so that the input has at most <paramref name="maxLength"/> tokens.</summary>
     /// <exception cref="ArgumentException">
     /// An empty context or continuation, or a continuation longer than <paramref name="maxLength"/>.
     /// </exception>
@@ -23,7 +25,7 @@ public sealed record ContinuationWindow(int[] Input, int FirstScored, int[] Targ
         return new ContinuationWindow(input, input.Length - continuation.Length, continuation.ToArray());
     }
 
-    /// <summary>White space at the end of the context belongs to the continuation; both are returned as they are to be encoded.</summary>
+    /// <summary>Moves white space from the end of the context to the continuation, as both are to be encoded.</summary>
     public static (string Context, string Continuation) MoveTrailingSpace(string context, string continuation)
     {
         var length = PythonText.TrimmedLength(context);

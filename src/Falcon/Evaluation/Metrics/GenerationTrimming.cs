@@ -1,3 +1,5 @@
+using Falcon.Runtime;
+
 namespace Falcon.Evaluation.Metrics;
 
 /// <summary>Cuts generated text before it is compared with the true answer.</summary>
@@ -10,9 +12,9 @@ public static class GenerationTrimming
     /// OpenUnlearning: cut at the end-of-sequence text, then at each stop word in turn, then strip white space at both ends.
     /// </summary>
     public static string OpenUnlearning(string generated, string endOfSequenceText, IEnumerable<string> stopWords) =>
-        PythonText.Strip(CutAtEach(CutAt(generated, endOfSequenceText), stopWords));
+        PythonText.Strip(CutAtEach(CutAt(generated, endOfSequenceText), stopWords).AsSpan()).ToString();
 
-    /// <summary>MUSE: cut at each word in turn, nothing stripped.</summary>
+    /// <summary>MUSE: cut at each word in turn; white space stays.</summary>
     public static string CutAtEach(string generated, IEnumerable<string> stopWords) => stopWords.Aggregate(generated, CutAt);
 
     private static string CutAt(string text, string word)

@@ -1,11 +1,11 @@
 namespace Falcon.Evaluation.Metrics;
 
-/// <summary>A confidence interval.</summary>
+/// <summary>A 95 % confidence interval.</summary>
 /// <param name="Low">Lower end.</param>
 /// <param name="High">Upper end.</param>
 public readonly record struct Interval(double Low, double High);
 
-/// <summary>95 % confidence intervals of proportions and means.</summary>
+/// <summary>95 % confidence intervals in closed form; <see cref="Bootstrap"/> gives those of other statistics.</summary>
 public static class Intervals
 {
     // The 97.5 % point of the standard normal distribution.
@@ -30,29 +30,7 @@ public static class Intervals
         return new Interval(Math.Max(0, (centre - margin) / scale), Math.Min(1, (centre + margin) / scale));
     }
 
-    /// <summary>
-    /// Percentile bootstrap of a mean (Efron 1979): means of samples drawn with replacement; their 2.5 % and 97.5 % points. The same seed
-    /// gives the same interval.
-    /// </summary>
-    /// <param name="values">One value an example.</param>
-    /// <param name="seed">Seed of the draws.</param>
-    /// <param name="resamples">Number of samples drawn.</param>
-    /// <exception cref="ArgumentException">No value.</exception>
-    public static Interval BootstrapMean(ReadOnlySpan<double> values, int seed, int resamples = 2000)
-    {
-        if (values.IsEmpty) throw new ArgumentException("a mean needs at least one value", nameof(values));
-        ArgumentOutOfRangeException.ThrowIfLessThan(resamples, 1);
-        var random = new Random(seed); // a given seed keeps its sequence across .NET versions
-        var means = new double[resamples];
-        foreach (ref var mean in means.AsSpan())
-        {
-            for (var draw = 0; draw < values.Length; draw++) mean += values[random.Next(values.Length)];
-            mean /= values.Length;
-        }
-        Array.Sort(means);
-        return new Interval(Quantile(means, 0.025), Quantile(means, 0.975));
-    }
-
+    /// <summary>Linear interpolation between the order statistics.</summary>
     internal static double Quantile(double[] sorted, double share)
     {
         var position = share * (sorted.Length - 1);

@@ -1,8 +1,8 @@
 namespace Falcon.Evaluation.Metrics;
 
 /// <summary>
-/// How much of an answer greedy prediction reproduces with the true answer as context (OpenUnlearning). Both functions take one flag a
-/// token: whether the most likely token is the true one. The last labelled token, the end of sequence, is left out by the caller.
+/// How much of an answer greedy prediction reproduces with the true answer as context (OpenUnlearning). Both functions take one flag for
+/// each token: whether the most likely token is the true one. The caller leaves out the last labelled token, the end of sequence.
 /// </summary>
 public static class Memorization
 {

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Falcon.Evaluation.Metrics;
 
-/// <summary>Verdict on one multiple-choice question by the log-likelihoods of its choices; as the lm-evaluation-harness has it.</summary>
+/// <summary>
+/// The choice that a model makes at one multiple-choice question, by log-likelihood, as the lm-evaluation-harness computes it.
+/// </summary>
 /// <param name="Prediction">Index of the largest log-likelihood; the first of equals.</param>
 /// <param name="PredictionByCharacters">The same after division by the number of characters (code points) of the choice text.</param>
 /// <param name="PredictionByBytes">The same after division by the number of UTF-8 bytes of the choice text.</param>

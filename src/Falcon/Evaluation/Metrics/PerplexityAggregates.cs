@@ -1,10 +1,13 @@
 using System.Text;
+using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Metrics;
 
 /// <summary>Log-likelihood of one page with the lengths that perplexities are taken over.</summary>
 /// <param name="LogLikelihood">Sum of the natural log-probabilities of all tokens.</param>
-/// <param name="Words">Pieces of the page at white-space runs, before detokenising; empty pieces at the ends count.</param>
+/// <param name="Words">
+/// Number of pieces when the page is split at runs of white space, before detokenising; empty pieces at the ends count.
+/// </param>
 /// <param name="Bytes">UTF-8 bytes of the page before detokenising.</param>
 public readonly record struct PageLikelihood(double LogLikelihood, int Words, int Bytes)
 {
@@ -22,7 +25,7 @@ public readonly record struct PageLikelihood(double LogLikelihood, int Words, in
     }
 }
 
-/// <summary>Perplexities over pages as the lm-evaluation-harness has them: sums first, then one quotient.</summary>
+/// <summary>Perplexities over pages as the lm-evaluation-harness computes them: sums first, then one quotient.</summary>
 /// <param name="WordPerplexity">exp(-sum ll / sum words).</param>
 /// <param name="BytePerplexity">exp(-sum ll / sum bytes).</param>
 /// <param name="BitsPerByte">-(sum ll / sum bytes) / ln 2.</param>

@@ -78,7 +78,7 @@ public static class PorterStemmer
     ];
 
     /// <summary>
-    /// The stem of a word in lower case, such as <c>relational</c> → <c>relat</c>; words of 1 or 2 letters are left alone.
+    /// The stem of a word in lower case, such as <c>relational</c> → <c>relat</c>; words of 1 or 2 letters stay as they are.
     /// </summary>
     public static string Stem(string word)
     {

@@ -7,12 +7,12 @@ using Falcon.Tokenization;
 namespace Falcon.Evaluation.Metrics;
 
 /// <summary>How questions are measured.</summary>
-/// <param name="RougeSamples">Evenly spaced questions that are answered for ROUGE-L; 0 answers all.</param>
-/// <param name="MaxNewTokens">Upper limit of new tokens an answer.</param>
+/// <param name="RougeSamples">Number of evenly spaced questions that the model answers, for ROUGE-L; 0 means all.</param>
+/// <param name="MaxNewTokens">Largest number of new tokens in an answer.</param>
 /// <param name="Seed">Seed of the bootstrap intervals.</param>
 public sealed record QuestionSettings(int RougeSamples = 100, int MaxNewTokens = GreedyAnswers.DefaultMaxNewTokens, long Seed = 0);
 
-/// <summary>What a set of questions says about a model.</summary>
+/// <summary>What a model scores on a set of questions.</summary>
 /// <param name="AnswerProbability"><see cref="QuestionMetrics.AnswerProbability"/>.</param>
 /// <param name="RougeL"><see cref="QuestionMetrics.RougeL"/>.</param>
 /// <param name="MultipleChoice"><see cref="QuestionMetrics.MultipleChoice"/>; null where a record has no wrong answer.</param>
@@ -20,11 +20,11 @@ public sealed record QuestionValues(MetricValue AnswerProbability, MetricValue R
 
 /// <summary>
 /// Answer probability, ROUGE-L and multiple-choice accuracy of questions under a model in memory. The direction is <c>higher</c>;
-/// a caller that measures a forget set says otherwise by <c>with</c>.
+/// a caller that measures a forget set replaces it by <c>with</c>.
 /// </summary>
 public static class QuestionMetrics
 {
-    /// <summary>All three from one likelihood pass and one generation pass.</summary>
+    /// <summary>All three metrics, from one likelihood pass and one generation pass.</summary>
     /// <param name="model">The whole model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="template">How question and answer become text.</param>
@@ -109,8 +109,8 @@ public static class QuestionMetrics
     }
 
     /// <summary>
-    /// Mean over questions of the ROUGE-L recall of the greedy answer against the true one, Porter-stemmed as TOFU and OpenUnlearning have
-    /// it; in 0..1. Bootstrap interval.
+    /// Mean over questions of the ROUGE-L recall of the greedy answer against the true one, in 0..1; Porter-stemmed as in TOFU and
+    /// OpenUnlearning. Bootstrap interval.
     /// </summary>
     /// <param name="model">The whole model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
@@ -173,8 +173,10 @@ public static class QuestionMetrics
         return [.. asked.Zip(answers, (record, answer) => Rouge.LongestCommonSubsequence(record.Answer!, answer, stem: true).Recall)];
     }
 
-    /// <summary>Records floor(i * n / count) for i below count; all where count is 0 or not below n.</summary>
-    internal static IReadOnlyList<T> EvenlySpaced<T>(IReadOnlyList<T> items, int count) =>
+    /// <summary>Some of n items, evenly spaced: those at floor(i * n / count) for i below count.</summary>
+    /// <param name="items">The items.</param>
+    /// <param name="count">How many; 0, or n and more, gives all.</param>
+    public static IReadOnlyList<T> EvenlySpaced<T>(IReadOnlyList<T> items, int count) =>
         count <= 0 || count >= items.Count
             ? items
             : [.. Enumerable.Range(0, count).Select(i => items[(int)((long)i * items.Count / count)])];

@@ -1,22 +1,22 @@
 namespace Falcon.Evaluation.Metrics;
 
-/// <summary>What the exact metrics need of one next-token distribution p and the token that really came.</summary>
+/// <summary>What the exact metrics need of one next-token distribution p and the true next token.</summary>
 /// <param name="LogProbability">log p(token), natural logarithm.</param>
 /// <param name="Mean">mu = sum p log p: the mean of log p under p.</param>
 /// <param name="Variance">sum p (log p)^2 - mu^2: the variance of log p under p.</param>
 /// <param name="Prediction">The most likely token; the first of equals.</param>
-/// <param name="Label">The token that really came.</param>
+/// <param name="Label">The true next token.</param>
 public readonly record struct TokenStatistics(double LogProbability, double Mean, double Variance, int Prediction, int Label)
 {
     /// <summary>The label that marks a position as not scored.</summary>
     public const int IgnoreIndex = -100;
 
-    /// <summary>Whether the most likely token is the one that came.</summary>
+    /// <summary>Whether the most likely token is the true one.</summary>
     public bool IsHit => Prediction == Label;
 
     /// <summary>Statistics of one position from its logits, in double precision.</summary>
-    /// <param name="logits">One logit a vocabulary entry.</param>
-    /// <param name="label">Index of the token that came.</param>
+    /// <param name="logits">One logit for each vocabulary entry.</param>
+    /// <param name="label">Index of the true token.</param>
     /// <exception cref="ArgumentOutOfRangeException">The label is outside the vocabulary.</exception>
     public static TokenStatistics FromLogits(ReadOnlySpan<double> logits, int label)
     {

@@ -1,6 +1,8 @@
 namespace Falcon.Evaluation.Metrics;
 
-/// <summary>Which published computation of the truth ratio is meant; they differ in direction, mean and guard.</summary>
+/// <summary>
+/// The published computations of the truth ratio. They differ in direction, in the mean, and in a guard against division by zero.
+/// </summary>
 public enum TruthRatioDefinition
 {
     /// <summary>
@@ -19,8 +21,8 @@ public enum TruthRatioDefinition
 }
 
 /// <summary>
-/// Truth ratio of TOFU (Maini et al. 2024, section 2.2.1): how likely wrong answers are against the paraphrased right one. All losses are
-/// per token.
+/// Truth ratio of TOFU (Maini et al. 2024, section 2.2.1): the likelihood of wrong answers against that of the paraphrased right one. All
+/// losses are means over tokens.
 /// </summary>
 public static class TruthRatio
 {

@@ -4,42 +4,48 @@ using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
 
-/// <summary>What a suite measured.</summary>
-/// <param name="Metrics">Metrics by name.</param>
-/// <param name="Examples">Values of single examples that comparisons need.</param>
-internal sealed record SuiteValues(Dictionary<string, MetricValue> Metrics, Dictionary<string, IReadOnlyList<double>> Examples)
+/// <summary>
+/// Measures a model on a set of data files. A suite belongs to one evaluation: its files are found and the settings are known when it is
+/// made, and it measures one model after another. Add a suite of your own with <see cref="SuiteCatalog"/>; for one number over questions
+/// with answers, <see cref="QuestionMetric"/> is less work.
+/// </summary>
+/// <param name="name">Name on the command line and in results.</param>
+/// <param name="files">The data files. Their names and hashes decide whether numbers of an earlier evaluation may be used again.</param>
+/// <param name="settings">Settings of the evaluation.</param>
+public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, EvaluationSettings settings)
 {
-    /// <summary>What looks wrong in the model's answers, such as the same answer to every question.</summary>
-    public IReadOnlyList<string> Warnings { get; init; } = [];
-}
+    /// <summary>Extensions of files that may hold records, each with its dot.</summary>
+    protected static IReadOnlyList<string> RecordExtensions { get; } = [".jsonl", ".json", ".csv", ".parquet"];
 
-/// <summary>A suite whose data files are found.</summary>
-/// <param name="name">Name on the command line.</param>
-/// <param name="files">The data files.</param>
-/// <param name="settings">The run's settings.</param>
-internal abstract class EvaluationSuite(string name, IReadOnlyList<string> files, EvaluationSettings settings)
-{
-    /// <summary>Files that may hold records.</summary>
-    protected static readonly string[] RecordExtensions = [".jsonl", ".json", ".csv", ".parquet"];
-
+    /// <summary>Name on the command line and in results.</summary>
     public string Name { get; } = name;
 
+    /// <summary>The data files.</summary>
     public IReadOnlyList<string> Files { get; } = files;
 
+    /// <summary>Settings of the evaluation.</summary>
     protected EvaluationSettings Settings { get; } = settings;
 
-    /// <summary>The settings that change this suite's numbers, as text.</summary>
+    /// <summary>
+    /// The settings that change the numbers of this suite, as text; template and seed are not part of it. Numbers of an earlier evaluation
+    /// are used again only where this text is the same.
+    /// </summary>
     public abstract string SettingsText { get; }
 
     /// <summary>
-    /// Whether a metric tells what is known of the forget set, and so is better the closer it is to a model that never saw it.
+    /// Whether a metric measures knowledge of the forget set. Such a metric is better the closer it is to that of a model that never saw
+    /// the forget set, the reference.
     /// </summary>
+    /// <param name="metric">Name of a metric of <see cref="Measure"/>.</param>
     public virtual bool IsOfForgetSet(string metric) => false;
 
-    /// <summary>Metrics that need the values of single examples of this model and of a reference (null without one).</summary>
-    /// <param name="measured">The model's values.</param>
-    /// <param name="reference">The reference's.</param>
-    /// <param name="referenceName">What the reference is called in definitions.</param>
+    /// <summary>
+    /// Metrics that need the values of single examples of this model and of a reference, such as a test of two distributions.
+    /// </summary>
+    /// <param name="measured">What was measured on the model; <see cref="SuiteValues.Examples"/> are in it.</param>
+    /// <param name="reference">The same for the reference; null without one.</param>
+    /// <param name="referenceName">Name of the reference for definitions.</param>
+    /// <returns>Metrics with their names; none by default.</returns>
     public virtual IEnumerable<(string Name, MetricValue Value)> Compare(
         SuiteMeasurement measured,
         SuiteMeasurement? reference,
@@ -47,20 +53,29 @@ internal abstract class EvaluationSuite(string name, IReadOnlyList<string> files
     ) => [];
 
     /// <summary>
-    /// The value of a metric for a model that knows nothing of the forget set, where the metric has such a value; a start model at it had
-    /// nothing to forget.
+    /// The value that a metric has for a model that knows nothing of the forget set. Where the model before unlearning is no better, there
+    /// was nothing to forget, and the evaluation warns.
     /// </summary>
+    /// <param name="metric">Name of a metric of <see cref="Measure"/>.</param>
+    /// <returns>The value; null where the metric has none.</returns>
     public virtual double? Ignorance(string metric) => null;
 
-    /// <summary>Measures a model.</summary>
+    /// <summary>Measures a model. Every metric must be finite.</summary>
+    /// <param name="loaded">The model; borrowed.</param>
+    /// <param name="log">Where progress goes.</param>
+    /// <param name="cancellation">To be checked between batches; the passes of <paramref name="loaded"/> do so.</param>
+    /// <exception cref="UserInputException">A data file cannot be used.</exception>
     public abstract SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation);
 
     /// <summary>
-    /// A file itself, or the files of a directory with one of the extensions; of a directory with a folder <c>test</c> and no such files,
-    /// those in it.
+    /// The file itself, or the files of a directory that have one of the extensions, in ordinal order. Of a directory without such files,
+    /// those in its folder <c>test</c>.
     /// </summary>
-    /// <exception cref="UserInputException">A directory without such files.</exception>
-    protected static IReadOnlyList<string> FindFiles(string path, string[] extensions, string needed)
+    /// <param name="path">An existing file or directory.</param>
+    /// <param name="extensions">Extensions with their dots.</param>
+    /// <param name="needed">What is looked for, for the message.</param>
+    /// <exception cref="UserInputException">The directory has no such files.</exception>
+    protected static IReadOnlyList<string> FindFiles(string path, IReadOnlyList<string> extensions, string needed)
     {
         if (File.Exists(path)) return [path];
         foreach (var folder in new[] { path, Path.Combine(path, "test") }.Where(Directory.Exists))
@@ -79,8 +94,13 @@ internal abstract class EvaluationSuite(string name, IReadOnlyList<string> files
         );
     }
 
-    /// <summary>The records of each file that are of use, in the files' order; files without any are named in the log.</summary>
-    /// <exception cref="UserInputException">No file has such a record.</exception>
+    /// <summary>
+    /// The usable records of each file, in the order of the files. A file without any is left out; the log says how many records are.
+    /// </summary>
+    /// <param name="wanted">Whether a record is usable.</param>
+    /// <param name="needed">What a usable record is, such as <c>a question with an answer</c>, for messages.</param>
+    /// <param name="log">Where left-out records are reported.</param>
+    /// <exception cref="UserInputException">No file has a usable record.</exception>
     protected IReadOnlyList<(string File, IReadOnlyList<CorpusRecord> Records)> ReadRecords(
         Func<CorpusRecord, bool> wanted,
         string needed,
@@ -105,7 +125,13 @@ internal abstract class EvaluationSuite(string name, IReadOnlyList<string> files
             );
     }
 
-    /// <summary>Adds metrics of all records, and of each file with its name before the metric's where there are several.</summary>
+    /// <summary>
+    /// Adds a metric over all files under its name, and where there are several files the metric of each as <c>FILE_NAME</c>.
+    /// </summary>
+    /// <param name="metrics">What is added to.</param>
+    /// <param name="sets">The files with one value for each example.</param>
+    /// <param name="name">Name of the metric.</param>
+    /// <param name="metric">Computes the metric from the values of examples.</param>
     protected static void AddPerFile<T>(
         Dictionary<string, MetricValue> metrics,
         IReadOnlyList<(string File, IReadOnlyList<T> Values)> sets,
@@ -117,4 +143,15 @@ internal abstract class EvaluationSuite(string name, IReadOnlyList<string> files
         if (sets.Count < 2) return;
         foreach (var (file, values) in sets) metrics.TryAdd($"{Path.GetFileNameWithoutExtension(file)}_{name}", metric(values));
     }
+}
+
+/// <summary>What a suite measured on one model.</summary>
+/// <param name="Metrics">The metrics by name.</param>
+public sealed record SuiteValues(IReadOnlyDictionary<string, MetricValue> Metrics)
+{
+    /// <summary>Values of single examples that <see cref="EvaluationSuite.Compare"/> needs, by a name of the suite's choice.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<double>> Examples { get; init; } = new Dictionary<string, IReadOnlyList<double>>();
+
+    /// <summary>Signs that the numbers do not measure knowledge, such as the same answer to every question. One sentence each.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
 }

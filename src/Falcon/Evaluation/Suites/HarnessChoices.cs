@@ -5,17 +5,17 @@ using Falcon.Tokenization;
 
 namespace Falcon.Evaluation.Suites;
 
-/// <summary>One multiple-choice question as the harness puts it: contexts for the letters and for the full answers.</summary>
+/// <summary>One multiple-choice question as the harness asks it: a context for the letters and one for the full answers.</summary>
 /// <param name="Task">Name of the task, such as <c>mmlu_anatomy</c>.</param>
 /// <param name="LetterContext">The prompt that ends in <c>Answer:</c> after the lettered choices.</param>
 /// <param name="AnswerContext">The prompt that ends in <c>Answer:</c> without choices; null leaves full answers out.</param>
 /// <param name="Question">Question, choices and right answer.</param>
 internal sealed record HarnessQuestion(string Task, string LetterContext, string? AnswerContext, MultipleChoiceQuestion Question);
 
-/// <summary>The verdicts on one question.</summary>
+/// <summary>Whether one question is answered rightly.</summary>
 /// <param name="Task">Name of the task.</param>
-/// <param name="Letter">By the likelihood of the letters.</param>
-/// <param name="Full">By the likelihood of the full answers; null where they were left out.</param>
+/// <param name="Letter">The choice by the likelihood of the letters.</param>
+/// <param name="Full">The choice by the likelihood of the full answers; null where they were left out.</param>
 internal sealed record HarnessVerdict(string Task, MultipleChoiceScore Letter, MultipleChoiceScore? Full);
 
 /// <summary>
@@ -33,7 +33,7 @@ internal static class HarnessChoices
         CancellationToken cancellation
     ) => Judge(questions, loaded.Score(Sequences(questions, loaded), stage, log, cancellation));
 
-    /// <summary>What is scored of the questions: of each the letters, then the full answers where they are asked for.</summary>
+    /// <summary>The texts to score for the questions: of each the letters, then the full answers where they are asked for.</summary>
     public static IReadOnlyList<ScoredSequence> Sequences(IReadOnlyList<HarnessQuestion> questions, LoadedModel loaded)
     {
         var limit = loaded.Model.Config.MaxPositions;
@@ -66,9 +66,9 @@ internal static class HarnessChoices
     }
 
     /// <summary>
-    /// A continuation after a context, encoded as the harness does: white space at the context's end goes to the continuation, both are
-    /// encoded as one string, the continuation's tokens are those after as many as the context alone has, and what does not fit is cut from
-    /// the left.
+    /// A continuation after a context, encoded as the harness does. White space at the end of the context goes to the continuation. Both
+    /// are encoded as one string; its first tokens, as many as the context alone has, are the context. What does not fit is cut from the
+    /// left.
     /// </summary>
     internal static ScoredSequence Sequence(HfTokenizer tokenizer, string context, string continuation, int maxLength)
     {

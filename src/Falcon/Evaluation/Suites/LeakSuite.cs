@@ -8,9 +8,9 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// leak@k (Reisizadeh et al. 2025, arXiv 2511.04934): what k sampled answers give away, where one greedy answer may give nothing. n answers
-/// a question are drawn; the expected best of k of them is computed without further drawing (<see cref="ExpectedBest"/>), for k = 1, 2, 4,
-/// ... n.
+/// leak@k (Reisizadeh et al. 2025, arXiv 2511.04934): what k sampled answers reveal, where one greedy answer may reveal nothing. n answers
+/// to each question are sampled; the expected best of k of them is computed without more samples
+/// (<see cref="SampledAnswers.ExpectedBest"/>), for k = 1, 2, 4, ... n.
 /// </summary>
 internal sealed class LeakSuite : EvaluationSuite
 {
@@ -55,7 +55,7 @@ internal sealed class LeakSuite : EvaluationSuite
                 .Select(tokens => loaded.Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim()),
         ];
         double[][] recalls = Scores(asked, texts, (truth, text) => Rouge.LongestCommonSubsequence(truth, text, stem: true).Recall);
-        double[][] contained = Scores(asked, texts, (truth, text) => Contains(text, truth) ? 1 : 0);
+        double[][] contained = Scores(asked, texts, (truth, text) => SampledAnswers.Contains(text, truth) ? 1 : 0);
 
         Dictionary<string, MetricValue> metrics = [];
         foreach (var k in Powers(samples))
@@ -68,7 +68,7 @@ internal sealed class LeakSuite : EvaluationSuite
             metrics.Add(
                 string.Create(CultureInfo.InvariantCulture, $"leak@{k}_ROUGE"),
                 Metric.Mean(
-                    [.. recalls.Select(scores => ExpectedBest(scores, k))],
+                    [.. recalls.Select(scores => SampledAnswers.ExpectedBest(scores, k))],
                     Metric.Lower,
                     Settings.Questions.Seed,
                     $"best ROUGE-L recall (Porter-stemmed) {how}"
@@ -77,7 +77,7 @@ internal sealed class LeakSuite : EvaluationSuite
             metrics.Add(
                 string.Create(CultureInfo.InvariantCulture, $"leak@{k}_containment"),
                 Metric.Mean(
-                    [.. contained.Select(scores => ExpectedBest(scores, k))],
+                    [.. contained.Select(scores => SampledAnswers.ExpectedBest(scores, k))],
                     Metric.Lower,
                     Settings.Questions.Seed,
                     $"probability that the true answer's words stand in one {how}"
@@ -85,38 +85,7 @@ internal sealed class LeakSuite : EvaluationSuite
             );
         }
 
-        return new SuiteValues(metrics, []) { Warnings = [.. AnswerGuards.OfTexts(SuiteName, texts)] };
-    }
-
-    /// <summary>
-    /// Mean over all subsets of k of the n scores of the largest one: sum over the i-th smallest score s_(i), i = k..n, of s_(i) C(i-1,
-    /// k-1) / C(n, k). Unbiased for the expected best of k draws.
-    /// </summary>
-    internal static double ExpectedBest(IReadOnlyCollection<double> scores, int k)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(k, scores.Count);
-        double[] descending = [.. scores.OrderDescending()];
-        double sum = 0, weight = k / (double)descending.Length; // C(n-1, k-1) / C(n, k)
-        for (var taken = 0; taken <= descending.Length - k; taken++)
-        {
-            sum += weight * descending[taken];
-            var left = descending.Length - 1 - taken; // the next weight is C(left - 1, k - 1) / C(n, k)
-            weight = left == 0 ? 0 : weight * (left - k + 1) / left;
-        }
-
-        return sum;
-    }
-
-    /// <summary>Whether the words of a text, as ROUGE splits them, stand in another in one piece.</summary>
-    internal static bool Contains(string text, string part)
-    {
-        string[] words = [.. Rouge.Tokenize(text, stem: false)],
-            wanted = [.. Rouge.Tokenize(part, stem: false)];
-        return wanted.Length > 0
-            && Enumerable
-                .Range(0, Math.Max(0, words.Length - wanted.Length + 1))
-                .Any(start => words.AsSpan(start, wanted.Length).SequenceEqual(wanted));
+        return new SuiteValues(metrics) { Warnings = [.. AnswerGuards.OfTexts(SuiteName, texts)] };
     }
 
     private static double[][] Scores(IReadOnlyList<CorpusRecord> asked, string[] texts, Func<string, string, double> score) =>

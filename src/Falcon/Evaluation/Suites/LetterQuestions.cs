@@ -3,11 +3,11 @@ using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
 
-/// <summary>Questions with four choices out of a data file.</summary>
+/// <summary>Reads questions with four choices.</summary>
 internal static class LetterQuestions
 {
     /// <summary>All questions of a file.</summary>
-    /// <exception cref="UserInputException">A record is no question with four choices.</exception>
+    /// <exception cref="UserInputException">A record is not a question with four choices.</exception>
     public static IEnumerable<MultipleChoiceQuestion> Read(string file)
     {
         foreach (var record in Corpus.Stream(file))

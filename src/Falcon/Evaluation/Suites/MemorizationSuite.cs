@@ -5,8 +5,8 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// Extraction strength and exact memorisation (OpenUnlearning) of a forget file: of questions the answer given the prompt, of plain texts
-/// all tokens but the first.
+/// Extraction strength and exact memorisation (OpenUnlearning) of a forget file. Of a question the answer is measured, given the prompt; of
+/// a plain text all tokens but the first.
 /// </summary>
 internal sealed class MemorizationSuite : EvaluationSuite
 {
@@ -57,7 +57,7 @@ internal sealed class MemorizationSuite : EvaluationSuite
         if (hits.Count > 1)
             foreach (var (file, values) in hits)
                 AddMetrics(metrics, values, Settings.Questions.Seed, Path.GetFileNameWithoutExtension(file) + "_");
-        return new SuiteValues(metrics, []);
+        return new SuiteValues(metrics);
     }
 
     /// <summary>The end of text is left out, as in the published code.</summary>

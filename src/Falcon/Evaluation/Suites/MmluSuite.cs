@@ -7,8 +7,8 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// MMLU (Hendrycks et al. 2021) as the lm-evaluation-harness scores it: 57 subjects, four groups and all questions together, each the mean
-/// over questions. Read as the hub lays it out (<c>SUBJECT/test-00000-of-00001.parquet</c>), or as the first release does
+/// MMLU (Hendrycks et al. 2021) as the lm-evaluation-harness scores it: 57 subjects, four groups, and all questions together, each as the
+/// mean over its questions. Read as the hub lays it out (<c>SUBJECT/test-00000-of-00001.parquet</c>), or as the first release does
 /// (<c>test/SUBJECT_test.csv</c>, <c>dev/SUBJECT_dev.csv</c>).
 /// </summary>
 internal sealed class MmluSuite : EvaluationSuite
@@ -103,7 +103,7 @@ internal sealed class MmluSuite : EvaluationSuite
                 Metric.Higher,
                 how
             );
-        return new SuiteValues(metrics, [])
+        return new SuiteValues(metrics)
         {
             Warnings = [.. AnswerGuards.OfLetters(SuiteName, [.. verdicts.Select(verdict => verdict.Letter.Prediction)])],
         };

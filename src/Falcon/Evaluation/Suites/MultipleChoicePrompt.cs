@@ -1,10 +1,10 @@
 using System.Text;
-using Falcon.Evaluation.Metrics;
+using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>One question with four choices.</summary>
-/// <param name="Question">The question; white space at its ends is dropped in the prompt.</param>
+/// <param name="Question">The question; the prompt drops white space at its ends.</param>
 /// <param name="Choices">Four texts, used as they are.</param>
 /// <param name="Answer">Index of the right choice, 0 to 3.</param>
 public sealed record MultipleChoiceQuestion(string Question, IReadOnlyList<string> Choices, int Answer);
@@ -26,7 +26,7 @@ public static class MultipleChoicePrompt
     /// <summary>An MMLU prompt.</summary>
     /// <param name="subject">Name of the subject as in the data, with underscores (<c>abstract_algebra</c>).</param>
     /// <param name="question">The question to answer.</param>
-    /// <param name="shots">Solved questions put before it: the first rows of the development split, in order.</param>
+    /// <param name="shots">Solved questions before it: the first rows of the development split, in order.</param>
     public static string Mmlu(string subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots) =>
         Build(subject.Replace('_', ' '), question, shots);
 
@@ -41,24 +41,24 @@ public static class MultipleChoicePrompt
     /// </summary>
     /// <param name="subject">What the questions are about, in words; null leaves the description out.</param>
     /// <param name="question">The question to answer.</param>
-    /// <param name="shots">Solved questions put before it.</param>
+    /// <param name="shots">Solved questions before it.</param>
     public static string Continuation(string? subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
     {
         var prompt = new StringBuilder(subject is null ? "" : $"The following are questions (with answers) about {subject}.\n\n");
         foreach (var shot in shots)
             prompt
                 .Append("Question: ")
-                .Append(PythonText.StripSpan(shot.Question))
+                .Append(PythonText.Strip(shot.Question))
                 .Append("\nAnswer: ")
                 .Append(shot.Choices[shot.Answer])
                 .Append("\n\n");
-        return prompt.Append("Question: ").Append(PythonText.StripSpan(question.Question)).Append("\nAnswer:").ToString();
+        return prompt.Append("Question: ").Append(PythonText.Strip(question.Question)).Append("\nAnswer:").ToString();
     }
 
-    /// <summary>The prompt before letters for questions of no benchmark: no description, any number of choices up to 26.</summary>
+    /// <summary>The prompt before letters for questions outside the benchmarks: no description, up to 26 choices.</summary>
     internal static string Bare(MultipleChoiceQuestion question)
     {
-        var prompt = new StringBuilder().Append(PythonText.StripSpan(question.Question)).Append('\n');
+        var prompt = new StringBuilder().Append(PythonText.Strip(question.Question)).Append('\n');
         for (var i = 0; i < question.Choices.Count; i++)
             prompt.Append((char)('A' + i)).Append(". ").Append(question.Choices[i]).Append('\n');
         return prompt.Append("Answer:").ToString();
@@ -83,7 +83,7 @@ public static class MultipleChoicePrompt
     {
         if (question.Choices.Count != Letters.Length)
             throw new ArgumentException($"a question needs {Letters.Length} choices, not {question.Choices.Count}", nameof(question));
-        prompt.Append(PythonText.StripSpan(question.Question)).Append('\n');
+        prompt.Append(PythonText.Strip(question.Question)).Append('\n');
         for (var i = 0; i < Letters.Length; i++) prompt.Append(Letters[i]).Append(". ").Append(question.Choices[i]).Append('\n');
         return prompt.Append("Answer:");
     }

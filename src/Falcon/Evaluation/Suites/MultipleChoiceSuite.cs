@@ -6,8 +6,8 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// Multiple choice of one's own questions, by the likelihood of the full answers and by that of the letters: records with choices, or with
-/// perturbed answers beside the right one (whose place among the letters is drawn with the seed).
+/// Multiple choice on questions of one's own, by the likelihood of the full answers and of the letters. Records have choices, or perturbed
+/// answers besides the right one, whose place among the letters is then drawn from the seed.
 /// </summary>
 internal sealed class MultipleChoiceSuite : EvaluationSuite
 {
@@ -84,7 +84,7 @@ internal sealed class MultipleChoiceSuite : EvaluationSuite
                         + "harness's form, without description)"
                 )
             );
-        return new SuiteValues(metrics, [])
+        return new SuiteValues(metrics)
         {
             Warnings = [.. AnswerGuards.OfLetters(SuiteName, [.. letterScores.Select(score => score.Prediction)])],
         };

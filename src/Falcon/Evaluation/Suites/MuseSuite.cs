@@ -11,9 +11,9 @@ namespace Falcon.Evaluation.Suites;
 
 /// <summary>
 /// MUSE (Shi et al. 2024), News or Books: verbatim memorisation (VerbMem), knowledge memorisation on forget and retain questions (KnowMem;
-/// the latter is the utility), PrivLeak with the attacks behind it. Directory as published: <c>verbmem/forget</c>, <c>knowmem/forget_qa</c>
-/// and <c>retain_qa</c> with <c>..._icl</c> shots, <c>privleak/forget</c> and <c>holdout</c>. Parts that are not there are left out and
-/// named.
+/// the latter is the utility), PrivLeak with the membership attacks it rests on. Directory as published: <c>verbmem/forget</c>,
+/// <c>knowmem/forget_qa</c> and <c>retain_qa</c> with <c>..._icl</c> shots, <c>privleak/forget</c> and <c>holdout</c>. The log names parts
+/// that are missing; they are left out.
 /// </summary>
 internal sealed class MuseSuite : EvaluationSuite
 {
@@ -109,7 +109,7 @@ internal sealed class MuseSuite : EvaluationSuite
             cancellation
         );
         var examples = Likelihoods(loaded, metrics, log, cancellation);
-        return new SuiteValues(metrics, examples) { Warnings = warnings };
+        return new SuiteValues(metrics) { Examples = examples, Warnings = warnings };
     }
 
     public override IEnumerable<(string Name, MetricValue Value)> Compare(
@@ -124,7 +124,7 @@ internal sealed class MuseSuite : EvaluationSuite
     private IEnumerable<CorpusRecord> Records(string part, string? fields = null) =>
         _parts.TryGetValue(part, out var files) ? files.SelectMany(file => Corpus.Read(file, fields)) : [];
 
-    /// <summary>Prompts and true texts of VerbMem, the latter cut to the length of the continuation.</summary>
+    /// <summary>Prompts and true continuations of VerbMem, the latter cut to the length of what the model generates.</summary>
     private List<(string Prompt, string Truth)> Verbatim(HfTokenizer tokenizer) =>
         [
             .. Records("verbmem", VerbatimFields)

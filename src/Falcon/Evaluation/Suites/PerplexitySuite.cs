@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Falcon.Data;
+using Falcon.Results;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
@@ -24,7 +25,8 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
     public static PerplexitySuite Open(EvaluationSettings settings)
     {
         var path = settings.DataOf(SuiteName, Needed);
-        var test = WikiTextFiles.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists); // the test split alone, of a directory with several
+        // Of a directory with several splits only the test split.
+        var test = WikiTextFiles.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists);
         if (
             test is null
             && Directory.Exists(path)
@@ -48,14 +50,13 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
             );
         var values = TextPerplexity.Measure(loaded, texts, Settings.MaxLength, Settings.Questions.Seed, log, cancellation);
         return new SuiteValues(
-            new()
+            new Dictionary<string, MetricValue>
             {
                 ["word_perplexity"] = values.Word,
                 ["byte_perplexity"] = values.Byte,
                 ["bits_per_byte"] = values.BitsPerByte,
                 ["token_perplexity"] = values.Token,
-            },
-            []
+            }
         );
     }
 
@@ -66,17 +67,17 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
         var isRaw =
             Path.GetExtension(file).Equals(".raw", StringComparison.OrdinalIgnoreCase)
             || FolderOf(file).Contains("-raw-", StringComparison.Ordinal);
-        log.Information(
-            $"{file}: pages of WikiText, "
-                + $"{(isRaw ? "detokenised as the lm-evaluation-harness does" : "scored as they stand (tokenised form; not comparable with published numbers of the raw form)")}"
-        );
+        var how = isRaw
+            ? "detokenised as the lm-evaluation-harness does"
+            : "scored as they stand (tokenised form; not comparable with published numbers of the raw form)";
+        log.Information($"{file}: pages of WikiText, {how}");
         return WikiTextDetokenizer
             .Pages(IsParquet(file) ? TextOfRows(file) : File.ReadAllText(file))
             .Select(page => (isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page))
             .Where(text => text.Item1.Length > 0);
     }
 
-    /// <summary>WikiText opens with a title such as <c> = Robert Boulter = </c>.</summary>
+    /// <summary>WikiText begins with a title such as <c> = Robert Boulter = </c>.</summary>
     private static bool IsWikiText(string file) => Path.GetExtension(file).ToLowerInvariant() switch
     {
         ".raw" or ".tokens" => true,
@@ -89,7 +90,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
 
     private static string FolderOf(string file) => Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(file)))!;
 
-    // The hub serves a row a line, with its line feed; a blank line, which the file has as a space, is an empty row.
+    // The hub has one row for each line, with its line feed. A blank line, which is a space in the file, is an empty row.
     private static string TextOfRows(string file) =>
         string.Concat(
             ParquetRows

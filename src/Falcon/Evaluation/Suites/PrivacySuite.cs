@@ -6,7 +6,7 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// Membership inference (loss, zlib, min-k, min-k++) between a forget and a holdout file that no model was trained on, and privleak
+/// Membership inference (loss, zlib, min-k, min-k++) between a forget file and a holdout file that no model was trained on, and privleak
 /// (OpenUnlearning). Files: <c>forget</c> and <c>holdout</c>, MUSE's folder <c>privleak</c>, or TOFU's <c>forget10</c> and
 /// <c>holdout10</c>.
 /// </summary>
@@ -35,10 +35,11 @@ internal sealed class PrivacySuite : EvaluationSuite
             )
             : Pair(directory);
         if (forget.Count == 0 || holdout.Count == 0)
-            throw new UserInputException(
-                $"{directory}: a forget and a holdout file are needed "
-                    + $"({Needed}){(settings.ForgetSplit is null ? "" : $"; looked for {settings.ForgetSplit} and {Holdout(settings.ForgetSplit)}")}."
-            );
+        {
+            var looked = settings.ForgetSplit is { } wanted ? $"; looked for {wanted} and {Holdout(wanted)}" : "";
+            throw new UserInputException($"{directory}: a forget and a holdout file are needed ({Needed}){looked}.");
+        }
+
         return new PrivacySuite(forget, holdout, settings);
     }
 
@@ -80,10 +81,10 @@ internal sealed class PrivacySuite : EvaluationSuite
         var examples = members.Examples(
             loaded.Score(members.Sequences, $"{SuiteName}, likelihoods", log, cancellation, distributions: true)
         );
-        return new SuiteValues(
-            MembershipScores.Aucs(examples, Settings.Questions.Seed).ToDictionary(item => item.Name, item => item.Value),
-            examples
-        );
+        return new SuiteValues(MembershipScores.Aucs(examples, Settings.Questions.Seed).ToDictionary(item => item.Name, item => item.Value))
+        {
+            Examples = examples,
+        };
     }
 
     public override IEnumerable<(string Name, MetricValue Value)> Compare(

@@ -24,15 +24,7 @@ internal sealed class QuestionAnswerSuite : EvaluationSuite
     {
         var sets = ReadRecords(record => record is { Question: not null, Answer: not null }, "a question with an answer", log);
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
-        var scored = AnswerScores.Of(
-            all,
-            loaded.Score(
-                AnswerScores.Sequences(loaded.Tokenizer, Settings.ChosenTemplate, all),
-                $"{SuiteName}, likelihoods",
-                log,
-                cancellation
-            )
-        );
+        var scored = loaded.ScoreAnswers(all, Settings.ChosenTemplate, $"{SuiteName}, likelihoods", log, cancellation);
         List<(string File, IReadOnlyList<CorpusRecord> Records)> asked =
         [
             .. sets.Select(set => (set.File, QuestionMetrics.EvenlySpaced(set.Records, Settings.Questions.RougeSamples))),
@@ -76,6 +68,6 @@ internal sealed class QuestionAnswerSuite : EvaluationSuite
                 )
             )
         );
-        return new SuiteValues(metrics, []) { Warnings = [.. AnswerGuards.OfTexts(SuiteName, [.. answers])] };
+        return new SuiteValues(metrics) { Warnings = [.. AnswerGuards.OfTexts(SuiteName, [.. answers])] };
     }
 }

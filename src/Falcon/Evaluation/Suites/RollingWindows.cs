@@ -1,6 +1,6 @@
 namespace Falcon.Evaluation.Suites;
 
-/// <summary>One window of a long text: what the model sees and what it must predict.</summary>
+/// <summary>One window of a long text: what the model reads and what it predicts.</summary>
 /// <param name="Input">Tokens fed to the model; the last <c>Targets.Length</c> logits are scored.</param>
 /// <param name="Targets">Tokens whose log-probabilities count; every token of the text is a target of exactly one window.</param>
 public sealed record RollingWindow(int[] Input, int[] Targets)

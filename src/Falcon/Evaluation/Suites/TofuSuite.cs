@@ -3,14 +3,13 @@ using System.Text.RegularExpressions;
 using Falcon.Data;
 using Falcon.Evaluation.Metrics;
 using Falcon.Results;
-using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
 /// TOFU (Maini et al. 2024): forget set, retain set, real authors and world facts, each by answer probability, ROUGE-L recall and truth
-/// ratio, and by multiple choice; model utility out of them. Forget quality needs a reference and is computed by <see cref="EvaluateRun"/>.
+/// ratio, and by multiple choice; model utility is computed from them. Forget quality needs a reference (<see cref="Compare"/>).
 /// </summary>
 internal sealed partial class TofuSuite : EvaluationSuite
 {
@@ -69,15 +68,7 @@ internal sealed partial class TofuSuite : EvaluationSuite
         }
 
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
-        var scores = AnswerScores.Of(
-            all,
-            loaded.Score(
-                AnswerScores.Sequences(loaded.Tokenizer, Settings.ChosenTemplate, all),
-                $"{SuiteName}, likelihoods",
-                log,
-                cancellation
-            )
-        );
+        var scores = loaded.ScoreAnswers(all, Settings.ChosenTemplate, $"{SuiteName}, likelihoods", log, cancellation);
         var answers = loaded.GreedyTexts(
             [.. sets.SelectMany(set => set.Asked).Select(record => Settings.ChosenTemplate.Prompt(record))],
             Settings.Questions.MaxNewTokens,
@@ -106,7 +97,11 @@ internal sealed partial class TofuSuite : EvaluationSuite
         }
 
         metrics.Add("model_utility", Utility([.. values.Skip(1)]));
-        return new SuiteValues(metrics, new() { [ForgetTruthRatios] = values[0].Ratios }) { Warnings = warnings };
+        return new SuiteValues(metrics)
+        {
+            Examples = new Dictionary<string, IReadOnlyList<double>> { [ForgetTruthRatios] = values[0].Ratios },
+            Warnings = warnings,
+        };
     }
 
     private static IReadOnlyList<CorpusRecord> Read(string file)
@@ -210,13 +205,13 @@ internal sealed partial class TofuSuite : EvaluationSuite
         metrics.Add($"{set}_mc_acc", QuestionMetrics.MultipleChoice(scores) with { Direction = direction });
         if (scores.All(score => score.Paraphrase is not null))
             metrics.Add($"{set}_para_mc_acc", QuestionMetrics.MultipleChoice(scores, paraphrased: true) with { Direction = direction });
-        if (isForget)
-            MemorizationSuite.AddMetrics(metrics, [.. scores.Select(score => score.AnswerHits.SkipLast(1).ToArray())], seed); // the published code leaves out the last token, the end of text
+        // The published code leaves out the last token, the end of text.
+        if (isForget) MemorizationSuite.AddMetrics(metrics, [.. scores.Select(score => score.AnswerHits.SkipLast(1).ToArray())], seed);
         return new SetValues(probabilities, recalls, ratios, ratioScores);
     }
 
     /// <summary>
-    /// Harmonic mean of the nine means; the bootstrap draws each set's questions, and those answered for ROUGE, by themselves.
+    /// Harmonic mean of the nine means. The bootstrap draws the questions of each set, and those answered for ROUGE, by themselves.
     /// </summary>
     private MetricValue Utility(SetValues[] sets)
     {

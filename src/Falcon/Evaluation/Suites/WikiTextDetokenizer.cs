@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
-using Falcon.Evaluation.Metrics;
+using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
 
@@ -49,7 +49,7 @@ public static partial class WikiTextDetokenizer
         void AddUnlessBlank()
         {
             var page = string.Join('\n', lines);
-            if (!PythonText.StripSpan(page).IsEmpty) pages.Add(page);
+            if (!PythonText.Strip(page).IsEmpty) pages.Add(page);
         }
     }
 
@@ -66,7 +66,7 @@ public static partial class WikiTextDetokenizer
 
     private static bool OpensPage(string line)
     {
-        var title = PythonText.StripSpan(
+        var title = PythonText.Strip(
             line.Replace("= = =", "===", StringComparison.Ordinal).Replace("= =", "==", StringComparison.Ordinal)
         );
         return title.StartsWith("= ", StringComparison.Ordinal) && title.EndsWith(" =", StringComparison.Ordinal);
@@ -81,7 +81,7 @@ public static partial class WikiTextDetokenizer
         {
             result
                 .Append(text, position, start + 1 - position)
-                .Append(PythonText.StripSpan(text.AsSpan(start + 1, end - start - 1)))
+                .Append(PythonText.Strip(text.AsSpan(start + 1, end - start - 1)))
                 .Append(close);
             position = end + 1;
         }

@@ -6,9 +6,9 @@ using Falcon.Runtime;
 namespace Falcon.Evaluation.Suites;
 
 /// <summary>
-/// WMDP (Li et al. 2024) as the lm-evaluation-harness scores it: bio, chem and cyber by letter likelihood, and by full answers beside it.
-/// Read as the hub lays it out (<c>wmdp-bio/test-00000-of-00001.parquet</c>), as <c>bio_questions.json</c>, or from folders <c>bio</c>,
-/// <c>chem</c>, <c>cyber</c>.
+/// WMDP (Li et al. 2024) as the lm-evaluation-harness scores it: bio, chem and cyber by the likelihood of the letters, and of the full
+/// answers besides. Read as the hub lays it out (<c>wmdp-bio/test-00000-of-00001.parquet</c>), as <c>bio_questions.json</c>, or from
+/// folders <c>bio</c>, <c>chem</c>, <c>cyber</c>.
 /// </summary>
 internal sealed class WmdpSuite : EvaluationSuite
 {
@@ -91,7 +91,7 @@ internal sealed class WmdpSuite : EvaluationSuite
                 Metric.Lower,
                 "without shots"
             );
-        return new SuiteValues(metrics, [])
+        return new SuiteValues(metrics)
         {
             Warnings =
             [

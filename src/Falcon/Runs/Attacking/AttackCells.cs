@@ -11,8 +11,8 @@ using static TorchSharp.torch;
 namespace Falcon.Runs.Attacking;
 
 /// <summary>
-/// The attacks' results on each model: taken from disk where an interrupted run or another run with the same models left them, else
-/// computed and kept.
+/// The results of every attack on every model. A result that an interrupted run, or another run with the same models, has left on disk is
+/// read; any other is computed and kept.
 /// </summary>
 internal sealed class AttackCells(
     RunDirectory directory,
@@ -32,22 +32,26 @@ internal sealed class AttackCells(
 
     /// <summary>The attack on a model.</summary>
     public AttackCell Of(Attack attack, AttackRole role) =>
-        Get(attack.Name, role, () => attack.Run(models.Subject(role), data, attackSettings))!;
+        Get(attack.Name, attack, role, () => attack.Run(models.Subject(role), data, attackSettings))!;
 
     /// <summary>The model without the attack.</summary>
-    public AttackCell Baseline(Attack attack, AttackRole role) =>
-        Get($"{attack.BaselineName}.unattacked", role, () => attack.Baseline(models.Subject(role), data, attackSettings))!;
+    public AttackCell Baseline(Attack attack, AttackRole role)
+    {
+        // What all attacks share has one cell, whichever attack asks for it.
+        var owner = attack.BaselineName == PlainQuestions.Instance.BaselineName ? PlainQuestions.Instance : attack;
+        return Get($"{owner.BaselineName}.unattacked", owner, role, () => owner.Baseline(models.Subject(role), data, attackSettings))!;
+    }
 
-    /// <summary>The attack without its knowledge on the unlearned model; null where there is none.</summary>
+    /// <summary>The attack without its knowledge on the unlearned model; null where the attack has no such form.</summary>
     public AttackCell? Random(Attack attack) =>
-        Get($"{attack.Name}.random", AttackRole.Unlearned, () =>
+        Get($"{attack.Name}.random", attack, AttackRole.Unlearned, () =>
             attack.RunRandom(models.Subject(AttackRole.Unlearned), data, attackSettings)
         );
 
-    private AttackCell? Get(string name, AttackRole role, Func<AttackScores?> compute)
+    private AttackCell? Get(string name, Attack attack, AttackRole role, Func<AttackScores?> compute)
     {
         context.Cancellation.ThrowIfCancellationRequested();
-        var key = KeyOf(name, role);
+        var key = KeyOf(name, attack, role);
         if (_known.TryGetValue(key, out var known)) return known;
         var file = $"{name}.{JsonNamingPolicy.CamelCase.ConvertName(role.ToString())}";
         var path = directory.PathOf("cells", file + ".json");
@@ -70,14 +74,40 @@ internal sealed class AttackCells(
     }
 
     // Everything the numbers depend on. The unlearned model does not count for attacks on the others.
-    private string KeyOf(string name, AttackRole role)
+    private string KeyOf(string name, Attack attack, AttackRole role)
     {
         var roles = new[] { role, AttackRole.Original, AttackRole.Control }.Distinct().Where(models.Hashes.ContainsKey);
         return string.Create(
             CultureInfo.InvariantCulture,
             $"{name} {role} {string.Join(' ', roles.Select(one => $"{one}:{models.Hashes[one].Identity}"))} {settings.Budget} seed "
                 + $"{settings.Seed} {JsonSerializer.Serialize(data.Template, ResultJson.LineOptions)} {dataKey} {environment.Falcon} "
-                + $"torch {environment.LibTorch} {environment.Device} {environment.DType}"
+                + $"torch {environment.LibTorch} {environment.Device} {environment.DType}{OutsideCode.IdentityOf(attack)}"
         );
     }
+}
+
+/// <summary>The result of one attack on one model, as it is kept on disk.</summary>
+/// <param name="Key">Everything the numbers depend on; a cell with another key is not used.</param>
+/// <param name="Scores">What the attack got.</param>
+/// <param name="Seconds">Wall-clock time.</param>
+internal sealed record AttackCell(string Key, AttackScores Scores, double Seconds)
+{
+    /// <summary>The cell of a file; null where there is none with this key.</summary>
+    public static AttackCell? Find(string path, string key)
+    {
+        if (!File.Exists(path)) return null;
+        try
+        {
+            return JsonSerializer.Deserialize<AttackCell>(File.ReadAllText(path), ResultJson.LineOptions) is { } cell && cell.Key == key
+                ? cell
+                : null;
+        }
+        catch (JsonException)
+        {
+            return null; // another file of that name: the attack is run again and the file replaced
+        }
+    }
+
+    /// <summary>Writes the cell, whole or not at all.</summary>
+    public void Write(string path) => OutputFile.Write(path, JsonSerializer.Serialize(this, ResultJson.LineOptions) + "\n");
 }

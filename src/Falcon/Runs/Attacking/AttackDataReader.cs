@@ -6,12 +6,12 @@ using Falcon.Runtime;
 
 namespace Falcon.Runs.Attacking;
 
-/// <summary>From files to what the attacker has and what he is judged by.</summary>
+/// <summary>Reads data files into what the attacker has and what scores the attack.</summary>
 internal static class AttackDataReader
 {
     private const int UtilityItems = 100;
 
-    /// <summary>Reads the files and splits the questions so that no fact is on both sides.</summary>
+    /// <summary>Reads the files and splits the questions so that no fact is in both halves.</summary>
     /// <exception cref="UserInputException">A file cannot be used, or there are too few questions.</exception>
     public static AttackData Read(AttackRunSettings settings, PromptTemplate template, IRunLog log)
     {
@@ -68,7 +68,7 @@ internal static class AttackDataReader
     private static bool HasChoices(CorpusRecord record) =>
         record.Question is not null && record.Answer is not null && AnswerScores.WrongAnswers(record).Any();
 
-    // Perturbed answers have the form of the paraphrased one, among which the right one gets a place drawn from the seed.
+    // Perturbed answers are worded like the paraphrased answer, which gets a place among them drawn from the seed.
     private static AttackItem Item(CorpusRecord record, ulong seed, int index)
     {
         if (record.PerturbedAnswers.Count == 0) return new AttackItem(record.Question!, record.Choices, record.CorrectChoice!.Value);

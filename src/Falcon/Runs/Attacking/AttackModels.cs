@@ -1,12 +1,13 @@
 using Falcon.Attacks.Protocol;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
+using Falcon.Results;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
 namespace Falcon.Runs.Attacking;
 
-/// <summary>The models of a run, opened together. Owns them.</summary>
+/// <summary>The models of an attack run, opened together. Owns them.</summary>
 internal sealed class AttackModels : IDisposable
 {
     private readonly List<IDisposable> _owned = [];
@@ -51,7 +52,7 @@ internal sealed class AttackModels : IDisposable
     /// <summary>Device and dtype.</summary>
     public ComputeOptions Compute { get; }
 
-    /// <summary>Which files the models are.</summary>
+    /// <summary>The files of the models with their hashes.</summary>
     public IReadOnlyDictionary<AttackRole, EvaluatedModel> Hashes { get; }
 
     /// <summary>The models.</summary>
@@ -66,7 +67,7 @@ internal sealed class AttackModels : IDisposable
         return new AttackModels(paths, context);
     }
 
-    /// <summary>The model of a role with what it is compared with.</summary>
+    /// <summary>The model of a role as the attacked one, with the models it is compared with.</summary>
     public AttackSubject Subject(AttackRole role) =>
         new(Loaded[role], Loaded[AttackRole.Original]) { Control = Loaded.GetValueOrDefault(AttackRole.Control) };
 
@@ -93,6 +94,6 @@ internal enum AttackRole
     /// <summary>The model before unlearning.</summary>
     Original,
 
-    /// <summary>A model that was never taught.</summary>
+    /// <summary>A model that was never taught the forget set.</summary>
     Control,
 }

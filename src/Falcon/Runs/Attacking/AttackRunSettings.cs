@@ -1,50 +1,54 @@
-using Falcon.Attacks.Protocol;
 using Falcon.Data;
+using Falcon.Results;
 
 namespace Falcon.Runs.Attacking;
 
 /// <summary>What is attacked, with what data, and how hard.</summary>
 /// <param name="Model">Directory of the unlearned model.</param>
 /// <param name="Original">Directory of the model before unlearning.</param>
-/// <param name="Data">Files of multiple-choice questions about what was to be forgotten.</param>
+/// <param name="Data">Files of multiple-choice questions about what the model was to forget.</param>
 /// <param name="Out">Directory to write; it appears whole or not at all.</param>
 public sealed record AttackRunSettings(string Model, string Original, IReadOnlyList<string> Data, string Out)
 {
-    /// <summary>Directory of a model that was never taught; null for none, which leaves the verdicts weaker.</summary>
+    /// <summary>
+    /// Directory of a model that was never taught the forget set. Null for none; knowledge that an attack brings along then counts as
+    /// recovered.
+    /// </summary>
     public string? Control { get; init; }
 
-    /// <summary>Names out of <see cref="AttackRun.Names"/>; empty for all.</summary>
+    /// <summary>Names of attacks (<see cref="AttackRun.Names"/>); empty for all.</summary>
     public IReadOnlyList<string> Attacks { get; init; } = [];
 
     /// <summary>
-    /// Texts of the forget set, of which the attacker gets those that tell nothing about the scored questions; without them he has the
-    /// development questions.
+    /// Files with texts of the forget set. The attacker gets the texts that say nothing about the scored questions; without any, the
+    /// development questions with their answers.
     /// </summary>
     public IReadOnlyList<string> Forget { get; init; } = [];
 
-    /// <summary>Texts of the retain set.</summary>
+    /// <summary>Files with texts of the retain set.</summary>
     public IReadOnlyList<string> Retain { get; init; } = [];
 
     /// <summary>
-    /// Multiple-choice questions about what the model shall keep; without them those among <see cref="Retain"/> that have wrong answers.
+    /// Files of multiple-choice questions about what the model should keep; without any, the records of <see cref="Retain"/> that have
+    /// wrong answers.
     /// </summary>
     public IReadOnlyList<string> Utility { get; init; } = [];
 
-    /// <summary>Texts of neither set.</summary>
+    /// <summary>Files with texts of neither set.</summary>
     public IReadOnlyList<string> Texts { get; init; } = [];
 
     /// <summary>How much the attacker spends.</summary>
     public AttackBudget Budget { get; init; } = AttackBudget.Standard;
 
-    /// <summary>Seed of the halves and of everything that attacks draw.</summary>
+    /// <summary>Seed of the split into halves and of everything random in the attacks.</summary>
     public ulong Seed { get; init; }
 
     /// <summary>How question and answer become text; null takes the template of the run that made the model, else the default.</summary>
     public PromptTemplate? Template { get; init; }
 
     /// <summary>
-    /// A folder where the results on the original and on the control are kept for other unlearned models of the same original; null for
-    /// none.
+    /// A folder that keeps finished results, so that the original and the control need not be attacked again for another unlearned model;
+    /// null for none.
     /// </summary>
     public string? Cache { get; init; }
 }

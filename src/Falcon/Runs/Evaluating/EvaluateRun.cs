@@ -9,36 +9,18 @@ using Falcon.Tokenization;
 namespace Falcon.Runs.Evaluating;
 
 /// <summary>
-/// Measures a model with one or more suites, compares it with a reference, and writes one result file. What the file already holds for the
-/// same model, data, settings and versions is used again; another model's numbers never are, because everything is keyed by the hashes of
-/// the model's files.
+/// Measures a model with one or more suites, compares it with a reference, and writes one result file. Numbers that the file already holds
+/// for the same model, data, settings and versions are used again. Everything is keyed by the hashes of the model's files, so numbers of
+/// another model never are.
 /// </summary>
 public static class EvaluateRun
 {
-    private static readonly Dictionary<string, Func<EvaluationSettings, EvaluationSuite>> Suites = new()
-    {
-        ["tofu"] = TofuSuite.Open,
-        ["muse"] = MuseSuite.Open,
-        ["wmdp"] = WmdpSuite.Open,
-        ["mmlu"] = MmluSuite.Open,
-        ["mcq"] = MultipleChoiceSuite.Open,
-        ["memorization"] = MemorizationSuite.Open,
-        ["privacy"] = PrivacySuite.Open,
-        ["leak"] = LeakSuite.Open,
-        ["perplexity"] = PerplexitySuite.Open,
-        ["qa"] = QuestionAnswerSuite.Open,
-    };
+    /// <summary>The names of the suites (<see cref="SuiteCatalog.Names"/>).</summary>
+    public static IReadOnlyList<string> SuiteNames => SuiteCatalog.Names;
 
     /// <summary>
-    /// The suites: the benchmarks <c>tofu</c>, <c>muse</c>, <c>wmdp</c>, <c>mmlu</c>; on one's own files <c>mcq</c> (multiple choice),
-    /// <c>memorization</c>, <c>privacy</c> (membership inference), <c>leak</c> (sampled answers), <c>perplexity</c>, <c>qa</c> (answer
-    /// probability and ROUGE-L).
-    /// </summary>
-    public static IReadOnlyList<string> SuiteNames { get; } = [.. Suites.Keys];
-
-    /// <summary>
-    /// Runs the suites and writes <see cref="EvaluationSettings.Out"/>, whole or not at all. Interrupted, it leaves the scored examples
-    /// beside it and continues from them.
+    /// Runs the suites and writes <see cref="EvaluationSettings.Out"/>, whole or not at all. An interrupted evaluation leaves its scored
+    /// examples beside that file and continues from them.
     /// </summary>
     /// <param name="settings">What is measured.</param>
     /// <param name="log">Where progress goes.</param>
@@ -57,7 +39,7 @@ public static class EvaluateRun
         var begin = clock.GetTimestamp();
         var run = RunTemplate.Of(settings.Model);
         settings = WithTemplate(settings, run);
-        var suites = settings.Suites.Distinct().Select(name => Open(name, settings)).ToList();
+        var suites = settings.Suites.Distinct().Select(name => SuiteCatalog.Open(name, settings)).ToList();
         var earlier = EarlierMeasurements(settings.Out);
         var data = suites
             .SelectMany(suite => suite.Files)
@@ -82,7 +64,8 @@ public static class EvaluateRun
         var session = new Session(settings, suites, data, compute, environment, earlier, examples, log, cancellation);
         var model = EvaluatedModel.Of(settings.Model, cancellation);
         var reused = true;
-        var (reference, referenceMeasured) = Other(settings.Reference, session, ref reused); // first, because a reference that does not fit fails at once
+        // The reference first: one that does not fit fails before anything is measured.
+        var (reference, referenceMeasured) = Other(settings.Reference, session, ref reused);
         var (before, beforeMeasured) = Other(settings.Before, session, ref reused);
         var measured = Measure(model, session, out var modelReused);
         reused &= modelReused;
@@ -149,11 +132,11 @@ public static class EvaluateRun
     )
     {
         /// <summary>
-        /// What is measured: the same for every model. A file's name counts too, because its extension says how it is read and its name how
-        /// metrics are called.
+        /// What is measured, the same for every model. The names of the files count too: the extension says how a file is read, the name
+        /// goes into the names of metrics.
         /// </summary>
         public string TaskOf(EvaluationSuite suite) =>
-            $"{suite.Name} [{suite.SettingsText}] on "
+            $"{suite.Name} [{suite.SettingsText}{OutsideCode.IdentityOf(suite)}] on "
                 + $"{string.Join(' ', suite.Files.Select(file => $"{Path.GetFileName(file)}:{Data[file].Sha256}"))} as "
                 + $"{JsonSerializer.Serialize(Settings.ChosenTemplate, ResultJson.LineOptions)}";
 
@@ -162,12 +145,9 @@ public static class EvaluateRun
             $"{Environment.Falcon} torch {Environment.LibTorch} {Environment.Device} {Environment.DType} seed {Environment.Seed}";
     }
 
-    private static EvaluationSuite Open(string name, EvaluationSettings settings) =>
-        Suites.TryGetValue(name, out var open)
-            ? open(settings)
-            : throw new UserInputException($"--suite {name}: not known; known are {string.Join(", ", SuiteNames)}.");
-
-    /// <summary>What the result file holds from an earlier run; a file that is something else is not overwritten.</summary>
+    /// <summary>
+    /// The measurements that the result file holds from an earlier run. A file that is no such result is not overwritten.
+    /// </summary>
     private static List<SuiteMeasurement> EarlierMeasurements(string path)
     {
         if (Directory.Exists(path)) throw new UserInputException($"--out {path}: it is a directory; name a file to write.");
@@ -235,8 +215,7 @@ public static class EvaluateRun
     }
 
     /// <summary>
-    /// The numbers of the reference or of the model before: measured like the model's when it is a model directory, read when it is a
-    /// result file.
+    /// The measurements of the reference or of the model before unlearning: read from a result file, or measured for a model directory.
     /// </summary>
     private static (EvaluatedModel? Model, IReadOnlyList<SuiteMeasurement> Measurements) Other(
         string? path,
@@ -274,8 +253,8 @@ public static class EvaluateRun
     }
 
     /// <summary>
-    /// All metrics with the reference's values, those that need single examples first. A name that two suites have carries the suite's name
-    /// in the second.
+    /// All metrics with the values of the reference, those that need single examples first. Where two suites have a metric of one name, the
+    /// second carries the name of its suite.
     /// </summary>
     private static Dictionary<string, MetricValue> Compare(
         List<EvaluationSuite> suites,

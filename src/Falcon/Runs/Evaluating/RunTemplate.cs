@@ -5,15 +5,15 @@ using Falcon.Runtime;
 
 namespace Falcon.Runs.Evaluating;
 
-/// <summary>What the run that made a model says about it: its <c>config.json</c> beside the model directory <c>model/</c>.</summary>
+/// <summary>What the run that made a model says about it, in the <c>config.json</c> beside the model directory <c>model/</c>.</summary>
 /// <param name="ConfigPath">The run's configuration file.</param>
-/// <param name="Template">How question and answer became text in the run; null where the run says nothing of it.</param>
-/// <param name="StartModel">The directory of the model that the run began with, as the run names it; null where it names none.</param>
+/// <param name="Template">How question and answer became text in the run; null where the run does not say.</param>
+/// <param name="StartModel">Directory of the model that the run began with, as written there; null where the run names none.</param>
 public sealed record RunTemplate(string ConfigPath, PromptTemplate? Template, string? StartModel)
 {
     private static readonly JsonDocumentOptions Reading = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
 
-    /// <summary>The run of a model directory; null where the directory does not lie in a run directory.</summary>
+    /// <summary>Reads the run of a model directory; null where the directory is not part of a run directory.</summary>
     /// <exception cref="UserInputException">The run's configuration cannot be read, or its template lacks a placeholder.</exception>
     public static RunTemplate? Of(string modelDirectory)
     {

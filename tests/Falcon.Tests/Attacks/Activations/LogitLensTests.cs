@@ -4,6 +4,7 @@ using Falcon.Attacks.Protocol;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Models;
+using Falcon.Results;
 using Falcon.Runtime;
 using Falcon.Tests.Attacks.Protocol;
 using TorchSharp;

@@ -86,7 +86,8 @@ public sealed class PrefixObjectiveTests : IDisposable
             .ToList();
         var exact = swaps.Select(prefix => plain(prefix, null) + RepetitionWeight * Repeated(prefix)).ToList();
         Assert.Equal(exact.Min(), loss, 2e-3 * Math.Max(1, exact.Min()));
-        Assert.Equal(exact.Min(), exact[swaps.FindIndex(swap => swap.AsSpan().SequenceEqual(found))], 4e-3); // the very swap, or one that rounding cannot tell from it
+        // The very swap, or one that rounding cannot tell from it.
+        Assert.Equal(exact.Min(), exact[swaps.FindIndex(swap => swap.AsSpan().SequenceEqual(found))], 4e-3);
     }
 
     [Theory]

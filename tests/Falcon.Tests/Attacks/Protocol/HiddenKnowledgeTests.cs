@@ -2,7 +2,6 @@ using Falcon.Attacks;
 using Falcon.Attacks.Protocol;
 using Falcon.Evaluation;
 using Falcon.Results;
-using Falcon.Runs.Attacking;
 using Falcon.Runtime;
 
 namespace Falcon.Tests.Attacks.Protocol;
@@ -53,16 +52,16 @@ public sealed class HiddenKnowledgeTests(HidingModelSet models) : IClassFixture<
 
         var (attacked, original, control) = (Attacked(hiding), Attacked(models.Original), Attacked(models.Control));
 
-        var share = RecoveredShare.Of(attacked.PerItem, floor, original.PerItem, 0);
-        var beyond = RecoveredShare.Of(attacked.PerItem, control.PerItem, original.PerItem, 0);
+        var share = Recovery.Share(attacked.PerItem, floor, original.PerItem, 0);
+        var beyond = Recovery.Share(attacked.PerItem, control.PerItem, original.PerItem, 0);
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"{name}, {place}: {floor.Average():0.00} to {attacked.Mean:0.00} ({attacked.Setting}); {share}; never taught "
                 + $"{control.Mean:0.00}"
         );
         Assert.True(share.Value > 0.5, $"{floor.Average()} to {attacked.Mean} with {attacked.Setting}: {share}");
         Assert.True(beyond.Low > 0, $"never taught {control.Mean}: {beyond}");
-        if (attack.Tier != AttackTier.Training) Assert.Equal(AttackVerdict.Recovers, AttackRun.Verdict(share, beyond, null));
-        var never = RecoveredShare.Of(control.PerItem, Plain(models.Control), original.PerItem, 0);
+        if (attack.Tier != AttackTier.Training) Assert.Equal(AttackVerdict.Recovers, AttackVerdicts.Of(share, beyond, null));
+        var never = Recovery.Share(control.PerItem, Plain(models.Control), original.PerItem, 0);
         Assert.True(never.Low <= 0, $"never taught: {control.Mean} with {control.Setting}: {never}"); // nothing beyond its interval
     }
 

@@ -6,6 +6,7 @@ using Falcon.Attacks.Weights;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Models;
+using Falcon.Results;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;

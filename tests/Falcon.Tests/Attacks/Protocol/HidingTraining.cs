@@ -5,6 +5,7 @@ using Falcon.Attacks.Weights;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
+using Falcon.Results;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -25,19 +25,24 @@ public class IntervalsTests
     }
 
     [Fact]
-    public void BootstrapMean_SameSeed_IsTheSameAndCoversTheNormalInterval()
+    public void Bootstrap_SameSeed_IsTheSameAndCoversTheNormalInterval()
     {
         double[] values = [.. Enumerable.Range(0, 400).Select(i => (double)(i % 10))];
-        var interval = Intervals.BootstrapMean(values, seed: 7);
-        Assert.Equal(interval, Intervals.BootstrapMean(values, seed: 7));
-        Assert.NotEqual(interval, Intervals.BootstrapMean(values, seed: 8));
+        Interval Of(long seed) => Bootstrap.Of(values.Length, seed, drawn => drawn.Average(i => values[i]))!.Value;
+        Assert.Equal(Of(7), Of(7));
+        Assert.NotEqual(Of(7), Of(8));
         // Mean 4.5, standard error sqrt(8.25 / 400) = 0.1436: 4.5 ± 0.2815 by the normal law.
-        Assert.Equal(4.2185, interval.Low, 0.03);
-        Assert.Equal(4.7815, interval.High, 0.03);
+        Assert.Equal(4.2185, Of(7).Low, 0.03);
+        Assert.Equal(4.7815, Of(7).High, 0.03);
     }
 
     [Fact]
-    public void BootstrapMean_OneValue_HasNoWidth() => Assert.Equal(new Interval(3, 3), Intervals.BootstrapMean([3], seed: 1));
+    public void Bootstrap_OneValue_HasNoInterval() => Assert.Null(Bootstrap.Of(1, seed: 1, drawn => 3 + drawn[0]));
+
+    [Theory]
+    [InlineData(new[] { 3.0, 1, 2 }, 2)]
+    [InlineData(new[] { 4.0, 1, 2, 8 }, 3)]
+    public void Median_OddAndEvenCounts_IsTheMiddle(double[] values, double expected) => Assert.Equal(expected, Median.Of(values));
 
     [Fact]
     public void SampleMean_HandExample()

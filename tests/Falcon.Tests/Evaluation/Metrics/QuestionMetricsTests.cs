@@ -114,7 +114,8 @@ public sealed class QuestionMetricsTests : IDisposable
         var values = TextPerplexity.Measure(_model, _tokenizer, texts, maxLength: 16, cancellation: Cancellation);
         Assert.Equal(Math.Exp(-sum / tokens), values.Token.Value, 1e-3);
         Assert.Equal(-sum / (155 + 5) / Math.Log(2), values.BitsPerByte.Value, 1e-5);
-        Assert.Equal(sum, -Math.Log(values.Word.Value) * (36 + 2), 1e-3); // 35 words, and the empty piece after the last space, which the harness counts
+        // 35 words, and the empty piece after the last space, which the harness counts.
+        Assert.Equal(sum, -Math.Log(values.Word.Value) * (36 + 2), 1e-3);
     }
 
     [Fact]

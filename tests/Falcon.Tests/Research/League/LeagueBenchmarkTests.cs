@@ -3,6 +3,7 @@ using Falcon.Optimization;
 using Falcon.Layers;
 using System.Text.Json;
 using Falcon.Data;
+using Falcon.Evaluation;
 using Falcon.Research.League;
 using Falcon.Results;
 using Falcon.Runs.Configuration;

@@ -126,7 +126,8 @@ public sealed class EvaluationGuardsTests : IDisposable
     {
         SuiteFolders.Muse(_folder.At("muse"));
         var result = Run(Settings("changed", "model") with { Suites = ["muse"], Data = _folder.At("muse"), Before = _folder.At("start") });
-        Assert.Contains(result.Warnings, warning => warning.Contains("knew nothing of the forget set", StringComparison.Ordinal)); // random weights
+        // Random weights know nothing.
+        Assert.Contains(result.Warnings, warning => warning.Contains("knew nothing of the forget set", StringComparison.Ordinal));
         Assert.NotNull(result.Before);
         Assert.NotEmpty(result.BeforeMeasurements);
     }

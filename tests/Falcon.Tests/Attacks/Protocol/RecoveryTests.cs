@@ -1,27 +1,26 @@
 using Falcon.Attacks.Protocol;
 using Falcon.Results;
-using Falcon.Runs.Attacking;
 
 namespace Falcon.Tests.Attacks.Protocol;
 
-public class RecoveredShareTests
+public class RecoveryTests
 {
     private static double[] Share(int right, int of = 80) => [.. Enumerable.Range(0, of).Select(i => i < right ? 1.0 : 0.0)];
 
     [Fact]
-    public void Of_HalfOfTheGap_IsHalf()
+    public void Share_HalfOfTheGap_IsHalf()
     {
-        var share = RecoveredShare.Of(Share(50), Share(20), Share(80), 0); // (50 - 20) / (80 - 20)
+        var share = Recovery.Share(Share(50), Share(20), Share(80), 0); // (50 - 20) / (80 - 20)
         Assert.Equal(0.5, share.Value!.Value, 9);
         Assert.InRange(share.Low!.Value, 0.3, 0.5);
         Assert.InRange(share.High!.Value, 0.5, 0.7);
     }
 
     [Fact]
-    public void Of_NoGap_IsNull() => Assert.Null(RecoveredShare.Of(Share(20), Share(20), Share(21), 0).Value);
+    public void Share_NoGap_IsNull() => Assert.Null(Recovery.Share(Share(20), Share(20), Share(21), 0).Value);
 
     [Fact]
-    public void Of_BelowTheFloor_IsNegative() => Assert.Equal(-0.25, RecoveredShare.Of(Share(5), Share(20), Share(80), 0).Value!.Value, 9);
+    public void Share_BelowTheFloor_IsNegative() => Assert.Equal(-0.25, Recovery.Share(Share(5), Share(20), Share(80), 0).Value!.Value, 9);
 
     [Theory]
     [InlineData(0.5, 0.3, 0.5, 0.3, "Recovers")]
@@ -43,8 +42,8 @@ public class RecoveredShareTests
     ) =>
         Assert.Equal(
             verdict,
-            AttackRun
-                .Verdict(
+            AttackVerdicts
+                .Of(
                     new RecoveredShare(share, shareLow, 1),
                     new RecoveredShare(beyond, beyondLow, 1),
                     new RecoveredShare(plain, plainLow, 1)
@@ -56,6 +55,6 @@ public class RecoveredShareTests
     public void Verdict_NothingEvenInTheOriginal_CannotTell() =>
         Assert.Equal(
             AttackVerdict.CannotTell,
-            AttackRun.Verdict(new RecoveredShare(0.5, 0.1, 0.9), new RecoveredShare(null, null, null), null)
+            AttackVerdicts.Of(new RecoveredShare(0.5, 0.1, 0.9), new RecoveredShare(null, null, null), null)
         );
 }

@@ -1,20 +1,20 @@
 using System.Globalization;
 using System.Text;
-using Falcon.Attacks.Protocol;
-using Falcon.Results;
 
-namespace Falcon.Runs.Attacking;
+namespace Falcon.Results;
 
-/// <summary>The result as a Markdown table.</summary>
+/// <summary>An attack result as Markdown, <c>attacks.md</c>, and the words and numbers of its cells.</summary>
 public static class AttackTable
 {
-    /// <summary>One row an attack, grouped by tier; shares in percent with their 95 % intervals.</summary>
+    /// <summary>One row for each attack, grouped by tier, then one for each tier; shares in percent with their 95 % intervals.</summary>
     public static string Markdown(AttackResult result)
     {
         var page = new StringBuilder("# Recovery attacks\n\n");
         page.Append(
             CultureInfo.InvariantCulture,
-            $"{result.Questions.Test} questions are scored; the attacker tunes and trains on {result.Questions.Development} others that share no fact with them (budget {result.Budget.ToString().ToLowerInvariant()}, seed {result.Seed}). Right answers in percent, with 95 % intervals. "
+            $"{result.Questions.Test} questions are scored; the attacker tunes and trains on {result.Questions.Development} others that "
+                + $"share no fact with them (budget {result.Budget.ToString().ToLowerInvariant()}, seed {result.Seed}). Right answers in "
+                + $"percent, with 95 % intervals. "
         );
         page.Append(
             "Recovered share = (attacked - unlearned) / (original attacked - unlearned); beyond control = (attacked - control attacked) / "
@@ -52,14 +52,13 @@ public static class AttackTable
         return page.ToString();
     }
 
-    /// <summary>A tier in words, with the number of its attacks that are taken together in brackets.</summary>
+    /// <summary>A tier in words, with the number of its attacks in brackets.</summary>
     public static string TierText(AttackTierRow row) =>
         string.Create(CultureInfo.InvariantCulture, $"{TierText(row.Tier)} ({row.Attacks.Count})");
 
     private static void AppendTiers(StringBuilder page, AttackResult result)
     {
-        if (result.Tiers.Count == 0)
-            return;
+        if (result.Tiers.Count == 0) return;
         page.Append(
             "\n## Tier by tier\n\nThe attacks of a tier that are judged as plain questions are, taken together: the mean of their right "
                 + "answers, with the questions drawn together for all of them.\n\n"
@@ -83,7 +82,7 @@ public static class AttackTable
             );
     }
 
-    /// <summary>A tier in words; null stands for all below training.</summary>
+    /// <summary>A tier in words; null means all tiers below training.</summary>
     public static string TierText(AttackTier? tier) => tier switch
     {
         null => "all below training",
@@ -101,10 +100,10 @@ public static class AttackTable
         _ => "cannot tell",
     };
 
-    /// <summary>A share in percent with its interval; a dash for none.</summary>
+    /// <summary>A share in percent with its interval; a dash where there is none.</summary>
     public static string Cell(MetricValue? value) => value is null ? "–" : Text(value.Value, value.Low, value.High);
 
-    /// <summary>A recovered share in percent with its interval; words where the gap is too small.</summary>
+    /// <summary>A recovered share in percent with its interval; <c>no gap</c> where it has no value.</summary>
     public static string Cell(RecoveredShare? share) =>
         share is null ? "–"
         : share.Value is { } value ? Text(value, share.Low, share.High)

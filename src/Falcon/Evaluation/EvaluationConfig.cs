@@ -1,6 +1,6 @@
 using Falcon.Results;
 
-namespace Falcon.Runs.Configuration;
+namespace Falcon.Evaluation;
 
 /// <summary>What a probe measures.</summary>
 public enum ProbeMetric
@@ -21,7 +21,7 @@ public enum ProbeMetric
 /// <summary>One line of the before/after table of a run.</summary>
 public sealed record ProbeConfig
 {
-    /// <summary>What the line says, for a layman.</summary>
+    /// <summary>Name of the line, in plain words.</summary>
     public string Name { get; init; } = "";
 
     /// <summary>Whether this is knowledge to forget, to keep, or general.</summary>
@@ -34,10 +34,10 @@ public sealed record ProbeConfig
     public ProbeMetric Metric { get; init; }
 }
 
-/// <summary>A question that is put to the model before and after.</summary>
+/// <summary>A question that the model answers before and after unlearning.</summary>
 public sealed record QuestionConfig
 {
-    /// <summary>Whether its answer shall be gone or stay.</summary>
+    /// <summary>Whether the answer is to be forgotten or kept.</summary>
     public ScoreGroup Group { get; init; }
 
     /// <summary>The question.</summary>
@@ -54,7 +54,7 @@ public sealed record EvaluationConfig
     public string? Title { get; init; }
 
     /// <summary>
-    /// The lines of the table; empty measures answer probability (or perplexity, for plain text) on the forget and retain files.
+    /// The lines of the table. Empty measures answer probability (or perplexity, for plain text) on the forget and retain files.
     /// </summary>
     public IReadOnlyList<ProbeConfig> Probes { get; init; } = [];
 
@@ -62,13 +62,14 @@ public sealed record EvaluationConfig
     public IReadOnlyList<QuestionConfig> Questions { get; init; } = [];
 
     /// <summary>
-    /// A model that was never taught the forget set: its directory, or a file that <c>falcon demo</c> or a run wrote with its scores; null
+    /// A model that was never taught the forget set: its directory, or a file with its scores that <c>falcon demo</c> or a run wrote. Null
     /// for none.
     /// </summary>
     public string? Control { get; init; }
 
     /// <summary>
-    /// Most records a probe uses, evenly spaced over the file; 0 measures nothing, so that a model too large for memory can be unlearned.
+    /// Largest number of records that a probe uses, evenly spaced over the file. 0 measures nothing; a model too large for memory can then
+    /// be unlearned.
     /// </summary>
     public int Samples { get; init; } = 100;
 }

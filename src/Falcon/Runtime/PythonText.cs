@@ -1,15 +1,18 @@
 using System.Globalization;
 using System.Text;
 
-namespace Falcon.ChatTemplates;
+namespace Falcon.Runtime;
 
 /// <summary>
-/// Text operations with Python's meaning: white space, code points instead of UTF-16 units, casing, and how values are written.
+/// Text operations with Python's meaning, on which chat templates and published metrics rest: white space, code points instead of UTF-16
+/// units, casing, and how values are written.
 /// </summary>
 internal static class PythonText
 {
+    /// <summary>White space in Python: that of .NET, and U+001C to U+001F.</summary>
     public static bool IsWhiteSpace(char character) => char.IsWhiteSpace(character) || character is >= '\x1c' and <= '\x1f';
 
+    /// <summary>Whether a text is empty or white space.</summary>
     public static bool IsBlank(ReadOnlySpan<char> text)
     {
         foreach (var character in text)
@@ -18,14 +21,21 @@ internal static class PythonText
     }
 
     /// <summary>The length without the white space at the end.</summary>
-    public static int TrimmedEnd(string text)
+    public static int TrimmedLength(ReadOnlySpan<char> text)
     {
-        var end = text.Length;
-        while (end > 0 && IsWhiteSpace(text[end - 1])) end--;
-        return end;
+        var length = text.Length;
+        while (length > 0 && IsWhiteSpace(text[length - 1])) length--;
+        return length;
     }
 
-    /// <summary>Without the given characters (null: white space) at the chosen ends.</summary>
+    /// <summary>The text without the white space at both ends.</summary>
+    public static ReadOnlySpan<char> Strip(ReadOnlySpan<char> text)
+    {
+        while (text.Length > 0 && IsWhiteSpace(text[0])) text = text[1..];
+        return text[..TrimmedLength(text)];
+    }
+
+    /// <summary>The text without the given characters (null: white space) at the chosen ends.</summary>
     public static string Strip(string text, string? characters, bool left = true, bool right = true)
     {
         var runes = Runes(text);
@@ -37,7 +47,7 @@ internal static class PythonText
         bool Goes(string rune) => characters is null ? rune.Length == 1 && IsWhiteSpace(rune[0]) : Runes(characters).Contains(rune);
     }
 
-    /// <summary>The code points, each as a text.</summary>
+    /// <summary>The code points, each as a text of its own.</summary>
     public static string[] Runes(string text)
     {
         var runes = new List<string>(text.Length);
@@ -46,6 +56,9 @@ internal static class PythonText
         return [.. runes];
     }
 
+    /// <summary>
+    /// The parts between separators (null: runs of white space), cut at most so many times; a negative number means no limit.
+    /// </summary>
     public static List<object?> Split(string text, string? separator, long most)
     {
         var limit = most < 0 ? int.MaxValue : (int)Math.Min(most, int.MaxValue - 1) + 1;
@@ -67,10 +80,12 @@ internal static class PythonText
         }
     }
 
+    /// <summary>The text with the first occurrences of a part replaced, at most so many; a negative number means all.</summary>
+    /// <exception cref="ArgumentException">The part is empty.</exception>
     public static string Replace(string text, string old, string replacement, long most)
     {
-        if (most < 0 && old.Length > 0) return text.Replace(old, replacement, StringComparison.Ordinal);
-        if (old.Length == 0) throw new TemplateOperationException("replacing an empty text is not supported");
+        ArgumentException.ThrowIfNullOrEmpty(old);
+        if (most < 0) return text.Replace(old, replacement, StringComparison.Ordinal);
         var result = new StringBuilder();
         var from = 0;
         for (
@@ -85,6 +100,7 @@ internal static class PythonText
         return result.Append(text, from, text.Length - from).ToString();
     }
 
+    /// <summary>The first code point in upper case, the rest in lower case.</summary>
     public static string Capitalize(string text) =>
         text.Length == 0 ? "" : string.Concat(Runes(text)[0].ToUpperInvariant(), text[Runes(text)[0].Length..].ToLowerInvariant());
 
