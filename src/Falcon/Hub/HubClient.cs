@@ -283,7 +283,7 @@ internal sealed partial class HubClient : IDisposable
         if (status is 408 or 425 or 429 or >= 500)
             throw new BusyException(
                 string.Create(CultureInfo.InvariantCulture, $"the server answered {status}{(status == 429 ? " (too many requests)" : "")}"),
-                response.Headers.RetryAfter is { } after ? after.Delta ?? (after.Date - DateTimeOffset.UtcNow) : null
+                response.Headers.RetryAfter is { } after ? after.Delta ?? (after.Date - response.Headers.Date) : null
             );
         throw new UserInputException($"{what}: the server answered {status} {response.ReasonPhrase}.");
     }
