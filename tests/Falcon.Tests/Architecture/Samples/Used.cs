@@ -1,5 +1,7 @@
+#pragma warning disable CA1812   // these classes are read, not made
 namespace Falcon.Tests.Architecture.Samples.Late;
 
+[AttributeUsage(AttributeTargets.Class)]
 internal sealed class Thing : Attribute
 {
     public static int Count => 3;

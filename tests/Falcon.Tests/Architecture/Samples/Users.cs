@@ -1,3 +1,4 @@
+#pragma warning disable CA1812   // these classes are read, not made
 using Falcon.Tests.Architecture.Samples.Late;
 
 namespace Falcon.Tests.Architecture.Samples.Early;
@@ -9,7 +10,7 @@ internal sealed class InASignature
 
 internal sealed class InAField
 {
-    public Thing[]? Things;
+    public readonly Thing[] Things = [];
 }
 
 [Thing]

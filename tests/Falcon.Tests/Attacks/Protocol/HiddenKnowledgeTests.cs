@@ -51,7 +51,11 @@ public sealed class HiddenKnowledgeTests(HidingModelSet models) : IClassFixture<
         var floor = Plain(hiding);
         Assert.True(floor.Average() < 0.45, $"hides nothing: {floor.Average()}");
 
-        var (attacked, original, control) = (Attacked(hiding), Attacked(models.Original), Attacked(models.Control));
+        var (attacked, original, control) = (
+            Attacked(hiding),
+            models.Attacked(name, taught: true, Attacked),
+            models.Attacked(name, taught: false, Attacked)
+        );
 
         var share = RecoveredShare.Of(attacked.PerItem, floor, original.PerItem, 0);
         var beyond = RecoveredShare.Of(attacked.PerItem, control.PerItem, original.PerItem, 0);
