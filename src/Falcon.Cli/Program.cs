@@ -1,3 +1,4 @@
+#pragma warning disable RS0030   // the only file that touches the terminal and the system's clock
 using System.Runtime.InteropServices;
 using Falcon.Cli;
 using Spectre.Console;

@@ -49,7 +49,9 @@ public sealed class ChatTemplate
     public string Render(IReadOnlyDictionary<string, object?> variables, DateTimeOffset? now = null)
     {
         ArgumentNullException.ThrowIfNull(variables);
+#pragma warning disable RS0030   // a template that asks for today's date, rendered by a caller who names none
         return new ChatTemplateInterpreter(variables, now ?? TimeProvider.System.GetLocalNow()).Run(_body);
+#pragma warning restore RS0030
     }
 
     internal static UnsupportedCheckpointException Unsupported(int line, string problem, Exception? inner = null) =>

@@ -39,12 +39,14 @@ public sealed class ActivationStore
         try
         {
             Directory.CreateDirectory(directory);
+#pragma warning disable RS0030   // the age of a file on this machine's disk, not a time of the run
             foreach (
                 var left in Directory
                     .EnumerateFiles(directory, "*" + Unfinished)
                     .Where(file => File.GetLastWriteTimeUtc(file) < DateTime.UtcNow - TimeSpan.FromDays(1))
             )
                 File.Delete(left); // of a run that was killed
+#pragma warning restore RS0030
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

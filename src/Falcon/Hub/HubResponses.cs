@@ -36,7 +36,7 @@ internal static partial class HubResponses
             ),
             408 or 425 or 429 or >= 500 => new BusyException(
                 string.Create(CultureInfo.InvariantCulture, $"the server answered {status}{(status == 429 ? " (too many requests)" : "")}"),
-                response.Headers.RetryAfter is { } after ? after.Delta ?? (after.Date - DateTimeOffset.UtcNow) : null
+                response.Headers.RetryAfter is { } after ? after.Delta ?? (after.Date - response.Headers.Date) : null
             ),
             _ => new UserInputException(
                 $"{what}: the server answered {status} {response.ReasonPhrase}. Check name, --revision and --type."

@@ -45,6 +45,7 @@ public sealed class PackageTests : IDisposable
                 "-c",
                 Configuration,
                 "-p:TorchBackend=external",
+                "-p:RunAnalyzers=false", // the build of these tests ran them
                 "--artifacts-path",
                 _folder.At("artifacts"),
                 "-o",

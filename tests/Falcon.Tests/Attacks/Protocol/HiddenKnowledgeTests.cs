@@ -1,84 +1,38 @@
 using Falcon.Attacks;
-using Falcon.Attacks.Protocol;
-using Falcon.Evaluation;
-using Falcon.Results;
-using Falcon.Runtime;
 
 namespace Falcon.Tests.Attacks.Protocol;
 
-/// <summary>
-/// Models that only hide what they know, made from the demo's model, beside one that was never taught: an attack that cannot tell them
-/// apart is worth nothing. Every attack is held against the way of hiding that it is made for.
-/// </summary>
-public sealed class HiddenKnowledgeTests(HidingModelSet models) : IClassFixture<HidingModelSet>
+/// <summary>Models that hide in their weights: behind the head, within rounding, in neurons, along a direction.</summary>
+/// <param name="models">The models of this class.</param>
+public sealed class HiddenKnowledgeTests(HidingModelSet models) : HiddenKnowledge(models)
 {
-    private readonly AttackSettings _settings = new(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None);
+    public static TheoryData<string, HidingPlace> Held =>
+        At(HidingPlace.Head, HidingPlace.Rounding, HidingPlace.Neurons, HidingPlace.Steering);
 
-    public static TheoryData<string, HidingPlace> Cases() => new()
-    {
-        { "prefilling", HidingPlace.NoOpening },
-        { "prefilled-continuation", HidingPlace.Refusal },
-        { "in-context-facts", HidingPlace.OneForm },
-        { "conversational-templates", HidingPlace.OneForm },
-        { "paraphrases", HidingPlace.OneForm },
-        { "leak-at-k", HidingPlace.Refusal },
-        { "logit-lens", HidingPlace.Neurons },
-        { "fixed-decoder-lens", HidingPlace.Head },
-        { "linear-probes", HidingPlace.Head },
-        { "activation-patching", HidingPlace.Head },
-        { "orthogonalization", HidingPlace.Neurons },
-        { "orthogonalization", HidingPlace.Steering },
-        { "norm-clipping", HidingPlace.Length },
-        { "quantization", HidingPlace.Rounding },
-        { "set-difference-pruning", HidingPlace.Steering },
-        { "gcg", HidingPlace.OneForm },
-        { "enhanced-gcg", HidingPlace.OneForm },
-        { "soft-prompt", HidingPlace.OneForm },
-        { "relearning-forget", HidingPlace.Steering },
-        { "relearning-benign", HidingPlace.Rounding },
-        { "relearning-other-facts", HidingPlace.Steering },
-    };
-
-    [Theory, MemberData(nameof(Cases))]
-    public void Run_HidingModel_IsToldFromTheNeverTaught(string name, HidingPlace place)
-    {
-        var attack = AttackCatalog.All.Single(attack => attack.Name == name);
-        AttackSubject Subject(LoadedModel model) => new(model, models.Original) { Control = models.Control };
-        AttackScores Attacked(LoadedModel model) => attack.Run(Subject(model), models.Data, _settings);
-        IReadOnlyList<double> Plain(LoadedModel model) => attack.Baseline(Subject(model), models.Data, _settings).PerItem;
-        var hiding = models.Of(place);
-        var floor = Plain(hiding);
-        Assert.True(floor.Average() < 0.45, $"hides nothing: {floor.Average()}");
-
-        var (attacked, original, control) = (Attacked(hiding), Attacked(models.Original), Attacked(models.Control));
-
-        var share = Recovery.Share(attacked.PerItem, floor, original.PerItem, 0);
-        var beyond = Recovery.Share(attacked.PerItem, control.PerItem, original.PerItem, 0);
-        TestContext.Current.TestOutputHelper?.WriteLine(
-            $"{name}, {place}: {floor.Average():0.00} to {attacked.Mean:0.00} ({attacked.Setting}); {share}; never taught "
-                + $"{control.Mean:0.00}"
-        );
-        Assert.True(share.Value > 0.5, $"{floor.Average()} to {attacked.Mean} with {attacked.Setting}: {share}");
-        Assert.True(beyond.Low > 0, $"never taught {control.Mean}: {beyond}");
-        if (attack.Tier != AttackTier.Training) Assert.Equal(AttackVerdict.Recovers, AttackVerdicts.Of(share, beyond, null));
-        var never = Recovery.Share(control.PerItem, Plain(models.Control), original.PerItem, 0);
-        Assert.True(never.Low <= 0, $"never taught: {control.Mean} with {control.Setting}: {never}"); // nothing beyond its interval
-    }
+    [Theory, MemberData(nameof(Held))]
+    public void Run_HidingModel_IsToldFromTheNeverTaught(string name, HidingPlace place) => Hold(name, place);
 
     [Fact]
     public void Cases_CoverEveryAttack() =>
         Assert.Equal(AttackCatalog.All.Select(attack => attack.Name).Order(), Cases().Select(row => row.Data.Item1).Distinct().Order());
 
     [Fact]
+    public void Cases_AreAllHeldByOneClass() =>
+        Assert.Equal(
+            Cases().Select(row => row.Data).Order(),
+            Held.Concat(HiddenInOneFormTests.Held).Concat(HiddenFromPlainAnswersTests.Held).Select(row => row.Data).Order()
+        );
+
+    [Fact]
     public void Data_ForgetTexts_TellNothingAboutTheScoredQuestions()
     {
-        Assert.InRange(models.Data.ForgetTexts.Count, 1, 159);
+        Assert.InRange(Models.Data.ForgetTexts.Count, 1, 159);
         string[] names =
         [
-            .. models.Data.Test.SelectMany(item =>
+            .. Models.Data.Test.SelectMany(item =>
                 item.Question.Split(' ', '?', '.').Skip(1).Where(word => word.Length > 0 && char.IsUpper(word[0]))
             ),
         ];
-        Assert.DoesNotContain(models.Data.ForgetTexts, text => names.Any(name => text.Whole.Contains(name, StringComparison.Ordinal)));
+        Assert.DoesNotContain(Models.Data.ForgetTexts, text => names.Any(name => text.Whole.Contains(name, StringComparison.Ordinal)));
     }
 }

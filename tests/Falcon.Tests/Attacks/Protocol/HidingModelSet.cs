@@ -19,6 +19,7 @@ public sealed class HidingModelSet : IDisposable
 
     private readonly List<IDisposable> _owned = [];
     private readonly Dictionary<HidingPlace, LoadedModel> _made = [];
+    private readonly Dictionary<(string Attack, bool Taught), AttackScores> _scores = [];
     private readonly global::Falcon.Models.Weights _originalWeights;
 
     public HidingModelSet()
@@ -64,6 +65,14 @@ public sealed class HidingModelSet : IDisposable
         string[] changed = made.Model.Config.TiedEmbeddings ? [.. HidingModels.Replaced(made.Model, Original.Model)] : ["lm_head.weight"];
         foreach (var name in changed) _owned.Add(made.Model.Weight(name).DetachFromDisposeScope());
         return _made[place] = made;
+    }
+
+    /// <summary>An attack on the original or the control, made once for all ways of hiding.</summary>
+    internal AttackScores Attacked(string attack, bool taught, Func<LoadedModel, AttackScores> run)
+    {
+        if (!_scores.TryGetValue((attack, taught), out var scores))
+            _scores[(attack, taught)] = scores = run(taught ? Original : Control);
+        return scores;
     }
 
     public void Dispose()
