@@ -4,7 +4,7 @@ namespace Falcon.Runs.Configuration;
 
 /// <summary>
 /// The methods other than FALCON with the settings that their authors (or OpenUnlearning, where they state none for language models)
-/// published for models of 1B parameters and more. docs/methods.md has the sources.
+/// published for models of 1B parameters and more. docs/baselines.md has the sources.
 /// </summary>
 public static class MethodPresets
 {

@@ -1,6 +1,6 @@
 namespace Falcon.Runs.Configuration;
 
-/// <summary>The settings of the method. Every difference is listed in docs/method.md.</summary>
+/// <summary>The settings of the method. Every difference is listed in docs/falcon.md.</summary>
 public static class Presets
 {
     /// <summary>The preset of a run that names none.</summary>

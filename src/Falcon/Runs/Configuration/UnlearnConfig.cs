@@ -144,7 +144,7 @@ public sealed record LossConfig
     /// <summary>
     /// Directory of the model whose next-token distributions are kept, and which writes the generated retain texts; null for the unchanged
     /// model itself. Lee et al. (arXiv 2506.06278) distil from one that is unlearned already; what it still passes on is measured in
-    /// docs/experiments.md. It needs the same tokenizer, and <see cref="Retain"/> = outputs.
+    /// docs/experiments/README.md. It needs the same tokenizer, and <see cref="Retain"/> = outputs.
     /// </summary>
     public string? Teacher { get; init; }
 
