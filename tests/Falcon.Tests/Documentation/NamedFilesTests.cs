@@ -61,11 +61,11 @@ public sealed partial class NamedFilesTests
             .SelectMany(folder => Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories))
             .Select(path => Path.GetFileName(path))
             .ToHashSet();
-        Assert.Empty(
+        Assert.All(
             Page.All()
                 .Where(page => !page.IsExperiment)
-                .SelectMany(page => page.Quoted().Where(text => SourceName().IsMatch(text)).Select(name => (page.Name, File: name)))
-                .Where(named => !sources.Contains(named.File))
+                .SelectMany(page => page.Quoted().Where(text => SourceName().IsMatch(text)).Select(name => (page.Name, File: name))),
+            named => Assert.True(sources.Contains(named.File), $"{named.Name}: {named.File}")
         );
     }
 
