@@ -116,6 +116,7 @@ public sealed class ShownCommandsTests
     {
         "unlearn" => ["--set", "steps=2", "--device", "cpu"],
         "evaluate" => ["--rouge-samples", "1", "--device", "cpu"],
+        "attack" when words.Contains("--budget") => ["--device", "cpu"],
         "attack" => ["--budget", "quick", "--device", "cpu"],
         "demo" => ["--device", "cpu"],
         _ => [],
