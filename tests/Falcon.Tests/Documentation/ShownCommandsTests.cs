@@ -69,7 +69,8 @@ public sealed class ShownCommandsTests
         var command = ShownCommand.All().Single(command => command.Place == place);
         if (command.Needs == "network" && Environment.GetEnvironmentVariable("FALCON_NETWORK") != "1")
             Assert.Skip("it needs a network; FALCON_NETWORK=1 says that there is one");
-        if (command.Needs == "model" && command.Words.SkipWhile(word => word is not ("--model" or "--base")).ElementAtOrDefault(1) is { } model)
+        var model = command.Words.SkipWhile(word => word is not ("--model" or "--base")).ElementAtOrDefault(1);
+        if (command.Needs == "model" && model is not null)
             Assert.SkipUnless(Directory.Exists(Path.Combine(Fixtures.RepositoryRoot, model)), $"it needs the model {model}");
         Assert.Contains(command.Needs, new[] { "network", "model" });
         using var folder = await DocumentedFolder.Create();
