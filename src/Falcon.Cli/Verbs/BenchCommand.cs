@@ -14,7 +14,8 @@ internal static class BenchCommand
     {
         var command = new Verb(
             "bench",
-            "Measurements: random checkpoints of known shapes, the engine against the authors' loop, the league table of methods, layers.",
+            "Measurements: random checkpoints of known shapes, the engine against the authors' loop, the league table of methods, layers, "
+                + "the tables of the documentation.",
             "bench make-model --shape llama-1b --out models/random-1b"
         );
         command.Add(MakeModel(start));
@@ -22,6 +23,7 @@ internal static class BenchCommand
         command.Add(EngineTrialVerb(start));
         command.Add(BenchMethodsCommand.Create(start));
         command.Add(BenchLayersCommand.Create(start));
+        command.Add(BenchTablesCommand.Create(start));
         return command;
     }
 

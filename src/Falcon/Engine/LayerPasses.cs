@@ -6,7 +6,7 @@ namespace Falcon.Engine;
 
 /// <summary>
 /// The only arithmetic that the losses need: the residual stream at the target layer, from the frozen and from the updated weights. Nothing
-/// above the target runs, and all that lies before the lowest trained matrix runs once for both (docs/method.md, performance budget).
+/// above the target runs, and all that lies before the lowest trained matrix runs once for both (docs/engine.md).
 /// </summary>
 /// <param name="frozen">The unchanged model.</param>
 /// <param name="trained">The matrices in training.</param>

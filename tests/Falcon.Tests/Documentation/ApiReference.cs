@@ -110,7 +110,7 @@ internal sealed partial class ApiReference
                                 XText plain => plain.Value,
                                 XElement { Name.LocalName: "c" or "code" } code => $"`{code.Value}`",
                                 XElement { Name.LocalName: "see" or "seealso" } see =>
-                                    $"`{(see.Attribute("cref")?.Value.Split('(')[0].Split('.', ':')[^1] ?? see.Attribute("langword")?.Value ?? see.Value)}`",
+                                    $"`{SeenName(see)}`",
                                 XElement { Name.LocalName: "paramref" or "typeparamref" } name => $"`{name.Attribute("name")!.Value}`",
                                 XElement other => Text(other) + " ",
                                 _ => "",
@@ -120,6 +120,9 @@ internal sealed partial class ApiReference
                 " "
             )
             .Trim();
+
+    private static string SeenName(XElement see) =>
+        see.Attribute("cref")?.Value.Split('(')[0].Split('.', ':')[^1] ?? see.Attribute("langword")?.Value ?? see.Value;
 
     private static bool IsVisible(MemberInfo member) => member switch
     {
@@ -143,8 +146,9 @@ internal sealed partial class ApiReference
         {
             ConstructorInfo constructor => $"{NameOf(constructor.DeclaringType!)}({Parameters(constructor)})",
             MethodInfo method =>
-                $"{(method.IsStatic ? "static " : "")}{NameOf(method.ReturnType)} "
-                    + $"{method.Name}{(method.IsGenericMethod ? $"<{string.Join(", ", method.GetGenericArguments().Select(NameOf))}>" : "")}({Parameters(method)})",
+                $"{(method.IsStatic ? "static " : "")}{NameOf(method.ReturnType)} {method.Name}"
+                    + (method.IsGenericMethod ? $"<{string.Join(", ", method.GetGenericArguments().Select(NameOf))}>" : "")
+                    + $"({Parameters(method)})",
             PropertyInfo property =>
                 $"{(property.GetAccessors(true)[0].IsStatic ? "static " : "")}{NameOf(property.PropertyType)} {property.Name}",
             FieldInfo { IsLiteral: true } constant when constant.DeclaringType!.IsEnum => constant.Name,
@@ -194,13 +198,16 @@ internal sealed partial class ApiReference
         return member switch
         {
             FieldInfo => $"F:{owner}.{member.Name}",
-            PropertyInfo property =>
-                $"P:{owner}.{member.Name}{(property.GetIndexParameters() is { Length: > 0 } index ? $"({string.Join(',', index.Select(one => IdOf(one.ParameterType)))})" : "")}",
-            MethodBase method =>
-                $"M:{owner}.{(method is ConstructorInfo ? "#ctor" : method.Name)}{(method is MethodInfo { IsGenericMethod: true } ? $"``{method.GetGenericArguments().Length}" : "")}{(method.GetParameters() is { Length: > 0 } parameters ? $"({string.Join(',', parameters.Select(one => IdOf(one.ParameterType)))})" : "")}",
+            PropertyInfo property => $"P:{owner}.{member.Name}{IdsOf(property.GetIndexParameters())}",
+            MethodBase method => $"M:{owner}.{(method is ConstructorInfo ? "#ctor" : method.Name)}"
+                + (method is MethodInfo { IsGenericMethod: true } ? $"``{method.GetGenericArguments().Length}" : "")
+                + IdsOf(method.GetParameters()),
             _ => $"T:{owner}.{member.Name}",
         };
     }
+
+    private static string IdsOf(ParameterInfo[] parameters) =>
+        parameters.Length > 0 ? $"({string.Join(',', parameters.Select(one => IdOf(one.ParameterType)))})" : "";
 
     private static string IdOf(Type type)
     {

@@ -40,6 +40,7 @@ internal sealed partial class DocumentedFolder : IDisposable
         folder.AddData();
         await folder.AddHubs();
         folder.AddProgram();
+        folder.AddTutorial();
         return folder;
     }
 
@@ -173,6 +174,21 @@ internal sealed partial class DocumentedFolder : IDisposable
             Samples().Replace(Steps().Replace(config, "\"steps\": 2"), "\"samples\": 12")
         );
     }
+
+    // The files that the tutorial writes, and the small demo under the name that it has in a clone.
+    private void AddTutorial()
+    {
+        Directory.CreateSymbolicLink(At("demo"), At("program", "demo"));
+        var tutorial = File.ReadAllText(System.IO.Path.Combine(Fixtures.RepositoryRoot, "docs", "tutorial.md"));
+        foreach (Match file in WrittenFiles().Matches(tutorial))
+        {
+            Directory.CreateDirectory(System.IO.Path.GetDirectoryName(At(file.Groups[1].Value))!);
+            File.WriteAllText(At(file.Groups[1].Value), file.Groups[2].Value);
+        }
+    }
+
+    [GeneratedRegex(@"^cat > (\S+) <<'EOF'\n(.*?)^EOF$", RegexOptions.Multiline | RegexOptions.Singleline)]
+    private static partial Regex WrittenFiles();
 
     [GeneratedRegex("\"steps\": \\d+")]
     private static partial Regex Steps();

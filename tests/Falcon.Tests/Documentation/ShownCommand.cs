@@ -5,8 +5,11 @@ namespace Falcon.Tests.Documentation;
 /// <summary>A command that a page of the documentation shows in a block for a shell.</summary>
 /// <param name="Place">Page and line.</param>
 /// <param name="Words">The words as a shell would pass them on, without leading variables.</param>
-internal sealed record ShownCommand(string Place, IReadOnlyList<string> Words)
+/// <param name="Needs">What a clone does not hold and the command needs: network, model, or null.</param>
+internal sealed record ShownCommand(string Place, IReadOnlyList<string> Words, string? Needs)
 {
+    private const string NeedsMark = "<!-- needs: ";
+
     private static readonly string[] ShellBlocks = ["```", "```sh", "```bash"];
     private static readonly string[] Programs = ["./falcon", "falcon", "dotnet", ".ci/run"];
 
@@ -14,20 +17,14 @@ internal sealed record ShownCommand(string Place, IReadOnlyList<string> Words)
     public bool IsFalcon => Words[0] is "./falcon" or "falcon";
 
     /// <summary>The commands of README, CONTRIBUTING and docs, pages in this order.</summary>
-    public static IReadOnlyList<ShownCommand> All()
-    {
-        string[] pages =
-        [
-            Path.Combine(Fixtures.RepositoryRoot, "README.md"),
-            Path.Combine(Fixtures.RepositoryRoot, "CONTRIBUTING.md"),
-            .. Directory.EnumerateFiles(Path.Combine(Fixtures.RepositoryRoot, "docs"), "*.md").Order(StringComparer.Ordinal),
-        ];
-        return [.. pages.SelectMany(Of)];
-    }
+    public static IReadOnlyList<ShownCommand> All() =>
+        [.. Page.All().Where(page => !page.IsExperiment).SelectMany(page => Of(page.Path))];
 
     private static IEnumerable<ShownCommand> Of(string page)
     {
         string? block = null;
+        string? needs = null;
+        string? end = null;
         var line = 0;
         var text = "";
         foreach (var raw in File.ReadLines(page))
@@ -35,11 +32,27 @@ internal sealed record ShownCommand(string Place, IReadOnlyList<string> Words)
             line++;
             if (raw.StartsWith("```", StringComparison.Ordinal))
             {
+                if (block is not null) needs = null;
                 block = block is null ? raw.TrimEnd() : null;
                 continue;
             }
 
+            if (block is null && raw.StartsWith(NeedsMark, StringComparison.Ordinal))
+                needs = raw[NeedsMark.Length..].Replace("-->", "", StringComparison.Ordinal).Trim();
             if (!ShellBlocks.Contains(block)) continue;
+            // A file that the page writes: cat > NAME <<'EOF' ... EOF
+            if (end is not null)
+            {
+                if (raw == end) end = null;
+                continue;
+            }
+
+            if (raw.Contains("<<'", StringComparison.Ordinal))
+            {
+                end = raw.Split('\'')[1];
+                continue;
+            }
+
             text += raw.TrimEnd();
             if (text.EndsWith('\\'))
             {
@@ -56,7 +69,7 @@ internal sealed record ShownCommand(string Place, IReadOnlyList<string> Words)
                 && (Programs.Contains(words[0]) || words[0].StartsWith("scripts/", StringComparison.Ordinal))
                 && !words.Contains("...")
             )
-                yield return new ShownCommand($"{Path.GetFileName(page)}:{line}", words);
+                yield return new ShownCommand($"{Path.GetFileName(page)}:{line}", words, needs);
         }
     }
 

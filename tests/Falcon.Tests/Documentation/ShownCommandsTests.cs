@@ -57,6 +57,27 @@ public sealed class ShownCommandsTests
         );
     }
 
+    /// <summary>The commands behind a mark such as "needs: network", by place.</summary>
+    public static TheoryData<string> Marked() =>
+        [.. ShownCommand.All().Where(command => command.Needs is not null).Select(command => command.Place)];
+
+    // The test above runs them with a hub and models of its own; this one as they are, where what they need is there.
+    [Theory]
+    [MemberData(nameof(Marked))]
+    public async Task Commands_ThatNeedSomething_RunWhereItIs(string place)
+    {
+        var command = ShownCommand.All().Single(command => command.Place == place);
+        if (command.Needs == "network" && Environment.GetEnvironmentVariable("FALCON_NETWORK") != "1")
+            Assert.Skip("it needs a network; FALCON_NETWORK=1 says that there is one");
+        var model = command.Words.SkipWhile(word => word is not ("--model" or "--base")).ElementAtOrDefault(1);
+        if (command.Needs == "model" && model is not null)
+            Assert.SkipUnless(Directory.Exists(Path.Combine(Fixtures.RepositoryRoot, model)), $"it needs the model {model}");
+        Assert.Contains(command.Needs, new[] { "network", "model" });
+        using var folder = await DocumentedFolder.Create();
+        var variables = command.Needs == "network" ? new() { ["HF_HOME"] = folder.At("hub-home") } : folder.Variables(command.Words);
+        await ProgramRun.Of("dotnet", folder.Path, variables, [folder.Program, .. command.Words.Skip(1), .. Shorter(command.Words)]);
+    }
+
     [Fact]
     public void OtherCommands_NameWhatIsThere()
     {
@@ -96,6 +117,7 @@ public sealed class ShownCommandsTests
     {
         "unlearn" => ["--set", "steps=2", "--device", "cpu"],
         "evaluate" => ["--rouge-samples", "1", "--device", "cpu"],
+        "attack" when words.Contains("--budget") => ["--device", "cpu"],
         "attack" => ["--budget", "quick", "--device", "cpu"],
         "demo" => ["--device", "cpu"],
         _ => [],
