@@ -1,7 +1,6 @@
 using Falcon.Data;
 using System.CommandLine;
 using Falcon.Research.Layers;
-using Falcon.Runs.Configuration;
 
 namespace Falcon.Cli.Verbs;
 

@@ -5,7 +5,6 @@ using Falcon.Engine;
 using Falcon.Methods;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
-using Falcon.Runtime;
 
 namespace Falcon.Cli.Verbs;
 

@@ -8,7 +8,6 @@ using Falcon.Checkpoints;
 using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
-using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Research.League;
 using Falcon.Runs;

@@ -2,7 +2,6 @@ using Falcon.Checkpoints.Safetensors;
 using Falcon.Models;
 using Falcon.Models.Families;
 using Falcon.Runtime;
-using static TorchSharp.torch;
 
 namespace Falcon.Engine;
 

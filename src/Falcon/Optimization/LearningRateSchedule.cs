@@ -1,4 +1,3 @@
-using Falcon.Runs.Configuration;
 
 namespace Falcon.Optimization;
 

@@ -1,5 +1,4 @@
 using System.ComponentModel.DataAnnotations;
-using Falcon.Engine;
 using Falcon.Runtime;
 
 namespace Falcon.Optimization;

@@ -2,7 +2,6 @@ using Falcon.Layers;
 using System.Diagnostics;
 using Falcon.Checkpoints;
 using Falcon.Engine;
-using Falcon.Methods;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;

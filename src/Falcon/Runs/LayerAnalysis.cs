@@ -2,10 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using Falcon.Layers;
 using Falcon.Engine;
-using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Results;
-using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

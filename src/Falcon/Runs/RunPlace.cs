@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Falcon.Methods.Terms;
-using Falcon.Results;
 using Falcon.Runtime;
 
 namespace Falcon.Runs;

@@ -6,7 +6,6 @@ using Falcon.Methods.Falcon;
 using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Optimization;
-using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;

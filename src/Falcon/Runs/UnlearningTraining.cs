@@ -7,7 +7,6 @@ using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Results;
-using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
@@ -77,7 +76,7 @@ public sealed class UnlearningTraining : IDisposable
                 _optimizer,
                 new TrainerSettings(config.Steps, config.Seed, session.PadId, rates)
                 {
-                    Filter = config.Objective.Filters.FirstOrDefault(),
+                    Filter = config.Objective.Filters is [var filter, ..] ? filter : null,
                     StartNoise = config.Layers.StartNoise,
                 }
             );

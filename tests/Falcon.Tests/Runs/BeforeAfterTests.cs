@@ -1,3 +1,4 @@
+using Falcon.Evaluation;
 using Falcon.Data;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;

@@ -1,3 +1,4 @@
+using Falcon.Evaluation;
 using Falcon.Layers;
 using Falcon.Data;
 using Falcon.Methods.Terms;

@@ -2,7 +2,6 @@ using Falcon.Attacks.Weights;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
-using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -1,5 +1,4 @@
 using Falcon.Engine;
-using Falcon.Models;
 using Falcon.Methods.Terms;
 using Falcon.Models.Generation;
 using Falcon.Runtime;

@@ -2,7 +2,6 @@ using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
 using Falcon.Methods.Terms;
-using Falcon.Models;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Baselines;

@@ -5,7 +5,6 @@ using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Methods.Terms;
 using Falcon.Models;
-using Falcon.Models.Families;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Falcon;
@@ -41,7 +40,7 @@ public sealed record AnswerBound : ForgetTerm
         return new Bound(new ForgetBound(model, target, Width), Levels(inputs));
     }
 
-    private IReadOnlyList<double> Levels(TermInputs inputs)
+    private List<double> Levels(TermInputs inputs)
     {
         List<double> levels = [.. inputs.Topics.Select(topic => Level ?? inputs.NeverLearnedLoss ?? OfTokenFrequencies(topic))];
         inputs.Log.Information(

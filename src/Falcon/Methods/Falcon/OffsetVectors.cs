@@ -1,6 +1,5 @@
 using Falcon.Engine;
 using Falcon.Models;
-using Falcon.Data;
 using Falcon.Methods.Terms;
 using Falcon.Runtime;
 using TorchSharp;

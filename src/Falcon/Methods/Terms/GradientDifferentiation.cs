@@ -1,6 +1,5 @@
 using Falcon.Engine;
 using Falcon.Models;
-using Falcon.Models.Families;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Terms;

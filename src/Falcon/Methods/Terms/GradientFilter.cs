@@ -8,7 +8,7 @@ public abstract record GradientFilter : Term
     /// <summary>The factors of the two gradients.</summary>
     /// <param name="forget">Gradient of the forget loss, any shape.</param>
     /// <param name="retain">Gradient of the retain loss, same shape.</param>
-    /// <exception cref="Falcon.Runtime.NumericalFailureException">A gradient is not finite.</exception>
+    /// <exception cref="Runtime.NumericalFailureException">A gradient is not finite.</exception>
     public abstract GradientMix Mix(Tensor forget, Tensor retain);
 }
 

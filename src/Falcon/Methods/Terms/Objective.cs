@@ -1,4 +1,3 @@
-using Falcon.Engine;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Terms;

@@ -1,6 +1,5 @@
 using System.Text.Json.Serialization;
 using Falcon.Engine;
-using Falcon.Models;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Terms;

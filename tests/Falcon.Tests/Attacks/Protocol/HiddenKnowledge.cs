@@ -2,7 +2,6 @@ using Falcon.Attacks;
 using Falcon.Attacks.Protocol;
 using Falcon.Evaluation;
 using Falcon.Results;
-using Falcon.Runs.Attacking;
 using Falcon.Runtime;
 
 namespace Falcon.Tests.Attacks.Protocol;

@@ -1,3 +1,4 @@
+using Falcon.Runtime;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;

@@ -1,3 +1,7 @@
+using Falcon.Optimization;
+using Falcon.Methods.Falcon;
+using Falcon.Layers;
+using Falcon.Data;
 using System.Globalization;
 using Falcon.Checkpoints;
 using Falcon.Engine;
@@ -25,12 +29,12 @@ public sealed class FamilyTrainingTests : IDisposable
         var family = FamilyCase.Of(name);
         var source = family.Write(_folder.At("source"));
         string[] trained = [.. new[] { 1, 2 }.Select(layer => string.Format(CultureInfo.InvariantCulture, family.DownProjection, layer))];
-        var plain = Unlearned(source, "plain", new EngineConfig { Path = EnginePath.Plain });
+        var plain = Unlearned(source, "plain", new EngineSettings { Path = EnginePath.Plain });
         foreach (
             var (way, engine) in new[]
             {
-                ("cached", new EngineConfig { Cache = CacheUse.On }),
-                ("streamed", new EngineConfig { Stream = true, StateInFile = true }),
+                ("cached", new EngineSettings { Cache = CacheUse.On }),
+                ("streamed", new EngineSettings { Stream = true, StateInFile = true }),
             }
         )
         {
@@ -60,26 +64,29 @@ public sealed class FamilyTrainingTests : IDisposable
             Assert.Equal(File.ReadAllBytes(Path.Combine(source, file)), File.ReadAllBytes(_folder.At("cached", "model", file)));
     }
 
-    private Dictionary<string, float[]> Unlearned(string source, string name, EngineConfig engine)
+    private Dictionary<string, float[]> Unlearned(string source, string name, EngineSettings engine)
     {
-        var config = Presets.Falcon with
+        var config = UnlearnConfig.FromPreset("falcon") with
         {
             Model = source,
-            Data = new DataConfig
+            Data = new DataSettings
             {
                 Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
                 Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
                 BatchSize = 4,
             },
-            Layers = new LayerConfig
+            Layers = new LayerSettings
             {
                 Target = 2,
                 Trained = 2,
                 Parameters = ["mlp.down_proj"],
             },
             // Far above a random model's loss; otherwise the forget gradient is as small as rounding errors.
-            Loss = Presets.Falcon.Loss with { BoundLevel = 50 },
-            Optimizer = Presets.Falcon.Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
+            Objective = UnlearnConfig.FromPreset("falcon").Objective with
+            {
+                Forget = [new Contrastive(), new NormPenalty(), new AnswerBound { Level = 50 }],
+            },
+            Optimizer = UnlearnConfig.FromPreset("falcon").Optimizer with { Kind = OptimizerKind.AdamW, LearningRate = 1e-3 },
             Steps = 2,
             Engine = engine,
         };
