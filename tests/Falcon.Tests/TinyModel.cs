@@ -23,9 +23,12 @@ internal static class TinyModel
             string.Create(
                 CultureInfo.InvariantCulture,
                 $$"""
-                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-                 "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": {{maxPositions}}, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
-                 "tie_word_embeddings": true, "torch_dtype": "float32", "vocab_size": {{Vocabulary}}, "attention_bias": false, "mlp_bias": false}
+                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 32,
+                 "intermediate_size": 48, "num_hidden_layers": 2,
+                 "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": {{maxPositions}},
+                 "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+                 "tie_word_embeddings": true, "torch_dtype": "float32",
+                 "vocab_size": {{Vocabulary}}, "attention_bias": false, "mlp_bias": false}
                 """
             )
         );

@@ -119,8 +119,8 @@ internal static class BenchCommand
             var result = EngineBenchmark.Run(settings, ThisProgram(), session.Threads, session.Context);
             if (parsed.GetValue(destination) is { } folder)
             {
-                var name =
-                    $"engine-{settings.Shape}{(settings.Layers is { } count ? string.Create(CultureInfo.InvariantCulture, $"-{count}-layers") : "")}{(session.Device == "cuda" ? "-cuda" : "")}";
+                var depth = settings.Layers is { } count ? string.Create(CultureInfo.InvariantCulture, $"-{count}-layers") : "";
+                var name = $"engine-{settings.Shape}{depth}{(session.Device == "cuda" ? "-cuda" : "")}";
                 OutputFile.Write(Path.Combine(folder, name + ".md"), EngineTable.Markdown(result));
                 OutputFile.Write(Path.Combine(folder, name + ".json"), JsonSerializer.Serialize(result, ResultJson.Options) + "\n");
             }

@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using Falcon.Data;
 using Falcon.Engine;
 using Falcon.Layers;
@@ -14,8 +15,8 @@ using static TorchSharp.torch;
 namespace Falcon.Research.Engine;
 
 /// <summary>
-/// Our engine under the same settings as <see cref="FaithfulLoop"/>: the recipe of <see cref="UnlearningSession"/> in memory, on given token
-/// batches and with a given offset vector.
+/// Our engine under the same settings as <see cref="FaithfulLoop"/>: the recipe of <see cref="UnlearningSession"/> in memory, on given
+/// token batches and with a given offset vector.
 /// </summary>
 internal sealed class EngineSteps : IDisposable
 {

@@ -60,20 +60,19 @@ public static class EngineTable
             $"Matrix products of the layers alone: {result.GemmFlops / 1e9:0} GFLOP/s; our step without caches reaches "
                 + $"{Text(100 * result.GemmFraction)} % of that.\n"
         );
-        text.Append(
-            CultureInfo.InvariantCulture,
-            $"Largest difference of the forget losses in steps 0 and 1: "
-                + $"{(result.LossDifference is { } difference ? difference.ToString("0.0000", CultureInfo.InvariantCulture) : "not measured")}.\n"
-        );
+        var difference = result.LossDifference?.ToString("0.0000", CultureInfo.InvariantCulture) ?? "not measured";
+        text.Append(CultureInfo.InvariantCulture, $"Largest difference of the forget losses in steps 0 and 1: {difference}.\n");
         if (result.Note.Length > 0)
             text.Append(CultureInfo.InvariantCulture, $"Missing: {result.Note}.\n");
         text.Append(
             """
 
-            How to read it: the step is the median after one warm-up step, each variant in processes of its own that take turns; the offset vector is timed apart and is not part of the step.
-            "Predicted" is the ratio of operations (every matrix product and causal attention, forward and backward); a layer pass is the forward pass of one layer over one batch.
-            The peak is what the operating system counted for the process, loading included. The offset vectors are made from a matrix with singular values 1/i;
-            the literal form is a float32 decomposition and up to 1000 rank-one updates, ours is float64, and where singular values lie close the literal form is the less exact one.
+            How to read it: the step is the median after one warm-up step, each variant in processes of its own that take turns; the offset
+            vector is timed apart and is not part of the step. "Predicted" is the ratio of operations (every matrix product and causal
+            attention, forward and backward); a layer pass is the forward pass of one layer over one batch. The peak is what the operating
+            system counted for the process, loading included. The offset vectors are made from a matrix with singular values 1/i; the
+            literal form is a float32 decomposition and up to 1000 rank-one updates, ours is float64, and where singular values lie close the
+            literal form is the less exact one.
 
             """);
         return text.ToString().ReplaceLineEndings("\n");

@@ -22,7 +22,9 @@ public static class LeagueBenchmark
     /// <summary>Who can take part: every preset of every method.</summary>
     public static IReadOnlyList<string> Entrants => [.. LeagueEntrant.All.Select(entrant => entrant.Name)];
 
-    /// <summary>Those that take part unless others are named: all but those that write retain texts themselves, minutes for each trial.</summary>
+    /// <summary>
+    /// Those that take part unless others are named: all but those that write retain texts themselves, minutes for each trial.
+    /// </summary>
     public static IReadOnlyList<string> UsualEntrants =>
         [.. LeagueEntrant.All.Where(entrant => entrant.Preset.Settings.Data.GeneratedRetain == 0).Select(entrant => entrant.Name)];
 
@@ -109,14 +111,26 @@ public static class LeagueBenchmark
         return score;
     }
 
-    private static string Rule(LeagueSettings settings, LeagueSuite suite) =>
-        string.Create(
-            CultureInfo.InvariantCulture,
-            $"Every method: the same texts in the same order, {settings.Trials} trials of {settings.Steps} steps with seed 0, each scored "
-                + $"on the development half of the questions after {string.Join(", ", LeagueContest.StepsOf(settings))} steps (ssd has no "
-                + $"steps and one score a trial; a trial that has fallen below {LeagueCell.HopelessUtility * settings.UtilityFloor:P0} of "
-                + $"the start's utility is ended); of the scores that keep at least {settings.UtilityFloor:P0} of the start's utility the "
-                + $"one that forgets "
-                + $"best{(suite.RunoffFrom is { } from ? $" (where several trials reach {from}, each one's best is run again and scored on the whole of that half)" : "")}; its settings and number of steps with {settings.Seeds} seed(s){(settings.SeedsOfBest > settings.Seeds ? $" ({settings.SeedsOfBest} for falcon and the best three others)" : "")}, scored once on the test half. Nothing is measured inside a run for the method's own use. Values are medians over the seeds, with lowest and highest. Rows that keep the utility on the test half come first, ordered by forgetting. Measures: {suite.Measures}."
-        );
+    private static string Rule(LeagueSettings settings, LeagueSuite suite)
+    {
+        static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+        var runoff = suite.RunoffFrom is { } from
+            ? Text($" (where several trials reach {from}, each one's best is run again and scored on the whole of that half)")
+            : "";
+        var best = settings.SeedsOfBest > settings.Seeds ? Text($" ({settings.SeedsOfBest} for falcon and the best three others)") : "";
+        var steps = string.Join(", ", LeagueContest.StepsOf(settings));
+        string[] sentences =
+        [
+            Text($"Every method: the same texts in the same order, {settings.Trials} trials of {settings.Steps} steps with seed 0, each")
+                + $" scored on the development half of the questions after {steps} steps (ssd has no steps and one score a trial; "
+                + Text($"a trial that has fallen below {LeagueCell.HopelessUtility * settings.UtilityFloor:P0} of the start's utility is ended); ")
+                + Text($"of the scores that keep at least {settings.UtilityFloor:P0} of the start's utility the one that forgets best{runoff}; ")
+                + Text($"its settings and number of steps with {settings.Seeds} seed(s){best}, scored once on the test half."),
+            "Nothing is measured inside a run for the method's own use.",
+            "Values are medians over the seeds, with lowest and highest.",
+            "Rows that keep the utility on the test half come first, ordered by forgetting.",
+            $"Measures: {suite.Measures}.",
+        ];
+        return string.Join(' ', sentences);
+    }
 }

@@ -7,8 +7,8 @@ using Falcon.Tokenization;
 namespace Falcon.Research.League;
 
 /// <summary>
-/// A run in memory, by the recipe of <see cref="UnlearningSession"/>, measured at several steps and written nowhere. What is measured is what
-/// a run of so many steps would save.
+/// A run in memory, by the recipe of <see cref="UnlearningSession"/>, measured at several steps and written nowhere. What is measured is
+/// what a run of so many steps would save.
 /// </summary>
 /// <param name="context">Log, device, dtype, cancellation.</param>
 internal sealed class MeasuredTraining(RunContext context)

@@ -16,6 +16,7 @@ public sealed record TablesResult(IReadOnlyList<ShownTable> Tables);
 /// <summary>
 /// The tables of README.md and docs/*.md. A table stands between a line <c>&lt;!-- table NAME --&gt;</c> and a line
 /// <c>&lt;!-- /table --&gt;</c>, and shows bench/results/NAME.json; several names of engine results make one table.
+/// <c>methods</c> and <c>method-notes</c> show the catalog of methods.
 /// </summary>
 public static class TablePages
 {
@@ -65,7 +66,12 @@ public static class TablePages
             var end = Array.IndexOf(lines, End, i);
             if (end < 0) throw new UserInputException($"{page}:{i + 1}: '{lines[i]}' has no '{End}' after it");
             var name = lines[i][Start.Length..].Replace("-->", "", StringComparison.Ordinal).Trim();
-            var table = files.Read(name.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Markdown();
+            var table = name switch
+            {
+                MethodPages.TableName => MethodPages.Table(),
+                MethodPages.NotesName => MethodPages.Notes(),
+                _ => files.Read(name.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Markdown(),
+            };
             tables.Add(new ShownTable(page, name, string.Concat(lines[(i + 1)..end].Select(line => line + "\n")) != table));
             written.Append(table);
             i = end - 1;

@@ -8,7 +8,9 @@ public enum ForgetTokens
     /// <summary>All of them, as published.</summary>
     All,
 
-    /// <summary>The tokens whose hidden states predict the answer. The words of a question also occur in the retain set. Plain text counts whole.</summary>
+    /// <summary>
+    /// The tokens whose hidden states predict the answer. The words of a question also occur in the retain set. Plain text counts whole.
+    /// </summary>
     Answer,
 
     /// <summary>

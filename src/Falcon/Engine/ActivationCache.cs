@@ -294,31 +294,3 @@ public sealed class ActivationCache : IDisposable
 
     private sealed record Kept(int Length, List<Part> Parts);
 }
-
-/// <summary>Which activations of the frozen model a run needs.</summary>
-/// <param name="Lowest">The lowest layer with a trained matrix.</param>
-/// <param name="StartsAtDownProjection">Whether that layer trains nothing but its down projection.</param>
-/// <param name="Target">The layer whose output enters the losses.</param>
-public readonly record struct CacheParts(int Lowest, bool StartsAtDownProjection, int Target)
-{
-    /// <summary>What a run with these parameters and this target needs.</summary>
-    public static CacheParts Of(TrainedParameters trained, int target) => new(trained.LowestLayer, trained.StartsAtDownProjection, target);
-}
-
-/// <summary>Token sequences as keys: equal when their tokens are.</summary>
-internal static class TokenSequence
-{
-    public static IEqualityComparer<int[]> Comparer { get; } = EqualityComparer<int[]>.Create(
-        (a, b) => ReferenceEquals(a, b) || (a is not null && b is not null && a.AsSpan().SequenceEqual(b)),
-        tokens =>
-        {
-            var hash = new HashCode();
-            hash.AddBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(tokens.AsSpan()));
-            return hash.ToHashCode();
-        });
-
-    public static IComparer<int[]> Order { get; } = Comparer<int[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b));
-
-    /// <summary>A whole batch as one sequence: each row behind its length.</summary>
-    public static int[] Of(TokenBatch batch) => [-1, .. batch.Sequences.SelectMany(row => (int[])[-row.Length, .. row])];
-}

@@ -34,7 +34,7 @@ public sealed record MemoryPlan(
     /// <summary>In a line for the log.</summary>
     public string Describe() =>
         $"predicted peak memory {PeakMemory.Text(Predicted)} of {PeakMemory.Text(Limit)} "
-            + $"({string.Join(", ", Parts.Where(part => part.Value >= 1 << 20).Select(part => $"{part.Key} {PeakMemory.Text(part.Value)}"))}); "
+        + $"({string.Join(", ", Parts.Where(part => part.Value >= 1 << 20).Select(part => $"{part.Key} {PeakMemory.Text(part.Value)}"))}); "
         + (Streamed ? "the frozen model is read layer by layer" : "the frozen model stays in memory")
         + (StateInFile ? ", masters and moments lie in a file" : "")
         + (

@@ -4,8 +4,8 @@ using Falcon.Models;
 namespace Falcon.Engine;
 
 /// <summary>
-/// The texts of every step of a run. Pure: a step's texts depend on the arguments alone, so they can be looked at before the run and are the
-/// same after an interruption.
+/// The texts of every step of a run. Pure: a step's texts depend on the arguments alone, so they can be looked at before the run and are
+/// the same after an interruption.
 /// </summary>
 /// <param name="topics">Forget domains with their retain sets.</param>
 /// <param name="data">Batch sizes, order, counted tokens and padding.</param>

@@ -79,9 +79,11 @@ public static class LayerSelector
             .OrderBy(l => l.MutualInformation)
             .ToArray();
         if (valid.Length == 0)
-            throw new NumericalFailureException(
-                $"No layer has a valid mutual information: {string.Join("; ", layers.Select(l => FormattableString.Invariant($"layer {l.Layer}: {l.Failure ?? "not finite"}")))}."
-            );
+        {
+            var reasons = layers.Select(l => FormattableString.Invariant($"layer {l.Layer}: {l.Failure ?? "not finite"}"));
+            throw new NumericalFailureException($"No layer has a valid mutual information: {string.Join("; ", reasons)}.");
+        }
+
         var (low, high) = (valid[0].MutualInformation!.Value, valid[^1].MutualInformation!.Value);
         var table = layers.Select(l =>
         {

@@ -1,10 +1,11 @@
+using System.Globalization;
 using Falcon.Runtime;
 
 namespace Falcon.Methods;
 
 /// <summary>
-/// Ends a run that ruins the model: the retain loss without its weight has moved too far from the unchanged model's, on average over the last
-/// steps.
+/// Ends a run that ruins the model: the retain loss without its weight has moved too far from the unchanged model's, on average over the
+/// last steps.
 /// </summary>
 /// <param name="settings">Steps, learning rate, and the noise that the run began with.</param>
 internal sealed class DriftWatch(TrainerSettings settings)
@@ -29,15 +30,21 @@ internal sealed class DriftWatch(TrainerSettings settings)
         if (noise > 0 ? step < settings.Steps - 1 : _drifts.Count < Window) return;
         var mean = _drifts.Average();
         if (mean <= Largest) return;
-        var average = FormattableString.Invariant(
-            $"over the last {_drifts.Count} steps the retain loss without its weight is {mean:F2} above the unchanged model's on average (at most {Largest})"
+        var average = string.Create(
+            CultureInfo.InvariantCulture,
+            $"over the last {_drifts.Count} steps the retain loss without its weight is {mean:F2} above the unchanged model's on average "
+                + $"(at most {Largest})"
         );
         throw new NumericalFailureException(
             noise > 0
                 ? FormattableString.Invariant($"Step {step}: the noise of the start is not made good: {average}. ")
-                    + FormattableString.Invariant($"Raise steps ({settings.Steps}) or data.retainBatchSize, or lower layers.startNoise ({noise}).")
+                    + FormattableString.Invariant(
+                        $"Raise steps ({settings.Steps}) or data.retainBatchSize, or lower layers.startNoise ({noise})."
+                    )
                 : FormattableString.Invariant($"Step {step}: the run diverges: {average}. ")
-                    + FormattableString.Invariant($"Lower optimizer.learningRate ({settings.Rates.PeakRate}) or raise the weight of the retain term.")
+                    + FormattableString.Invariant(
+                        $"Lower optimizer.learningRate ({settings.Rates.PeakRate}) or raise the weight of the retain term."
+                    )
         );
     }
 }

@@ -1,3 +1,4 @@
+using Falcon.Methods.Preference;
 using Falcon.Methods.Baselines;
 using Falcon.Methods.Falcon;
 using Falcon.Runtime;
@@ -5,8 +6,8 @@ using Falcon.Runtime;
 namespace Falcon.Methods;
 
 /// <summary>
-/// Every unlearning method by its name. The library's own are one line each; a program adds one with <see cref="Register"/>. Help, the table
-/// of docs/baselines.md, validation and trial grids derive from here.
+/// Every unlearning method by its name. The library's own are one line each; a program adds one with <see cref="Register"/>. Help, the
+/// table of docs/baselines.md, validation and trial grids derive from here.
 /// </summary>
 public static class MethodCatalog
 {

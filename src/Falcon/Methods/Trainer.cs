@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using System.Diagnostics;
 using Falcon.Engine;
 using Falcon.Methods.Terms;
@@ -23,8 +24,8 @@ public sealed record TrainerSettings(int Steps, ulong Seed, int PadId, LearningR
 }
 
 /// <summary>
-/// The one training loop: batch, two gradients, their combination, update; every tensor of a step lives in the step's scope and only numbers
-/// leave it.
+/// The one training loop: batch, two gradients, their combination, update; every tensor of a step lives in the step's scope and only
+/// numbers leave it.
 /// </summary>
 /// <param name="topics">Forget domains with their retain sets.</param>
 /// <param name="batches">The texts of every step.</param>
@@ -59,7 +60,10 @@ public sealed class Trainer(
 
         var gradients = objective.Gradients(batch);
         if (!double.IsFinite(gradients.ForgetLoss) || !double.IsFinite(gradients.RetainLoss))
-            throw Diverged(step, FormattableString.Invariant($"a loss is not finite (forget {gradients.ForgetLoss}, retain {gradients.RetainLoss})"));
+            throw Diverged(
+                step,
+                FormattableString.Invariant($"a loss is not finite (forget {gradients.ForgetLoss}, retain {gradients.RetainLoss})")
+            );
         var mixes = Mix(gradients, step);
         optimizer.LearningRate = settings.Rates.At(step);
         var updateNorm = Math.Sqrt(Update(gradients, mixes));

@@ -161,15 +161,16 @@ internal static class ModelCard
             );
     }
 
-    private static void Limits(StringBuilder text) => text.Append("""
-
-        ## Limits
-
-            * The numbers say what was measured on these files, no more. Other wordings, other languages and indirect questions may still bring removed knowledge up.
-            * Unlearning changes what a model says; it does not prove that nothing is left in the weights. Fine-tuning, quantisation, jailbreak prompts and access to activations can recover some of it. Unless a table of recovery attacks stands beside this card, that was not tested.
-            * It is no means of meeting legal duties of erasure by itself.
-
-        """);
+    private static void Limits(StringBuilder text) =>
+        text.Append(
+            "\n## Limits\n\n"
+                + "* The numbers say what was measured on these files, no more. Other wordings, other languages and indirect questions may "
+                + "still bring removed knowledge up.\n"
+                + "* Unlearning changes what a model says; it does not prove that nothing is left in the weights. Fine-tuning, quantisation, "
+                + "jailbreak prompts and access to activations can recover some of it. Unless a table of recovery attacks stands beside this "
+                + "card, that was not tested.\n"
+                + "* It is no means of meeting legal duties of erasure by itself.\n"
+        );
 
     private static void Use(StringBuilder text) => text.Append("""
 
@@ -194,7 +195,8 @@ internal static class ModelCard
             unit == "percent"
                 ? (value * 100).ToString("0.0", CultureInfo.InvariantCulture)
                 : value.ToString("G4", CultureInfo.InvariantCulture);
-        return $"{One(metric.Value)}{(unit == "percent" ? " %" : "")}{(metric is { Low: { } low, High: { } high } ? $" ({One(low)} to {One(high)})" : "")}";
+        var interval = metric is { Low: { } low, High: { } high } ? $" ({One(low)} to {One(high)})" : "";
+        return $"{One(metric.Value)}{(unit == "percent" ? " %" : "")}{interval}";
     }
 
     private static UnlearnConfig WithoutFolders(UnlearnConfig config) =>

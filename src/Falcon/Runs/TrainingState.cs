@@ -11,8 +11,8 @@ using static TorchSharp.torch;
 namespace Falcon.Runs;
 
 /// <summary>
-/// The state of an interrupted run: masters, optimiser state, numbers of the objective, the best parameters so far and the step. Random numbers depend on seed and
-/// step alone, so nothing else is needed.
+/// The state of an interrupted run: masters, optimiser state, numbers of the objective, the best parameters so far and the step. Random
+/// numbers depend on seed and step alone, so nothing else is needed.
 /// </summary>
 internal static class TrainingState
 {

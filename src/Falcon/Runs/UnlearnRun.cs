@@ -12,7 +12,9 @@ namespace Falcon.Runs;
 /// <summary>An unlearning run from files to files: the recipe of <see cref="UnlearningSession"/>, measured before and after.</summary>
 public static class UnlearnRun
 {
-    /// <summary>Unlearns and writes the run directory: config.json, environment.json, layers.json, metrics.jsonl, run.json and model/.</summary>
+    /// <summary>
+    /// Unlearns and writes the run directory: config.json, environment.json, layers.json, metrics.jsonl, run.json and model/.
+    /// </summary>
     /// <param name="config">The whole configuration.</param>
     /// <param name="outDirectory">The directory to write; it appears whole or not at all.</param>
     /// <param name="resume">Continue the interrupted run of the same directory.</param>

@@ -102,11 +102,16 @@ public sealed class UnlearningSession : IDisposable
     {
         config.Validate();
         if (place.Directory is null && config.Monitor.IsOn)
-            throw new UserInputException("monitor: a run in memory keeps no measurements; leave monitor.every 0 and monitor.searchPath false.");
+            throw new UserInputException(
+                "monitor: a run in memory keeps no measurements; leave monitor.every 0 and monitor.searchPath false."
+            );
         var checkpoint = Checkpoint.Open(config.Model);
         try
         {
-            return new UnlearningSession(config, place, context, checkpoint, HfTokenizer.Load(config.Model)) { MeasuresModel = measuresModel };
+            return new UnlearningSession(config, place, context, checkpoint, HfTokenizer.Load(config.Model))
+            {
+                MeasuresModel = measuresModel,
+            };
         }
         catch
         {
@@ -128,7 +133,9 @@ public sealed class UnlearningSession : IDisposable
         (_given, Topics) = (topics, topics);
     }
 
-    /// <summary>Lets the model write further retain texts where asked, and chooses the fastest way of running that fits into memory.</summary>
+    /// <summary>
+    /// Lets the model write further retain texts where asked, and chooses the fastest way of running that fits into memory.
+    /// </summary>
     /// <exception cref="UserInputException">The run does not fit in any way.</exception>
     public void PlanMemory()
     {

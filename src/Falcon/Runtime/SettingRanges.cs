@@ -21,8 +21,13 @@ public static class SettingRanges
         {
             var name = JsonNamingPolicy.CamelCase.ConvertName(property.Name);
             var key = path.Length == 0 ? name : $"{path}.{name}";
-            if (property.GetIndexParameters().Length > 0 || property.GetValue(settings) is not { } value) continue;
-            if (property.GetCustomAttribute<MinLengthAttribute>() is { } least && value is ICollection { Count: var count } && count < least.Length)
+            if (property.GetIndexParameters().Length > 0 || property.GetValue(settings) is not { } value)
+                continue;
+            if (
+                property.GetCustomAttribute<MinLengthAttribute>() is { } least
+                && value is ICollection { Count: var count }
+                && count < least.Length
+            )
                 yield return $"{key}: give at least {least.Length}";
             if (property.GetCustomAttribute<RangeAttribute>() is not { } range) continue;
             foreach (var number in value is IEnumerable list ? list.Cast<object>() : [value])

@@ -84,7 +84,8 @@ public sealed class BadInputTests : BadInputTest
 
     [Fact]
     public void Set_UnknownKey() =>
-        Refused(["--set", "loss.temprature=1"], "--set loss.temprature=1", "did you mean \"loss.temperature\"?");
+        const string Key = "objective.forget.contrastive.temp";
+        Refused(["--set", Key + "rature=1"], $"--set {Key}rature=1", $"did you mean \"{Key}erature\"?");
 
     [Fact]
     public void Set_WrongValue() => Refused(["--set", "optimizer.learningRate=-1"], "optimizer.learningRate is -1", "above 0");

@@ -6,7 +6,6 @@ using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Layers;
 using Falcon.Models;
-using Falcon.Models.Families;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
@@ -109,7 +108,7 @@ public sealed class EngineTests : IDisposable
         using var scope = NewDisposeScope();
         using var source = Checkpoint.Open(_folder.At("source"));
         const string trained = "model.layers.2.mlp.down_proj.weight";
-        Assert.True(source.LoadStored(trained).data<float>().ToArray().Zip(expected[trained], (a, b) => Math.Abs(a - b)).Max() > 1e-3); // there was something to agree on
+        Assert.True(source.LoadStored(trained).data<float>().ToArray().Zip(expected[trained], (a, b) => Math.Abs(a - b)).Max() > 1e-3);
     }
 
     [Fact]
@@ -288,53 +287,6 @@ public sealed class EngineTests : IDisposable
         using var large = OpenedModel.Open(checkpoint, ComputeOptions.Exact, memoryLimit: null, SilentRunLog.Instance);
         Assert.True(small.Model.IsStreamed);
         Assert.False(large.Model.IsStreamed);
-    }
-
-    [Fact]
-    public void MemoryPlan_ChoosesTheFastestWayThatFits()
-    {
-        // Shapes of a 7B model: 32 layers, width 4096; three down projections of layers 5 to 7 are trained in bfloat16.
-        var shape = TinyCheckpoint.Config();
-        foreach (
-            var (key, value) in new (string, int)[]
-            {
-                ("hidden_size", 4096),
-                ("intermediate_size", 14336),
-                ("num_hidden_layers", 32),
-                ("num_attention_heads", 32),
-                ("num_key_value_heads", 8),
-                ("vocab_size", 32000),
-            }
-        )
-            shape[key] = value;
-        var folder = _folder.At("shape");
-        Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "config.json"), shape.ToJsonString());
-        var model = ModelConfig.Load(folder);
-        var compute = new ComputeOptions(CPU, bfloat16, "");
-        TokenBatch[] batches =
-        [
-            .. Enumerable.Repeat(new TokenBatch([.. Enumerable.Range(0, 4).Select(i => Enumerable.Repeat(i + 1, 512).ToArray())], 0), 8),
-        ];
-        MemoryPlan Plan(long limit) =>
-            MemoryPlan.Make(
-                new MemoryDemand(
-                    model,
-                    compute,
-                    7,
-                    TrainedParameters.Select(model, 7, 3, ["mlp.down_proj"]),
-                    PassNeeds.TargetStates,
-                    new EngineSettings { MemoryLimit = limit }
-                ),
-                batches,
-                available: 64L << 30,
-                freeDisk: 100L << 30
-            );
-
-        Assert.True(Plan(16L << 30) is { Streamed: false, StateInFile: false, Cached: true });
-        Assert.True(Plan(8_000_000_000) is { Streamed: true, StateInFile: false });
-        Assert.True(Plan(4_000_000_000) is { Streamed: true, StateInFile: true });
-        Assert.Contains("--memory-limit", Assert.Throws<UserInputException>(() => Plan(1L << 30)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed class ExtendSampleTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Sample_MetricAndAttackFromOutside_AreInTheResults()
+    public async Task Sample_LossMetricAndAttackFromOutside_AreInTheResults()
     {
         var sample = Path.Combine(Fixtures.RepositoryRoot, "samples", "Extend");
         Assert.InRange(File.ReadAllLines(Path.Combine(sample, "Program.cs")).Length, 1, 59);
@@ -36,6 +36,8 @@ public sealed class ExtendSampleTests : IDisposable
 
         Assert.Contains("answer-length: ", output, StringComparison.Ordinal);
         Assert.Contains("eager-opening: ", output, StringComparison.Ordinal);
+        Assert.Contains("uniform: {\"step\":3", output, StringComparison.Ordinal);
+        Assert.Contains("\"kind\": \"uniform\"", File.ReadAllText(_folder.At("out", "run", "config.json")), StringComparison.Ordinal);
         Assert.Equal("eager-opening", AttackResult.Read(_folder.At("out", "attack", AttackResult.FileName)).Attacks.Single().Name);
         Assert.Contains("\"answer-length\"", File.ReadAllText(_folder.At("out", "metric.json")), StringComparison.Ordinal);
     }

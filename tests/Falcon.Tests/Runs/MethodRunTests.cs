@@ -125,8 +125,8 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
             {
                 "ssd" => new ObjectiveSettings { Edits = [new Dampening { Threshold = 1.5, Strength = 0.3 }] },
                 "rmu" or "adaptive-rmu" => preset.Objective with { Retain = [new SquaredError()] },
-                // Of answers as sure as these p^5 (1 - p) leaves next to nothing.
-                "satimp" => preset.Objective with { Forget = [new SaturationImportance { Beta1 = 1, Weight = 10 }] },
+                // Of answers as sure as these p^5 (1 - p) leaves next to nothing in so few steps.
+                "satimp" => preset.Objective with { Forget = [new SaturationImportance { Beta1 = 1, Beta2 = 0.25, Weight = 5 }] },
                 _ => preset.Objective,
             },
             Steps = method == "ssd" ? 0 : 24,

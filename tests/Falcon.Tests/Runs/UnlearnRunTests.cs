@@ -127,7 +127,12 @@ public sealed class UnlearnRunTests : IDisposable
     [InlineData("tokens", false)]
     public void Execute_RebuiltEmbedding_ChangesEveryMatrixAndResumesToTheSameBytes(string kind, bool tied)
     {
-        var start = Rebuilding(TinyCheckpoint.Write(_folder.At("source"), tied: tied), steps: 6, noise: 0.1, UnlearnConfig.FromPreset("falcon-anew"));
+        var start = Rebuilding(
+            TinyCheckpoint.Write(_folder.At("source"), tied: tied),
+            steps: 6,
+            noise: 0.1,
+            UnlearnConfig.FromPreset("falcon-anew")
+        );
         var config = ConfigFile.Read(null, [$$"""objective.retain=[{"kind":"{{kind}}","weight":3}]"""], start);
         var whole = Run(config, "whole");
         using var source = new CancellationTokenSource();

@@ -57,7 +57,8 @@ internal static class CeU
     public static UnlearningMethod Method { get; } =
         UnlearningMethod.Of(
             "ce-u",
-            "Cross-entropy unlearning: L = mean over answer tokens, but each answer's first, of CE(model, own softmax with the true token's "
+            "Cross-entropy unlearning: L = mean over answer tokens, but each answer's first, of CE(model, own softmax with the true "
+                + "token's "
                 + "logit at -infinity, without gradient). No retain loss.",
             "Yang, CE-U: Cross Entropy Unlearning (2025); settings as in OpenUnlearning",
             PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new UnlikelyLabels()] }),

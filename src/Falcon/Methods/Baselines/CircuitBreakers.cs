@@ -13,9 +13,9 @@ namespace Falcon.Methods.Baselines;
 /// frozen ones.
 /// </summary>
 /// <remarks>
-/// Where the two models are equal the cosine has no slope, so in exact arithmetic a run would never leave its start. The published runs leave
-/// it by the dropout inside LoRA and the rounding of bfloat16; here the trained matrices begin with Gaussian noise of a thousandth of their
-/// root mean square.
+/// Where the two models are equal the cosine has no slope, so in exact arithmetic a run would never leave its start. The published runs
+/// leave it by the dropout inside LoRA and the rounding of bfloat16; here the trained matrices begin with Gaussian noise of a thousandth of
+/// their root mean square.
 /// </remarks>
 public sealed record Rerouting : ForgetTerm
 {
@@ -92,7 +92,8 @@ internal static class CircuitBreakers
             "circuit-breakers",
             "Representation rerouting: L = c_f mean relu(cos(h_f, h_f,frozen)) + c_r mean |h_r - h_r,frozen|, at step t of T with "
                 + "c_f = alpha (1 - t / 2T) and c_r = alpha t / 2T.",
-            "Zou et al., Improving Alignment and Robustness with Circuit Breakers (NeurIPS 2024), there with LoRA on several layers; here on "
+            "Zou et al., Improving Alignment and Robustness with Circuit Breakers (NeurIPS 2024), there with LoRA on several layers; here "
+                + "on "
                 + "the matrices that are trained",
             Settings with
             {

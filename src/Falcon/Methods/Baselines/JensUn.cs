@@ -1,3 +1,4 @@
+using Falcon.Methods.Preference;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;

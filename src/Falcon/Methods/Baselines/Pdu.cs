@@ -7,7 +7,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// <c>logitMargin</c>: weight * mean over the answer's positions of (largest logit - mean logit)^2, which flattens the model's choice there.
+/// <c>logitMargin</c>: weight * mean over the answer's positions of (largest logit - mean logit)^2, which flattens the model's choice
+/// there.
 /// </summary>
 public sealed record LogitMargin : ForgetTerm
 {
@@ -19,7 +20,9 @@ public sealed record LogitMargin : ForgetTerm
     [JsonIgnore]
     public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
 
-    /// <summary>The loss, a float32 scalar, over the labelled positions themselves (not shifted), as the published code computes it.</summary>
+    /// <summary>
+    /// The loss, a float32 scalar, over the labelled positions themselves (not shifted), as the published code computes it.
+    /// </summary>
     /// <param name="logits">[B, T, V].</param>
     /// <param name="labels">[B, T] int64, <see cref="ReferenceLosses.IgnoredLabel"/> where not scored.</param>
     public static Tensor Of(Tensor logits, Tensor labels)
@@ -39,8 +42,8 @@ public sealed record LogitMargin : ForgetTerm
 }
 
 /// <summary>
-/// <c>lossLimit</c>: the constraint CE_r &lt;= limit as lambda (CE_r - limit). The multiplier lambda begins at the weight; after the warm-up each
-/// step makes it max(0, lambda + rate (CE_r - limit)). The multiplier of each step stands in metrics.jsonl.
+/// <c>lossLimit</c>: the constraint CE_r &lt;= limit as lambda (CE_r - limit). The multiplier lambda begins at the weight; after the
+/// warm-up each step makes it max(0, lambda + rate (CE_r - limit)). The multiplier of each step stands in metrics.jsonl.
 /// </summary>
 public sealed record LossLimit : RetainTerm
 {
@@ -131,9 +134,11 @@ internal static class Pdu
     public static UnlearningMethod Method { get; } =
         UnlearningMethod.Of(
             "pdu",
-            "Primal-dual unlearning: L = mean (largest logit - mean logit)^2 over the forget answers + lambda (CE_r - eps); after a warm-up "
+            "Primal-dual unlearning: L = mean (largest logit - mean logit)^2 over the forget answers + lambda (CE_r - eps); after a "
+                + "warm-up "
                 + "lambda becomes max(0, lambda + eta (CE_r - eps)) in every step.",
-            "Constrained Entropic Unlearning: A Primal-Dual Framework for Large Language Models (2025); settings as in OpenUnlearning for TOFU",
+            "Constrained Entropic Unlearning: A Primal-Dual Framework for Large Language Models (2025); settings as in OpenUnlearning for "
+                + "TOFU",
             PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new LogitMargin()], Retain = [new LossLimit()] }),
             PublishedSettings.RatesAndStrength("eta", "objective.retain.lossLimit.rate", 5, 1)
         );

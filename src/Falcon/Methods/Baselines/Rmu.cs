@@ -26,8 +26,8 @@ public sealed record Misdirection : ForgetTerm
 }
 
 /// <summary>
-/// <c>adaptiveMisdirection</c>: mean (h_f - c |h_f,frozen| u)^2: the vector's length follows the norm of each token's own hidden state, so that
-/// later layers, whose norms are larger, work too.
+/// <c>adaptiveMisdirection</c>: mean (h_f - c |h_f,frozen| u)^2: the vector's length follows the norm of each token's own hidden state, so
+/// that later layers, whose norms are larger, work too.
 /// </summary>
 public sealed record AdaptiveMisdirection : ForgetTerm
 {
@@ -105,7 +105,8 @@ internal static class Rmu
     public static UnlearningMethod Method { get; } =
         UnlearningMethod.Of(
             "rmu",
-            "Representation misdirection: L = mean (h_f - c u)^2 + alpha mean (h_r - h_r,frozen)^2 at the target layer, u a random direction "
+            "Representation misdirection: L = mean (h_f - c u)^2 + alpha mean (h_r - h_r,frozen)^2 at the target layer, u a random "
+                + "direction "
                 + "of length 1.",
             "Li et al., The WMDP Benchmark (2024)",
             PublishedSettings.FewMatrices(

@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// <c>satimp</c>: -weight mean over answer tokens of p^beta1 (1 - p)^beta2 CE, p the token's own probability without gradient: neither tokens
-/// that are forgotten already (saturation) nor tokens that any model would say (importance) count.
+/// <c>satimp</c>: -weight mean over answer tokens of p^beta1 (1 - p)^beta2 CE, p the token's own probability without gradient: neither
+/// tokens that are forgotten already (saturation) nor tokens that any model would say (importance) count.
 /// </summary>
 public sealed record SaturationImportance : ForgetTerm
 {

@@ -83,8 +83,10 @@ internal static class Scrub
         UnlearningMethod.Of(
             "scrub",
             "Teacher and student: the student leaves the frozen teacher on the forget answers, L_f = -KL_T(frozen || model), during the "
-                + "first share of the steps, and follows it on the retain answers throughout, L_r = gamma CE_r + alpha KL_T(frozen || model).",
-            "Kurmanji et al., Towards Unbounded Machine Unlearning (NeurIPS 2023), there for images and in alternating epochs; here both in "
+                + "first share of the steps, and follows it on the retain answers throughout, L_r = gamma CE_r + alpha KL_T(frozen || "
+                + "model).",
+            "Kurmanji et al., Towards Unbounded Machine Unlearning (NeurIPS 2023), there for images and in alternating epochs; here both "
+                + "in "
                 + "each step",
             PublishedSettings.WholeModel(
                 new ObjectiveSettings

@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using System.ComponentModel.DataAnnotations;
 using Falcon.Methods.Terms;
 using static TorchSharp.torch;
@@ -37,7 +38,9 @@ public sealed record Dampening : WeightEdit
         }
     }
 
-    /// <summary>The weights, those with forget importance above threshold * retain importance times min(1, strength retain / forget).</summary>
+    /// <summary>
+    /// The weights, those with forget importance above threshold * retain importance times min(1, strength retain / forget).
+    /// </summary>
     internal static Tensor Dampen(Tensor weight, Tensor forget, Tensor retain, double threshold, double strength)
     {
         using var scope = NewDisposeScope();

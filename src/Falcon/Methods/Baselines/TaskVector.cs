@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
@@ -50,7 +51,8 @@ internal static class TaskVector
     public static UnlearningMethod Method { get; } =
         UnlearningMethod.Of(
             "task-vector",
-            "Task arithmetic: the steps teach the model the forget set, L = CE_f; after them theta = theta_0 - alpha (theta_taught - theta_0).",
+            "Task arithmetic: the steps teach the model the forget set, L = CE_f; after them theta = theta_0 - alpha (theta_taught - "
+                + "theta_0).",
             "Ilharco et al., Editing Models with Task Arithmetic (ICLR 2023)",
             PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new ForgetAnswers()], Edits = [new Negation()] }),
             PublishedSettings.RatesAndStrength("alpha", "objective.edits.negation.scale", 2, 0.7)

@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// <c>wga</c>: -weight mean over answer tokens of p^beta CE, p the token's own probability without gradient, so that tokens already forgotten
-/// stop counting.
+/// <c>wga</c>: -weight mean over answer tokens of p^beta CE, p the token's own probability without gradient, so that tokens already
+/// forgotten stop counting.
 /// </summary>
 public sealed record WeightedAscent : ForgetTerm
 {
@@ -54,7 +54,10 @@ internal static class Wga
             "Weighted gradient ascent: L = -gamma mean over answer tokens of p^beta CE, p the token's own probability without gradient; "
                 + "+ alpha CE_r.",
             "Wang et al., Rethinking LLM Unlearning Objectives (ICLR 2025)",
-            PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new WeightedAscent()], Retain = [new Answers()] }) with { Steps = 65 },
+            PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new WeightedAscent()], Retain = [new Answers()] }) with
+            {
+                Steps = 65,
+            },
             PublishedSettings.RatesAndStrength("alpha", "objective.retain.answers.weight", 1, 5)
         );
 }

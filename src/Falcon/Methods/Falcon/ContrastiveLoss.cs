@@ -48,7 +48,8 @@ public static class ContrastiveLoss
     }
 
     /// <summary>
-    /// The InfoNCE logits, cosine over temperature: column 0 is the positive, column 1 the token's own frozen state. They are a softmax classification with the true class 0, so labels can be sampled from them for a curvature estimate.
+    /// The InfoNCE logits, cosine over temperature: column 0 is the positive, column 1 the token's own frozen state. They are a softmax
+    /// classification with the true class 0, so labels can be sampled from them for a curvature estimate.
     /// </summary>
     /// <inheritdoc cref="Compute" path="/param[not(@name='weights')]"/>
     /// <returns>Float32 logits [M, 2] of M counted tokens.</returns>
@@ -72,7 +73,8 @@ public static class ContrastiveLoss
         var tokens = Unit(TokenRows.Select(anchor, mask)); // [M, D]
         if (tokens.shape[0] == 0)
             throw new NumericalFailureException("The contrastive loss has no token to average: the mask counts no position.");
-        var target = Unit(positive.dim() == 1 ? positive.to(float32) : TokenRows.Select(positive.expand(anchor.shape), mask)); // [D] or [M, D]
+        // [D] or [M, D]
+        var target = Unit(positive.dim() == 1 ? positive.to(float32) : TokenRows.Select(positive.expand(anchor.shape), mask));
         var references = Unit(TokenRows.Select(frozen, mask)); // [M, D]
         Tensor[] columns = [(tokens * target).sum(-1, keepdim: true), (tokens * references).sum(-1, keepdim: true)];
         return cat(columns, dim: 1).div(temperature).MoveToOuterDisposeScope();

@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using Falcon.Data;
 using Falcon.Layers;
 using Falcon.Methods.Baselines;
@@ -118,10 +119,16 @@ internal static class FalconMethod
                 + "conflicting gradients are projected onto orthogonal subspaces.",
             "Hu et al., NeurIPS 2025 (arXiv 2502.01472)",
             [
-                new MethodPreset("falcon", "The default: the paper's ideas with the faults of the published code mended.", Falcon, OfFalcon()),
+                new MethodPreset(
+                    "falcon",
+                    "The default: the paper's ideas with the faults of the published code mended.",
+                    Falcon,
+                    OfFalcon()
+                ),
                 new MethodPreset(
                     "falcon-rebuild",
-                    "For small models, where attacks must bring nothing back: noise is mixed into every layer, and the layers are rebuilt by "
+                    "For small models, where attacks must bring nothing back: noise is mixed into every layer, and the layers are rebuilt "
+                        + "by "
                         + "distilling the unchanged model on the retain set and on texts that it writes, while the forget loss holds at a "
                         + "low layer. Costs a part of retraining.",
                     Rebuild,
@@ -129,13 +136,19 @@ internal static class FalconMethod
                 ),
                 new MethodPreset(
                     "falcon-anew",
-                    "For small models that have memorised the forget set, where falcon-rebuild hides: every layer and the embedding begin as "
+                    "For small models that have memorised the forget set, where falcon-rebuild hides: every layer and the embedding begin "
+                        + "as "
                         + "pure noise, and the forget loss works only on answers that come back.",
                     Anew,
                     OfRebuilding()
                 ),
                 new MethodPreset("paper", "The formulas of the paper, with Sophia and a true curvature estimate.", Paper, OfPublished()),
-                new MethodPreset("official", "What the published code computes, number for number (Zephyr-7B settings).", Official, OfPublished()),
+                new MethodPreset(
+                    "official",
+                    "What the published code computes, number for number (Zephyr-7B settings).",
+                    Official,
+                    OfPublished()
+                ),
             ]
         );
 

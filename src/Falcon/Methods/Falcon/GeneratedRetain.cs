@@ -9,11 +9,11 @@ using Falcon.Tokenization;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// Retain texts that the unchanged model writes itself. What stands in no retain text is not kept, and nobody has texts of all that a model
-/// knows, but the model has: sampled at temperature 1 from the head of the retain texts' template, or from the first words of one of them,
-/// it goes through what it knows, as far as that has the form of those texts. What tells of the forget set is left out, and what repeats a
-/// retain text. After self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a model writes from the head of its
-/// template (Xu et al., arXiv 2406.08464). Extension, not in the paper.
+/// Retain texts that the unchanged model writes itself. A run keeps what its retain texts show, and nobody has texts of all that a model
+/// knows. So the model is sampled at temperature 1, from the head of the retain texts' template or from the first words of one of them: it
+/// writes of what it knows in the form of those texts. Texts about the forget set are left out, and copies of retain texts. After
+/// self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a model writes from the head of its template (Xu et al.,
+/// arXiv 2406.08464). Extension, not in the paper.
 /// </summary>
 public static partial class GeneratedRetain
 {
@@ -53,7 +53,7 @@ public static partial class GeneratedRetain
         var longest = retain.Max(text => text.Length);
         var (drawn, dropped) = (0, 0);
         List<int[]> kept = [];
-        HashSet<int[]> seen = new(retain, TokenSequence.Comparer); // what the model knows by heart of the retain set is there already
+        HashSet<int[]> seen = new(retain, TokenSequence.Comparer); // what the model has memorised of the retain set is there already
         for (var round = 0; kept.Count < count && drawn < DrawnPerText * count; round++)
         {
             var random = new SeededRandom(seed, "generated retain texts", round);

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// <c>hiddenStates</c>: the retain loss of FALCON keeps the direction of the hidden states at the target layer, mean 1 - cos(updated, frozen).
-/// Source: Hu et al., NeurIPS 2025, section 4.2.
+/// <c>hiddenStates</c>: the retain loss of FALCON keeps the direction of the hidden states at the target layer, mean 1 - cos(updated,
+/// frozen). Source: Hu et al., NeurIPS 2025, section 4.2.
 /// </summary>
 public sealed record HiddenStates : RetainTerm
 {

@@ -104,7 +104,8 @@ internal static class KrylovBasis
         if (rest.shape[0] > 0)
         {
             if (count == energies.Length) return null;
-            var residuals = rest.matmul(mixture[^(int)rest.shape[1].., ..count]).norm(0); // only the last block is not yet mapped into the space
+            // Only the last block is not yet mapped into the space.
+            var residuals = rest.matmul(mixture[^(int)rest.shape[1].., ..count]).norm(0);
             if (residuals.max().item<double>() > Math.Max(Tolerance * (energies[count - 1] - energies[count]), Rounding * energies[0]))
                 return null;
         }

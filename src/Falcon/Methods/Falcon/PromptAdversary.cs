@@ -8,8 +8,9 @@ namespace Falcon.Methods.Falcon;
 
 /// <summary>
 /// <c>promptAdversary</c>: vectors that an adversary puts before every forget text where it enters the lowest trained layer, as a trained
-/// prompt does, found by climbing the forget loss of hidden states. That loss behind the vectors counts as much as that of the texts as they
-/// are, so that forgetting does not depend on the exact form of a prompt. After latent adversarial training (Casper et al., arXiv 2403.05030).
+/// prompt does, found by climbing the forget loss of hidden states. That loss behind the vectors counts as much as that of the texts as
+/// they are, so that forgetting does not depend on the exact form of a prompt. After latent adversarial training (Casper et al., arXiv
+/// 2403.05030).
 /// </summary>
 public sealed record PromptAdversary : ForgetTerm
 {

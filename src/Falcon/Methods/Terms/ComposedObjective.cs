@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using Falcon.Engine;
 using Falcon.Models;
 using static TorchSharp.torch;
@@ -66,7 +67,8 @@ public sealed class ComposedObjective : Objective
     public override Tensor CurvatureLogits(StepBatch batch)
     {
         using var pass = new StepPass(_inputs, batch, batch.Forget, isForget: true);
-        return _forget.Select(loss => loss.CurvatureLogits(pass)).FirstOrDefault(logits => logits is not null) ?? base.CurvatureLogits(batch);
+        return _forget.Select(loss => loss.CurvatureLogits(pass)).FirstOrDefault(logits => logits is not null)
+            ?? base.CurvatureLogits(batch);
     }
 
     /// <inheritdoc/>

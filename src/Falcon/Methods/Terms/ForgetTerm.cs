@@ -64,7 +64,9 @@ public abstract class StatesLoss : ForgetLoss
     public sealed override Tensor Loss(StepPass pass) => At(pass.States.Updated, pass.States.Frozen, pass);
 }
 
-/// <summary>An adversary: gives hidden states at which a <see cref="StatesLoss"/> is high, and which count as much as those of the texts.</summary>
+/// <summary>
+/// An adversary: gives hidden states at which a <see cref="StatesLoss"/> is high, and which count as much as those of the texts.
+/// </summary>
 public abstract class AdversaryLoss : ForgetLoss
 {
     /// <summary>Hidden states under attack, updated and frozen, both [B, T, H].</summary>

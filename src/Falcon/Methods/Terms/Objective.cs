@@ -15,7 +15,9 @@ namespace Falcon.Methods.Terms;
 /// <param name="Drift">
 /// How far the retain loss without its weight lies above the unchanged model's; null where no term measures it.
 /// </param>
-/// <param name="Pushed">Mean weight of the forget tokens, 1 at the start and 0 when all is forgotten; null where no term weighs them.</param>
+/// <param name="Pushed">
+/// Mean weight of the forget tokens, 1 at the start and 0 when all is forgotten; null where no term weighs them.
+/// </param>
 public sealed record ObjectiveGradients(
     double ForgetLoss,
     double RetainLoss,
@@ -38,8 +40,8 @@ public abstract class Objective : IDisposable
     public abstract ObjectiveGradients Gradients(StepBatch batch);
 
     /// <summary>
-    /// Logits [N, C] of the forget loss with a graph to the parameters, for Sophia's curvature estimate; only losses that are a softmax have
-    /// them.
+    /// Logits [N, C] of the forget loss with a graph to the parameters, for Sophia's curvature estimate; only losses that are a softmax
+    /// have them.
     /// </summary>
     /// <exception cref="NotSupportedException">The objective has none.</exception>
     public virtual Tensor CurvatureLogits(StepBatch batch) =>

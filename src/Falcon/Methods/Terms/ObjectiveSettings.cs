@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using Falcon.Layers;
 using Falcon.Runtime;
 using System.Text.Json.Serialization;
@@ -43,8 +44,10 @@ public sealed record ObjectiveSettings
             foreach (var term in terms)
             {
                 var key = $"objective.{list}.{TermKinds.NameOf(term)}";
-                foreach (var fault in SettingRanges.Faults(term, key)) yield return fault;
-                foreach (var fault in term.Faults(use)) yield return fault.Contains(' ', StringComparison.Ordinal) ? $"{key}: {fault}" : fault;
+                foreach (var fault in SettingRanges.Faults(term, key))
+                    yield return fault;
+                foreach (var fault in term.Faults(use))
+                    yield return fault.Contains(' ', StringComparison.Ordinal) ? $"{key}: {fault}" : fault;
             }
         }
 

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Terms;
 
 /// <summary>
-/// <c>outputs</c>: keeps the next-token distributions of the retain texts, mean over all their tokens of KL(frozen || updated). Hidden states
-/// of retain texts carry much of what the model knows besides, and an update that keeps them keeps that too; distributions carry little of
-/// it. Every step runs the whole model.
+/// <c>outputs</c>: keeps the next-token distributions of the retain texts, mean over all their tokens of KL(frozen || updated). Hidden
+/// states of retain texts carry much of what the model knows besides, and an update that keeps them keeps that too; distributions carry
+/// little of it. Every step runs the whole model.
 /// </summary>
 public sealed record Outputs : RetainTerm
 {

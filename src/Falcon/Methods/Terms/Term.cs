@@ -7,8 +7,9 @@ using Falcon.Optimization;
 namespace Falcon.Methods.Terms;
 
 /// <summary>
-/// One part of an objective as it is written in a run file: <c>{ "kind": NAME, ...settings }</c>. A record whose properties are the settings;
-/// a range stands on its property as <see cref="System.ComponentModel.DataAnnotations.RangeAttribute"/>. Kinds: <see cref="TermKinds"/>.
+/// One part of an objective as it is written in a run file: <c>{ "kind": NAME, ...settings }</c>. A record whose properties are the
+/// settings; a range stands on its property as <see cref="System.ComponentModel.DataAnnotations.RangeAttribute"/>. Kinds:
+/// <see cref="TermKinds"/>.
 /// </summary>
 public abstract record Term
 {

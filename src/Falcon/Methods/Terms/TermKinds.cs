@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 
 namespace Falcon.Methods.Terms;
 

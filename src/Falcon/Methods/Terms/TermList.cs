@@ -1,3 +1,5 @@
+using Falcon.Methods.Gradients;
+using Falcon.Methods.Preference;
 using Falcon.Methods.Baselines;
 using Falcon.Methods.Falcon;
 

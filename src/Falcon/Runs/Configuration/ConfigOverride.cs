@@ -55,8 +55,12 @@ internal static class ConfigOverride
             var entry = TermLists.Entry(terms, key);
             foreach (var (name, setting) in settings) entry[name] = setting?.DeepClone();
         }
-        else if (value is null) terms.Remove(TermLists.Entry(terms, key));
-        else throw new UserInputException($"--set ...{key}: a term is an object of settings, {{}} for its defaults, or null to take it out.");
+        else if (value is null)
+            terms.Remove(TermLists.Entry(terms, key));
+        else
+            throw new UserInputException(
+                $"--set ...{key}: a term is an object of settings, {{}} for its defaults, or null to take it out."
+            );
     }
 
     private static JsonNode? Value(string text, Type type)

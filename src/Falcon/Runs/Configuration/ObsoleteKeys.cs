@@ -72,7 +72,10 @@ internal static class ObsoleteKeys
         if (keys.Count == 0) keys.Add(keyPath);
         throw new UserInputException(
             $"{placeOf(keys[0])}: older run files had this key: "
-                + string.Join("; ", keys.Select(key => $"\"{key}\": {Instead.GetValueOrDefault(key, "objectives are lists of terms now (docs/falcon.md)")}"))
+                + string.Join(
+                    "; ",
+                    keys.Select(key => $"\"{key}\": {Instead.GetValueOrDefault(key, "objectives are lists of terms now (docs/falcon.md)")}")
+                )
                 + "."
         );
     }

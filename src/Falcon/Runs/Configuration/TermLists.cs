@@ -80,5 +80,6 @@ internal static class TermLists
     }
 
     private static JsonObject? Find(JsonArray list, string kind) =>
-        list.OfType<JsonObject>().FirstOrDefault(term => term[Kind] is JsonValue name && name.TryGetValue(out string? text) && text == kind);
+        list.OfType<JsonObject>()
+            .FirstOrDefault(term => term[Kind] is JsonValue name && name.TryGetValue(out string? text) && text == kind);
 }

@@ -11,7 +11,9 @@ using Falcon.Runtime;
 
 namespace Falcon.Runs.Configuration;
 
-/// <summary>Everything that decides an unlearning run; written with it and read back. It ends at the run: losses and engine take plain values.</summary>
+/// <summary>
+/// Everything that decides an unlearning run; written with it and read back. It ends at the run: losses and engine take plain values.
+/// </summary>
 public sealed record UnlearnConfig
 {
     /// <summary>The unlearning method, one of <see cref="MethodCatalog.Names"/>.</summary>

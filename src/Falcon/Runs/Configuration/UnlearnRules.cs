@@ -65,8 +65,12 @@ internal static class UnlearnRules
             yield return $"layers.target and layers.choice have no effect when layers.parameters is {LayerSettings.WholeModel}";
         if (layers is { Target: not null, Choice: not LayerChoice.LowestInformation })
             yield return "layers.choice has no effect when layers.target is given";
-        if (layers.StartNoise > 0 && !config.Objective.Retain.Any(term => term is { SeesDrift: true } && term.Weight.All(weight => weight > 0)))
-            yield return "layers.startNoise needs a retain term that sees whether the noise is made good (hiddenStates, outputs or tokens), "
+        if (
+            layers.StartNoise > 0
+            && !config.Objective.Retain.Any(term => term is { SeesDrift: true } && term.Weight.All(weight => weight > 0))
+        )
+            yield return "layers.startNoise needs a retain term that sees whether the noise is made good (hiddenStates, outputs or "
+                + "tokens), "
                 + "with a weight above 0";
     }
 

@@ -4,7 +4,6 @@ using Falcon.Data;
 using Falcon.Engine;
 using Falcon.Methods;
 using Falcon.Methods.Baselines;
-using Falcon.Methods.Falcon;
 using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Runs.Configuration;
@@ -64,7 +63,10 @@ public sealed class MethodCatalogTests : IDisposable
             {
                 var config = UnlearnConfig.Of(method.Name, preset.Name);
                 Assert.Equal(8, preset.Trials.Count);
-                Assert.Equal(8, preset.Trials.Select(trial => ConfigFile.Write(ConfigFile.Read(null, trial.Settings, config))).Distinct().Count());
+                Assert.Equal(
+                    8,
+                    preset.Trials.Select(trial => ConfigFile.Write(ConfigFile.Read(null, trial.Settings, config))).Distinct().Count()
+                );
             }
         }
     }
@@ -72,74 +74,11 @@ public sealed class MethodCatalogTests : IDisposable
     [Fact]
     public void Preset_UnknownOrOfAnotherMethod_IsRefused()
     {
-        string Fault(string method, string? preset) => Assert.Throws<UserInputException>(() => MethodCatalog.Preset(method, preset)).Message;
+        string Fault(string method, string? preset) =>
+            Assert.Throws<UserInputException>(() => MethodCatalog.Preset(method, preset)).Message;
         Assert.Contains("known are falcon", Fault("npi", null), StringComparison.Ordinal);
         Assert.Contains("of the method falcon", Fault("npo", "paper"), StringComparison.Ordinal);
         Assert.Contains("falcon-anew", Fault("falcon", "papier"), StringComparison.Ordinal);
-    }
-
-    [Theory]
-    [InlineData("npo", "objective.forget.npo.delta=1", "unknown key \"objective.forget.npo.delta\"")]
-    [InlineData("npo", "objective.forget.npi.beta=1", "has no kind \"npi\"; known are")]
-    [InlineData("npo", "objective.retain.answers=5", "must be an object")]
-    public void Read_SettingsThatATermLacks_AreRefused(string method, string setting, string message) =>
-        Assert.Contains(
-            message,
-            Assert.Throws<UserInputException>(() => ConfigFile.Read(null, [setting], Config(method))).Message,
-            StringComparison.Ordinal
-        );
-
-    [Fact]
-    public void Validate_SettingsWithoutEffectOrOutOfRange_AreRefused()
-    {
-        string Fault(UnlearnConfig config) => Assert.Throws<UserInputException>(config.Validate).Message;
-        void Refused(string expected, string method, params string[] settings) =>
-            Assert.Contains(expected, Fault(ConfigFile.Read(null, settings, Config(method))), StringComparison.Ordinal);
-        Refused("sophia", "npo", "optimizer.kind=sophia");
-        Refused("layers.target", "npo", "layers.target=1");
-        Refused("layers.parameters", "rmu", "layers.target=null", "layers.parameters=[\"model\"]");
-        Refused("layers.choice", "falcon", "layers.choice=highestInformation");
-        Refused("objective.forget.npo.beta is 0; it must be above 0", "npo", "objective.forget.npo.beta=0");
-        Refused("objective.retain.answers.weight is -1; it must be at least 0", "npo", "objective.retain.answers.weight=-1");
-        Refused("2 weights for 1 forget file(s)", "npo", "objective.retain.answers.weight=[1,2]");
-        Refused("steps must be 0", "ssd", "steps=3");
-        Refused("engine.microBatchTokens", "npo", "engine.microBatchTokens=100");
-        Refused("objective.forget: give at least one term", "npo", "objective.forget.npo=null");
-        Refused("two filters", "npo", "objective.filters=[{\"kind\":\"conflictProjection\"},{\"kind\":\"conflictProjection\"}]");
-        Refused("objective.forget.promptAdversary: the term needs engine.path=shared", "falcon", "engine.path=plain", "objective.forget.promptAdversary={}");
-        Refused("layers.startNoise", "npo", "layers.startNoise=0.5");
-        Refused("layers.rebuiltAbove needs", "falcon", "layers.rebuiltAbove=3");
-        Assert.Contains("preset", Fault(Config("npo") with { Preset = "paper" }), StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void Read_ListsReplace_ObjectsChangeOrAddOrTakeOutSingleTerms()
-    {
-        var start = UnlearnConfig.FromPreset("falcon");
-        UnlearnConfig Read(params string[] settings) => ConfigFile.Read(null, settings, start);
-        Assert.Equal(7, Read("objective.forget.bound.level=7").Objective.Forget.OfType<AnswerBound>().Single().Level);
-        Assert.Equal(3, Read("objective.forget.promptAdversary.vectors=3").Objective.Forget.OfType<PromptAdversary>().Single().Vectors);
-        Assert.Equal(2, Read("objective.forget.bound=null").Objective.Forget.Count);
-        Assert.Equal([2.0], Read("objective.retain.hiddenStates.weight=2").Objective.Retain.Single().Weight);
-        var listed = Read("objective.forget=[{\"temperature\":0.5,\"kind\":\"contrastive\"}]", "objective.forget.contrastive.variance=0.9");
-        Assert.Equal(new Contrastive { Temperature = 0.5, Variance = 0.9 }, Assert.Single(listed.Objective.Forget));
-        Assert.Empty(Read("objective.forget=[{\"kind\":\"contrastive\"}]", "objective.forget.contrastive=null").Objective.Forget);
-        var written = ConfigFile.Write(listed);
-        Assert.Contains("\"kind\": \"contrastive\"", written, StringComparison.Ordinal);
-    }
-
-    [Theory]
-    [InlineData("loss.retainWeight=5", "objective.retain.hiddenStates.weight")]
-    [InlineData("loss.sharpness=0.1", "was removed")]
-    [InlineData("combination.collapsedShare=0.5", "was removed")]
-    [InlineData("offsetVector.rank=4", "was removed")]
-    [InlineData("hyperParameters.beta=0.1", "objective.forget.npo.beta")]
-    [InlineData("loss={\"retainNoise\":0.1,\"boundLevel\":7}", "objective.forget.bound.level")]
-    public void Read_KeysOfOlderRunFiles_AreNamedWithWhatToWriteInstead(string setting, string instead)
-    {
-        var message = Assert.Throws<UserInputException>(() => ConfigFile.Read(null, [setting], Config("falcon"))).Message;
-        Assert.Contains(setting.Split('=')[0], message, StringComparison.Ordinal);
-        Assert.Contains(instead, message, StringComparison.Ordinal);
     }
 
     [Fact]

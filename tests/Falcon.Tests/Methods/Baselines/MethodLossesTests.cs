@@ -9,7 +9,8 @@ public class MethodLossesTests
 {
     private const int Rows = 2, Length = 4, Vocabulary = 7;
 
-    private static readonly long[] LabelValues = [-100, 3, 6, 0, 1, 2, -100, 5]; // row by row; the label at t + 1 is scored by the logits at t
+    // Row by row; the label at t + 1 is scored by the logits at t.
+    private static readonly long[] LabelValues = [-100, 3, 6, 0, 1, 2, -100, 5];
 
     private static readonly (int Row, int At, int Target)[] Scored = [(0, 0, 3), (0, 1, 6), (0, 2, 0), (1, 0, 2), (1, 2, 5)];
 

@@ -100,7 +100,8 @@ public sealed class GeneratedRetainTests : IDisposable
         var retain = Tokens("a b c kept", "a d e kept");
         var free = Make(retain, []).Select(Words).ToList();
         var shared = retain.SelectMany(Words).ToHashSet();
-        var telling = free.SelectMany(words => words.Where(word => !shared.Contains(word)).Take(1)).First(); // else the filter would have nothing to do
+        // Else the filter would have nothing to do.
+        var telling = free.SelectMany(words => words.Where(word => !shared.Contains(word)).Take(1)).First();
 
         var made = Make(retain, Tokens($"a {telling.ToLowerInvariant()} b"));
 
@@ -115,7 +116,7 @@ public sealed class GeneratedRetainTests : IDisposable
         var retain = Tokens("a b c kept", "a d e kept");
         IEnumerable<(string First, string Second)> Pairs(int[] text) => Words(text).Zip(Words(text).Skip(1));
         var known = retain.SelectMany(Pairs).ToHashSet();
-        var telling = Make(retain, []).SelectMany(Pairs).First(pair => !known.Contains(pair)); // else the filter would have nothing to do
+        var telling = Make(retain, []).SelectMany(Pairs).First(pair => !known.Contains(pair));
         // Both words stand in the retain texts, one at a time.
         retain = [.. retain, .. Tokens($"{telling.First} - kept - {telling.Second}".ToLowerInvariant())];
         Assert.Contains(Make(retain, []), text => Pairs(text).Contains(telling));

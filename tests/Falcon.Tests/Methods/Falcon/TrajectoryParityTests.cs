@@ -1,3 +1,4 @@
+using Falcon.Methods.Gradients;
 using Falcon.Runtime;
 using System.Text.Json;
 using Falcon.Checkpoints;

@@ -28,12 +28,18 @@ public sealed class UnlearnConfigTests
     [InlineData("layers.rebuiltAbove=-1", "layers.rebuiltAbove is -1; it must be at least 0")]
     [InlineData("layers.rebuiltAbove=2", "layers.rebuiltAbove needs the retain term outputs or tokens")]
     [InlineData("layers.rebuiltEmbedding=true", "layers.rebuiltEmbedding needs the retain term outputs or tokens")]
-    [InlineData("objective.retain.outputs={},data.countPadding=true", "objective.retain.outputs: the term runs the whole model and needs data.countPadding=false")]
+    [InlineData(
+        "objective.retain.outputs={},data.countPadding=true",
+        "objective.retain.outputs: the term runs the whole model and needs data.countPadding=false"
+    )]
     [InlineData("objective.retain.outputs={},engine.stream=true", "objective.retain.outputs: the term runs the whole model in every step")]
     [InlineData("objective.retain.tokens={},engine.path=plain", "needs engine.path=shared")]
     [InlineData("optimizer.learningRate=0", "optimizer.learningRate is 0; it must be above 0")]
     [InlineData("layers.parameters=[]", "layers.parameters: give at least 1")]
-    [InlineData("objective.filters.conflictProjection.conflictWeights=[1]", "objective.filters.conflictProjection.conflictWeights: give at least 2")]
+    [InlineData(
+        "objective.filters.conflictProjection.conflictWeights=[1]",
+        "objective.filters.conflictProjection.conflictWeights: give at least 2"
+    )]
     public void Validate_SettingsThatDoNotFit_AreNamed(string settings, string said)
     {
         var start = settings.StartsWith("method=rmu", StringComparison.Ordinal)

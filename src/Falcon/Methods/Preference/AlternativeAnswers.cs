@@ -3,7 +3,7 @@ using Falcon.Methods.Terms;
 using Falcon.Models.Generation;
 using Falcon.Runtime;
 
-namespace Falcon.Methods.Baselines;
+namespace Falcon.Methods.Preference;
 
 /// <summary>Other answers to the forget questions, sampled from the unchanged model once and kept in the run's files.</summary>
 internal static class AlternativeAnswers
@@ -33,14 +33,19 @@ internal static class AlternativeAnswers
         {
             // A kept text is the whole, prompt and answer; the longest prompt that begins it is its own.
             var own = places.Keys.Where(prompt => text.Tokens.AsSpan().StartsWith(prompt)).MaxBy(prompt => prompt.Length);
-            if (own is null) throw new UserInputException("alternatives.jsonl: a text begins with no forget question; remove the file to make it again.");
-            foreach (var place in places[own]) found[place].Add(text.Tokens);
+            if (own is null)
+                throw new UserInputException(
+                    "alternatives.jsonl: a text begins with no forget question; remove the file to make it again."
+                );
+            foreach (var place in places[own])
+                found[place].Add(text.Tokens);
         }
 
         var lacking = found.FindIndex(answers => answers.Count == 0);
         if (lacking >= 0)
             throw new UserInputException(
-                $"{inputs.Data.Forget[questions[lacking].Topic]}: for text {questions[lacking].Text + 1} the model gives nothing but its true "
+                $"{inputs.Data.Forget[questions[lacking].Topic]}: for text {questions[lacking].Text + 1} the model gives nothing but its "
+                    + $"true "
                     + "answer. Raise objective.forget.alternatives.temperature, or use another method, such as idk-dpo."
             );
         var byTopic = questions.Zip(found).ToLookup(item => item.First.Topic, item => (IReadOnlyList<int[]>)item.Second);
@@ -92,7 +97,9 @@ internal static class AlternativeAnswers
             }
         }
 
-        inputs.Log.Information($"{made.Count} other answers by the model itself, {settings.Count} wanted for each of {questions.Count} questions");
+        inputs.Log.Information(
+            $"{made.Count} other answers by the model itself, {settings.Count} wanted for each of {questions.Count} questions"
+        );
         return made;
     }
 }

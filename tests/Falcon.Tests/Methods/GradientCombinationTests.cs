@@ -1,4 +1,4 @@
-using Falcon.Methods.Terms;
+using Falcon.Methods.Gradients;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

@@ -2,7 +2,7 @@ using Falcon.Methods.Terms;
 using Falcon.Models;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Baselines;
+namespace Falcon.Methods.Preference;
 
 /// <summary>
 /// NLL of answers under the unchanged model, one number a text, computed when the text is first met and kept.

@@ -1,7 +1,7 @@
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Terms;
+namespace Falcon.Methods.Gradients;
 
 /// <summary>
 /// Weights of forget and retain gradient in the two cases of the conflict rule; the defaults are those of the published runs.

@@ -1,8 +1,11 @@
+using Falcon.Methods.Terms;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Terms;
+namespace Falcon.Methods.Gradients;
 
-/// <summary>How the forget and the retain gradient of one parameter become one update direction. Without a filter they are added up.</summary>
+/// <summary>
+/// How the forget and the retain gradient of one parameter become one update direction. Without a filter they are added up.
+/// </summary>
 public abstract record GradientFilter : Term
 {
     /// <summary>The factors of the two gradients.</summary>

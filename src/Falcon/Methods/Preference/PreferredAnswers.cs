@@ -1,7 +1,7 @@
 using Falcon.Methods.Terms;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Baselines;
+namespace Falcon.Methods.Preference;
 
 /// <summary>The preference of other answers to the forget prompts over the forget answers, relative to the unchanged model.</summary>
 /// <param name="inputs">The unchanged model.</param>

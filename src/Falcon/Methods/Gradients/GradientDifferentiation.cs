@@ -2,7 +2,7 @@ using Falcon.Engine;
 using Falcon.Models;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Terms;
+namespace Falcon.Methods.Gradients;
 
 /// <summary>Differentiates a loss of a batch, whole or part by part.</summary>
 /// <param name="trained">The parameters.</param>

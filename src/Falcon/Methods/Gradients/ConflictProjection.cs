@@ -1,11 +1,12 @@
+using Falcon.Methods.Terms;
 using System.ComponentModel.DataAnnotations;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Terms;
+namespace Falcon.Methods.Gradients;
 
 /// <summary>
-/// <c>conflictProjection</c>: where the two gradients of a parameter oppose each other, the forget gradient is projected onto the orthogonal
-/// complement of the retain gradient; each case has its own pair of weights. Source: Hu et al., NeurIPS 2025, section 4.2;
+/// <c>conflictProjection</c>: where the two gradients of a parameter oppose each other, the forget gradient is projected onto the
+/// orthogonal complement of the retain gradient; each case has its own pair of weights. Source: Hu et al., NeurIPS 2025, section 4.2;
 /// <see cref="GradientCombination"/>.
 /// </summary>
 public sealed record ConflictProjection : GradientFilter

@@ -1,3 +1,4 @@
+using Falcon.Methods.Baselines;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
@@ -5,7 +6,7 @@ using Falcon.Methods.Terms;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Baselines;
+namespace Falcon.Methods.Preference;
 
 /// <summary>
 /// <c>alternatives</c>: weight * -(2/beta) mean log sigmoid(beta ((NLL_f - NLL_f,frozen) - (NLL_alt - NLL_alt,frozen))), alt being another
@@ -64,7 +65,8 @@ internal static class AltPo
     public static UnlearningMethod Method { get; } =
         UnlearningMethod.Of(
             "altpo",
-            "Alternate preference optimisation: idk-dpo with other answers that the unchanged model makes itself in place of refusals. They "
+            "Alternate preference optimisation: idk-dpo with other answers that the unchanged model makes itself in place of refusals. "
+                + "They "
                 + "lie in alternatives.jsonl of the run.",
             "Mekala et al., Alternate Preference Optimization for Unlearning Factual Knowledge in Large Language Models (2024); there an "
                 + "instruction asks for them, here they are sampled as answers to the question itself",

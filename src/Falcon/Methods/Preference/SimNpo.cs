@@ -1,10 +1,11 @@
+using Falcon.Methods.Baselines;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
 using Falcon.Methods.Terms;
 using static TorchSharp.torch;
 
-namespace Falcon.Methods.Baselines;
+namespace Falcon.Methods.Preference;
 
 /// <summary><c>simnpo</c>: weight * -(2/beta) mean log sigmoid(beta (NLL_f / tokens - delta)), without a reference model.</summary>
 public sealed record SimpleNegativePreference : ForgetTerm

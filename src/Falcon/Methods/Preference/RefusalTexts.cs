@@ -1,7 +1,7 @@
 using Falcon.Methods.Terms;
 using Falcon.Runtime;
 
-namespace Falcon.Methods.Baselines;
+namespace Falcon.Methods.Preference;
 
 /// <summary>Forget texts whose answer is a refusal.</summary>
 internal static class RefusalTexts
@@ -31,8 +31,8 @@ internal static class RefusalTexts
     ];
 
     /// <summary>
-    /// For every topic and forget text its prompt with a refusal for an answer. The seed gives each text one refusal, which it keeps, so that
-    /// its reference likelihood needs computing only once.
+    /// For every topic and forget text its prompt with a refusal for an answer. The seed gives each text one refusal, which it keeps, so
+    /// that its reference likelihood needs computing only once.
     /// </summary>
     /// <exception cref="UserInputException">A forget text is no question.</exception>
     public static IReadOnlyList<IReadOnlyList<int[]>> Instead(TermInputs inputs)
