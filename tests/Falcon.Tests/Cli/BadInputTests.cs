@@ -84,8 +84,9 @@ public sealed class BadInputTests : BadInputTest
 
     [Fact]
     public void Set_UnknownKey() =>
-        const string Key = "objective.forget.contrastive.temp";
-        Refused(["--set", Key + "rature=1"], $"--set {Key}rature=1", $"did you mean \"{Key}erature\"?");
+        Refused(["--set", Mistyped + "rature=1"], $"--set {Mistyped}rature=1", $"did you mean \"{Mistyped}erature\"?");
+
+    private const string Mistyped = "objective.forget.contrastive.temp";
 
     [Fact]
     public void Set_WrongValue() => Refused(["--set", "optimizer.learningRate=-1"], "optimizer.learningRate is -1", "above 0");
