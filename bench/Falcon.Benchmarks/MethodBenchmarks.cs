@@ -1,7 +1,7 @@
-using Falcon.Methods.Gradients;
 using BenchmarkDotNet.Attributes;
 using Falcon.Layers;
 using Falcon.Methods.Falcon;
+using Falcon.Methods.Gradients;
 using TorchSharp;
 using static TorchSharp.torch;
 

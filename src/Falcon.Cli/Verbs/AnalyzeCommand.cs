@@ -1,6 +1,6 @@
-using Falcon.Data;
 using System.CommandLine;
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Reporting;
 using Falcon.Results;
 using Falcon.Runs;

@@ -1,5 +1,5 @@
-using Falcon.Data;
 using System.CommandLine;
+using Falcon.Data;
 using Falcon.Research.Layers;
 
 namespace Falcon.Cli.Verbs;

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using Falcon.Data;
+using Falcon.Methods;
 using Falcon.Reporting;
 using Falcon.Results;
-using Falcon.Methods;
 using Falcon.Runs;
 using Falcon.Runs.Attacking;
 using Falcon.Runs.Configuration;

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
-using Falcon.Results;
 using Falcon.Engine;
 using Falcon.Methods;
+using Falcon.Results;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 

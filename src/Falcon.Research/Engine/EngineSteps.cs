@@ -1,10 +1,10 @@
-using Falcon.Methods.Gradients;
 using Falcon.Data;
 using Falcon.Engine;
+using Falcon.Evaluation;
 using Falcon.Layers;
 using Falcon.Methods.Falcon;
+using Falcon.Methods.Gradients;
 using Falcon.Methods.Terms;
-using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runs;

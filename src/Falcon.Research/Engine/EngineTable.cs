@@ -71,8 +71,8 @@ public static class EngineTable
             vector is timed apart and is not part of the step. "Predicted" is the ratio of operations (every matrix product and causal
             attention, forward and backward); a layer pass is the forward pass of one layer over one batch. The peak is what the operating
             system counted for the process, loading included. The offset vectors are made from a matrix with singular values 1/i; the
-            literal form is a float32 decomposition and up to 1000 rank-one updates, ours is float64, and where singular values lie close the
-            literal form is the less exact one.
+            literal form is a float32 decomposition and up to 1000 rank-one updates, ours is float64, and where singular values lie close
+            the literal form is the less exact one.
 
             """);
         return text.ToString().ReplaceLineEndings("\n");

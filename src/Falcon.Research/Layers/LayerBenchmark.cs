@@ -1,12 +1,12 @@
-using Falcon.Optimization;
-using Falcon.Methods.Falcon;
 using System.Globalization;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
+using Falcon.Methods.Falcon;
 using Falcon.Models;
+using Falcon.Optimization;
 using Falcon.Research.League;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;

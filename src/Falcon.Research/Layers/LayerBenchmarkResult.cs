@@ -1,6 +1,6 @@
-using Falcon.Data;
 using System.Globalization;
 using System.Text;
+using Falcon.Data;
 using Falcon.Runs;
 
 namespace Falcon.Research.Layers;

@@ -1,7 +1,7 @@
 using Falcon.Checkpoints;
+using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
-using Falcon.Engine;
 using Falcon.Methods;
 using Falcon.Models;
 using Falcon.Results;

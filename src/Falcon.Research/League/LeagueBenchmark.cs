@@ -119,12 +119,14 @@ public static class LeagueBenchmark
             : "";
         var best = settings.SeedsOfBest > settings.Seeds ? Text($" ({settings.SeedsOfBest} for falcon and the best three others)") : "";
         var steps = string.Join(", ", LeagueContest.StepsOf(settings));
+        var ended = Text($"{LeagueCell.HopelessUtility * settings.UtilityFloor:P0}");
+        var floor = Text($"{settings.UtilityFloor:P0}");
         string[] sentences =
         [
             Text($"Every method: the same texts in the same order, {settings.Trials} trials of {settings.Steps} steps with seed 0, each")
                 + $" scored on the development half of the questions after {steps} steps (ssd has no steps and one score a trial; "
-                + Text($"a trial that has fallen below {LeagueCell.HopelessUtility * settings.UtilityFloor:P0} of the start's utility is ended); ")
-                + Text($"of the scores that keep at least {settings.UtilityFloor:P0} of the start's utility the one that forgets best{runoff}; ")
+                + $"a trial that has fallen below {ended} of the start's utility is ended); "
+                + $"of the scores that keep at least {floor} of the start's utility the one that forgets best{runoff}; "
                 + Text($"its settings and number of steps with {settings.Seeds} seed(s){best}, scored once on the test half."),
             "Nothing is measured inside a run for the method's own use.",
             "Values are medians over the seeds, with lowest and highest.",

@@ -8,7 +8,9 @@ using Falcon.Runs.Configuration;
 
 namespace Falcon.Research.Tables;
 
-/// <summary>What docs/baselines.md says of the methods, from the catalog itself: terms with their defaults, and a note with the source.</summary>
+/// <summary>
+/// What docs/baselines.md says of the methods, from the catalog itself: terms with their defaults, and a note with the source.
+/// </summary>
 internal static class MethodPages
 {
     /// <summary>The name of the table in a page's marker.</summary>
@@ -20,15 +22,19 @@ internal static class MethodPages
     private const int Width = 160;
 
     /// <summary>
-    /// One row a method other than FALCON, whose presets docs/falcon.md has: terms with their settings, what is trained, learning rate, batch
-    /// and steps.
+    /// One row a method other than FALCON, whose presets docs/falcon.md has: terms with their settings, what is trained, learning rate,
+    /// batch and steps.
     /// </summary>
     public static string Table()
     {
         List<IReadOnlyList<string>> rows = [];
         foreach (var method in MethodCatalog.All.Where(method => method != MethodCatalog.Default))
-            foreach (var preset in method.Presets) rows.Add(Row(method, preset));
-        return new ResultTable(["method", "forget terms", "retain terms", "filters and edits", "trains", "rate", "batch", "steps"], rows).Markdown();
+            foreach (var preset in method.Presets)
+                rows.Add(Row(method, preset));
+        return new ResultTable(
+            ["method", "forget terms", "retain terms", "filters and edits", "trains", "rate", "batch", "steps"],
+            rows
+        ).Markdown();
     }
 
     /// <summary>One item a method: what it minimises, where it comes from, and its presets where there are several.</summary>

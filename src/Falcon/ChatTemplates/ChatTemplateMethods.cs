@@ -92,7 +92,8 @@ internal static class ChatTemplateMethods
         {
             list.Add(arguments.Required("object"));
             return null;
-        },
+        }
+        ,
         _ when UnsupportedOfList.Contains(name) => throw new TemplateOperationException($"the method '{name}' of a list is not supported"),
         _ => null,
     };

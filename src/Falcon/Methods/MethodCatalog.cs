@@ -1,6 +1,6 @@
-using Falcon.Methods.Preference;
 using Falcon.Methods.Baselines;
 using Falcon.Methods.Falcon;
+using Falcon.Methods.Preference;
 using Falcon.Runtime;
 
 namespace Falcon.Methods;

@@ -1,6 +1,6 @@
-using Falcon.Methods.Gradients;
 using System.Diagnostics;
 using Falcon.Engine;
+using Falcon.Methods.Gradients;
 using Falcon.Methods.Terms;
 using Falcon.Optimization;
 using Falcon.Runtime;

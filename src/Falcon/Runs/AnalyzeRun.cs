@@ -1,7 +1,7 @@
-using Falcon.Layers;
 using System.Diagnostics;
 using Falcon.Checkpoints;
 using Falcon.Engine;
+using Falcon.Layers;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;

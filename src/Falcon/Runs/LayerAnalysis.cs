@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using Falcon.Layers;
 using Falcon.Engine;
+using Falcon.Layers;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runtime;

@@ -1,6 +1,6 @@
-using Falcon.Engine;
 using Falcon.Checkpoints;
 using Falcon.Data;
+using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
 using Falcon.Methods.Falcon;

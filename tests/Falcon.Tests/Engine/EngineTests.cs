@@ -1,11 +1,11 @@
-using Falcon.Optimization;
-using Falcon.Data;
 using System.Text.Json;
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Layers;
 using Falcon.Models;
+using Falcon.Optimization;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
@@ -277,16 +277,6 @@ public sealed class EngineTests : IDisposable
             using var context = model.Causal(5);
             return model.Logits(tensor(new long[] { 1, 2, 3, 4, 5 }, [1, 5]), context).data<float>().ToArray();
         }
-    }
-
-    [Fact]
-    public void OpenedModel_StreamsWhatDoesNotFit()
-    {
-        using var checkpoint = Checkpoint.Open(TinyCheckpoint.Write(_folder.At("source")));
-        using var small = OpenedModel.Open(checkpoint, ComputeOptions.Exact, memoryLimit: 1, SilentRunLog.Instance);
-        using var large = OpenedModel.Open(checkpoint, ComputeOptions.Exact, memoryLimit: null, SilentRunLog.Instance);
-        Assert.True(small.Model.IsStreamed);
-        Assert.False(large.Model.IsStreamed);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Falcon.Checkpoints;
 using Falcon.Engine;
 using Falcon.Models;
 using Falcon.Models.Families;
@@ -58,5 +59,15 @@ public sealed class MemoryPlanTests : IDisposable
         Assert.True(Plan(8_000_000_000) is { Streamed: true, StateInFile: false });
         Assert.True(Plan(4_000_000_000) is { Streamed: true, StateInFile: true });
         Assert.Contains("--memory-limit", Assert.Throws<UserInputException>(() => Plan(1L << 30)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void OpenedModel_StreamsWhatDoesNotFit()
+    {
+        using var checkpoint = Checkpoint.Open(TinyCheckpoint.Write(_folder.At("source")));
+        using var small = OpenedModel.Open(checkpoint, ComputeOptions.Exact, memoryLimit: 1, SilentRunLog.Instance);
+        using var large = OpenedModel.Open(checkpoint, ComputeOptions.Exact, memoryLimit: null, SilentRunLog.Instance);
+        Assert.True(small.Model.IsStreamed);
+        Assert.False(large.Model.IsStreamed);
     }
 }

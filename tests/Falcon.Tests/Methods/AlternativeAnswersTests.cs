@@ -92,6 +92,8 @@ public sealed class AlternativeAnswersTests : IDisposable
     private List<double> Multipliers(string run) =>
         [
             .. File.ReadLines(_folder.At(run, "metrics.jsonl"))
-                .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("measures").GetProperty("lossLimit.multiplier").GetDouble()),
+                .Select(line =>
+                    JsonDocument.Parse(line).RootElement.GetProperty("measures").GetProperty("lossLimit.multiplier").GetDouble()
+                ),
         ];
 }

@@ -1,5 +1,5 @@
-using Falcon.Engine;
 using Falcon.Data;
+using Falcon.Engine;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;

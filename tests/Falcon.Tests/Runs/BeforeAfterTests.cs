@@ -1,5 +1,5 @@
-using Falcon.Evaluation;
 using Falcon.Data;
+using Falcon.Evaluation;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 

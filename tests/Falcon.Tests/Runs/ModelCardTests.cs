@@ -1,7 +1,7 @@
-using Falcon.Layers;
-using Falcon.Data;
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Evaluation;
+using Falcon.Layers;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;

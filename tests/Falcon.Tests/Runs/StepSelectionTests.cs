@@ -1,10 +1,10 @@
-using Falcon.Methods.Falcon;
-using Falcon.Layers;
-using Falcon.Data;
 using System.Text.Json;
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Engine;
 using Falcon.Evaluation;
+using Falcon.Layers;
+using Falcon.Methods.Falcon;
 using Falcon.Results;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;

@@ -1,9 +1,9 @@
-using Falcon.Evaluation;
-using Falcon.Layers;
-using Falcon.Data;
-using Falcon.Methods.Terms;
 using System.Text.Json;
 using Falcon.Checkpoints;
+using Falcon.Data;
+using Falcon.Evaluation;
+using Falcon.Layers;
+using Falcon.Methods.Terms;
 using Falcon.Optimization;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
@@ -178,11 +178,7 @@ public sealed class UnlearnRunTests : IDisposable
             "unlearned"
         );
         UnlearnConfig Taught(string teacher, double noise) =>
-            own with
-            {
-                Objective = own.Objective with { Retain = [new Outputs { Weight = [3], Teacher = teacher }] },
-                Layers = own.Layers with { StartNoise = noise },
-            };
+            WithTeacher(own, teacher) with { Layers = own.Layers with { StartNoise = noise } };
         double FirstRetainLoss(string run) =>
             JsonDocument.Parse(File.ReadLines(_folder.At(run, "metrics.jsonl")).First()).RootElement.GetProperty("retainLoss").GetDouble();
 

@@ -1,7 +1,7 @@
-using Falcon.Methods.Preference;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
+using Falcon.Methods.Preference;
 using Falcon.Methods.Terms;
 using static TorchSharp.torch;
 

@@ -1,5 +1,5 @@
-using Falcon.Methods.Gradients;
 using System.ComponentModel.DataAnnotations;
+using Falcon.Methods.Gradients;
 using Falcon.Methods.Terms;
 using static TorchSharp.torch;
 

@@ -1,7 +1,7 @@
-using Falcon.Methods.Gradients;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
+using Falcon.Methods.Gradients;
 using Falcon.Methods.Terms;
 using static TorchSharp.torch;
 

@@ -1,7 +1,7 @@
-using Falcon.Methods.Gradients;
 using Falcon.Data;
 using Falcon.Layers;
 using Falcon.Methods.Baselines;
+using Falcon.Methods.Gradients;
 using Falcon.Methods.Terms;
 using Falcon.Optimization;
 

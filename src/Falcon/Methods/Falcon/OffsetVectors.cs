@@ -1,6 +1,6 @@
 using Falcon.Engine;
-using Falcon.Models;
 using Falcon.Methods.Terms;
+using Falcon.Models;
 using Falcon.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;

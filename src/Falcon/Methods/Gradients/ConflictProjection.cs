@@ -1,5 +1,5 @@
-using Falcon.Methods.Terms;
 using System.ComponentModel.DataAnnotations;
+using Falcon.Methods.Terms;
 using static TorchSharp.torch;
 
 namespace Falcon.Methods.Gradients;

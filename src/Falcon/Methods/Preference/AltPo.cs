@@ -1,7 +1,7 @@
-using Falcon.Methods.Baselines;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
+using Falcon.Methods.Baselines;
 using Falcon.Methods.Terms;
 using Falcon.Runtime;
 using static TorchSharp.torch;

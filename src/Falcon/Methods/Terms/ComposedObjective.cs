@@ -1,5 +1,5 @@
-using Falcon.Methods.Gradients;
 using Falcon.Engine;
+using Falcon.Methods.Gradients;
 using Falcon.Models;
 using static TorchSharp.torch;
 

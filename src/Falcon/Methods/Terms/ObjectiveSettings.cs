@@ -1,8 +1,8 @@
-using Falcon.Methods.Gradients;
-using Falcon.Layers;
-using Falcon.Runtime;
 using System.Text.Json.Serialization;
 using Falcon.Engine;
+using Falcon.Layers;
+using Falcon.Methods.Gradients;
+using Falcon.Runtime;
 
 namespace Falcon.Methods.Terms;
 

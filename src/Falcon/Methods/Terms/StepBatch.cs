@@ -1,5 +1,5 @@
-using Falcon.Engine;
 using Falcon.Data;
+using Falcon.Engine;
 using Falcon.Models;
 using static TorchSharp.torch;
 

@@ -1,7 +1,7 @@
-using Falcon.Methods.Gradients;
-using Falcon.Methods.Preference;
 using Falcon.Methods.Baselines;
 using Falcon.Methods.Falcon;
+using Falcon.Methods.Gradients;
+using Falcon.Methods.Preference;
 
 namespace Falcon.Methods.Terms;
 

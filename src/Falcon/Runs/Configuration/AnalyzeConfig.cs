@@ -1,5 +1,5 @@
-using Falcon.Layers;
 using Falcon.Data;
+using Falcon.Layers;
 using Falcon.Runtime;
 
 namespace Falcon.Runs.Configuration;

@@ -1,6 +1,6 @@
-using Falcon.Optimization;
 using System.Globalization;
 using Falcon.Data;
+using Falcon.Optimization;
 using Falcon.Runtime;
 
 namespace Falcon.Runs.Configuration;

@@ -1,10 +1,10 @@
-using Falcon.Methods.Baselines;
-using Falcon.Methods.Terms;
 using Falcon.Attacks.Protocol;
 using Falcon.Attacks.Training;
 using Falcon.Attacks.Weights;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
+using Falcon.Methods.Baselines;
+using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runs;

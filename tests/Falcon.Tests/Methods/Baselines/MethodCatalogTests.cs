@@ -1,7 +1,7 @@
-using Falcon.Layers;
 using Falcon.Checkpoints;
 using Falcon.Data;
 using Falcon.Engine;
+using Falcon.Layers;
 using Falcon.Methods;
 using Falcon.Methods.Baselines;
 using Falcon.Methods.Terms;

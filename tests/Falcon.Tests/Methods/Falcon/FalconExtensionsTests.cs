@@ -1,9 +1,9 @@
-using Falcon.Layers;
-using Falcon.Methods.Terms;
-using Falcon.Data;
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Engine;
+using Falcon.Layers;
 using Falcon.Methods.Falcon;
+using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Runs.Configuration;
 using TorchSharp;

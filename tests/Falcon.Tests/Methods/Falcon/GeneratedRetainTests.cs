@@ -1,6 +1,6 @@
-using Falcon.Engine;
 using System.Text.RegularExpressions;
 using Falcon.Checkpoints;
+using Falcon.Engine;
 using Falcon.Methods.Falcon;
 using Falcon.Models;
 using Falcon.Runtime;

@@ -1,13 +1,13 @@
-using Falcon.Methods.Gradients;
-using Falcon.Runtime;
 using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;
 using Falcon.Engine;
 using Falcon.Methods.Falcon;
+using Falcon.Methods.Gradients;
 using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Optimization;
+using Falcon.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,12 +1,12 @@
-using Falcon.Optimization;
-using Falcon.Methods.Falcon;
-using Falcon.Layers;
-using Falcon.Data;
 using System.Globalization;
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Engine;
+using Falcon.Layers;
+using Falcon.Methods.Falcon;
 using Falcon.Methods.Terms;
 using Falcon.Models;
+using Falcon.Optimization;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;

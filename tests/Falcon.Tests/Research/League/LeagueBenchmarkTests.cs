@@ -1,9 +1,9 @@
-using Falcon.Methods;
-using Falcon.Optimization;
-using Falcon.Layers;
 using System.Text.Json;
 using Falcon.Data;
 using Falcon.Evaluation;
+using Falcon.Layers;
+using Falcon.Methods;
+using Falcon.Optimization;
 using Falcon.Research.League;
 using Falcon.Results;
 using Falcon.Runs.Configuration;

@@ -1,6 +1,6 @@
-using Falcon.Data;
 using System.Text.Json.Nodes;
 using Falcon.Cli.Verbs;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Reporting;
 using Falcon.Results;

@@ -1,7 +1,7 @@
-using Falcon.Optimization;
 using Falcon.Checkpoints;
 using Falcon.Data;
 using Falcon.Evaluation;
+using Falcon.Optimization;
 using Falcon.Runs.Configuration;
 using Falcon.Runs.Training;
 using Falcon.Runtime;
