@@ -156,8 +156,9 @@ internal static class UnlearnCommand
         return command;
     }
 
-    // What --method and --preset name, or else the run file (or --set): the settings that the others are laid over.
-    private static UnlearnConfig Start(UnlearnArguments arguments)
+    // What --method and --preset name, or else the run file (or --set): the settings that the others are laid over. The terms of a file are
+    // its method's; with another method they would be that method in name alone.
+    private static (UnlearnConfig Start, string? LeftOut) Start(UnlearnArguments arguments)
     {
         var unnamed = new UnlearnConfig { Method = "", Preset = "" };
         var written = ConfigFile.Read(arguments.Config, arguments.Settings, unnamed);
@@ -165,8 +166,11 @@ internal static class UnlearnCommand
         var method = arguments.Method ?? named;
         // A preset that the file names is of the file's method.
         var preset = written.Preset.Length > 0 && method == named ? written.Preset : null;
-        return UnlearnConfig.Of(method, arguments.Preset ?? preset);
+        var isOther = method != named && arguments.Config is { } file && ConfigFile.Holds(file, Objective);
+        return (UnlearnConfig.Of(method, arguments.Preset ?? preset), isOther ? Objective : null);
     }
+
+    private const string Objective = "objective";
 
     // 1% or 0.01; NaN for anything else.
     private static double Share(string text) =>
@@ -188,15 +192,29 @@ internal static class UnlearnCommand
         };
 
     private static RunRecord Execute(UnlearnArguments arguments, CommandSession session) =>
-        UnlearnRun.Execute(Configuration(arguments, session.Seed), arguments.Out, arguments.Resume, session.Context);
+        UnlearnRun.Execute(
+            Configuration(arguments, session.Seed, session.Context.Log.Warning),
+            arguments.Out,
+            arguments.Resume,
+            session.Context
+        );
 
     /// <summary>
     /// The effective configuration: the preset, then the run file, then <c>--set</c>, then the options of the command line.
     /// </summary>
-    internal static UnlearnConfig Configuration(UnlearnArguments arguments, int? seed)
+    internal static UnlearnConfig Configuration(UnlearnArguments arguments, int? seed, Action<string>? warn = null)
     {
-        var start = Start(arguments);
-        var config = ConfigFile.Read(arguments.Config, arguments.Settings, start) with { Method = start.Method, Preset = start.Preset };
+        var (start, leftOut) = Start(arguments);
+        if (leftOut is not null)
+            warn?.Invoke(
+                $"{arguments.Config}: its {leftOut} is of another method and is not used with --method {start.Method}; "
+                    + $"--set {leftOut}.LIST.KIND.NAME=VALUE changes that method's own terms"
+            );
+        var config = ConfigFile.Read(arguments.Config, arguments.Settings, start, leftOut) with
+        {
+            Method = start.Method,
+            Preset = start.Preset,
+        };
         config = config with { Model = arguments.Model ?? config.Model, Seed = (ulong?)seed ?? config.Seed };
         config = config with
         {

@@ -40,7 +40,8 @@ public class ApiReferenceTests
         var page = new ApiReference(typeof(RunDirectory).Assembly, Path.Combine(AppContext.BaseDirectory, "Falcon.xml")).Pages()[
             "Falcon.Runtime.md"
         ];
-        Assert.Contains("## RunDirectory\n\n`class RunDirectory`\n\nThe output directory of a run, which appears whole or not at all.", page, StringComparison.Ordinal);
+        const string Summary = "The output directory of a run, which appears whole or not at all.";
+        Assert.Contains($"## RunDirectory\n\n`class RunDirectory`\n\n{Summary}", page, StringComparison.Ordinal);
         Assert.Contains("### `static RunDirectory Create(string path, bool resume = …)`", page, StringComparison.Ordinal);
         Assert.Contains("* throws `UserInputException`: ", page, StringComparison.Ordinal);
         Assert.Contains("`static string OfFile(string path, CancellationToken cancellation = …)`", page, StringComparison.Ordinal);

@@ -64,13 +64,15 @@ public static class ConfigFile
     /// <param name="defaults">
     /// What stands where neither file nor override says anything, such as a preset; null for the record's own defaults.
     /// </param>
+    /// <param name="leftOut">A key at the top of the file that is not read; null reads all.</param>
     /// <exception cref="UserInputException">
     /// The file or an override cannot be used; the message names file, line, key and remedy.
     /// </exception>
-    public static T Read<T>(string? path, IReadOnlyList<string> sets, T? defaults = null)
+    public static T Read<T>(string? path, IReadOnlyList<string> sets, T? defaults = null, string? leftOut = null)
         where T : class
     {
         var tree = path is null ? new ConfigTree("configuration", []) : ConfigTree.Read(path);
+        if (leftOut is not null) tree.Root.Remove(leftOut);
         foreach (var set in sets) ConfigOverride.Apply(tree, set, typeof(T));
         ConfigCheck.Check(tree, tree.Root, Options.GetTypeInfo(typeof(T)), "");
         try
@@ -108,4 +110,8 @@ public static class ConfigFile
     /// record; numbers round-trip.
     /// </summary>
     public static string Write<T>(T config) => JsonSerializer.Serialize(config, Options) + "\n";
+
+    /// <summary>Whether a run file has a key at its top.</summary>
+    /// <exception cref="UserInputException">The file cannot be read.</exception>
+    public static bool Holds(string path, string key) => ConfigTree.Read(path).Root.ContainsKey(key);
 }

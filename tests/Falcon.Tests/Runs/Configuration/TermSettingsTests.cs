@@ -1,3 +1,5 @@
+using Falcon.Methods.Terms;
+using Falcon.Methods.Preference;
 using Falcon.Methods.Falcon;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
@@ -85,5 +87,18 @@ public sealed class TermSettingsTests
         var message = Assert.Throws<UserInputException>(() => ConfigFile.Read(null, [setting], Config("falcon"))).Message;
         Assert.Contains(setting.Split('=')[0], message, StringComparison.Ordinal);
         Assert.Contains(instead, message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Read_WithoutTheTermsOfAnotherMethod_KeepsTheRestOfTheFile()
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.At("run.jsonc");
+        File.WriteAllText(file, """{ "objective": { "retain": [{ "kind": "hiddenStates" }] }, "steps": 7 }""");
+        Assert.True(ConfigFile.Holds(file, "objective"));
+        var config = ConfigFile.Read(file, ["objective.forget.npo.beta=0.5"], Config("npo"), leftOut: "objective");
+        Assert.Equal(7, config.Steps);
+        Assert.Equal(new NegativePreference { Beta = 0.5 }, Assert.Single(config.Objective.Forget));
+        Assert.IsType<Answers>(Assert.Single(config.Objective.Retain));
     }
 }
