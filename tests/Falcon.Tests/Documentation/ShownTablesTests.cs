@@ -32,8 +32,8 @@ public sealed class ShownTablesTests
     {
         var text = new Page("docs/baselines.md").Text;
         Assert.InRange(
-            text.IndexOf("<!-- /methods -->", StringComparison.Ordinal),
-            text.IndexOf("<!-- methods -->", StringComparison.Ordinal) + 1,
+            text.IndexOf("<!-- table method-notes -->", StringComparison.Ordinal),
+            text.IndexOf("<!-- table methods -->", StringComparison.Ordinal) + 1,
             text.Length
         );
     }
