@@ -1,6 +1,6 @@
-using Falcon.Methods.Terms;
-using Falcon.Methods.Preference;
 using Falcon.Methods.Falcon;
+using Falcon.Methods.Preference;
+using Falcon.Methods.Terms;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 
