@@ -32,8 +32,4 @@ public static class PassNeedsExtensions
     /// <summary>Whether every layer of the frozen model is needed.</summary>
     public static bool UseWholeModel(this PassNeeds needs) =>
         !needs.UseTarget() || (needs & (PassNeeds.Outputs | PassNeeds.Likelihoods | PassNeeds.LayersAbove)) != 0;
-
-    /// <summary>Whether what the frozen model makes of the texts up to the target can be computed once and kept.</summary>
-    public static bool AllowCache(this PassNeeds needs) =>
-        needs.UseTarget() && (needs & (PassNeeds.Outputs | PassNeeds.Likelihoods)) == 0;
 }

@@ -45,8 +45,7 @@ internal static class AlternativeAnswers
         if (lacking >= 0)
             throw new UserInputException(
                 $"{inputs.Data.Forget[questions[lacking].Topic]}: for text {questions[lacking].Text + 1} the model gives nothing but its "
-                    + $"true "
-                    + "answer. Raise objective.forget.alternatives.temperature, or use another method, such as idk-dpo."
+                    + "true answer. Raise objective.forget.alternatives.temperature, or use another method, such as idk-dpo."
             );
         var byTopic = questions.Zip(found).ToLookup(item => item.First.Topic, item => (IReadOnlyList<int[]>)item.Second);
         return [.. inputs.Topics.Select((_, t) => (IReadOnlyList<IReadOnlyList<int[]>>)[.. byTopic[t]])];
