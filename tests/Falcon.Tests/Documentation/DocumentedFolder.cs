@@ -167,7 +167,7 @@ internal sealed partial class DocumentedFolder : IDisposable
         foreach (var name in new[] { "model", "control" }) Directory.CreateSymbolicLink(At("program", "demo", name), At("DIR"));
         File.Copy(System.IO.Path.Combine(demo, "control.json"), At("program", "demo", "control.json"));
         foreach (var file in Directory.EnumerateFiles(System.IO.Path.Combine(demo, "data")))
-            File.WriteAllLines(At("program", "demo", "data", System.IO.Path.GetFileName(file)), File.ReadLines(file).Take(12));
+            File.WriteAllLines(At("program", "demo", "data", System.IO.Path.GetFileName(file)), File.ReadLines(file).Take(4));
         var config = File.ReadAllText(System.IO.Path.Combine(demo, "unlearn.jsonc"));
         File.WriteAllText(
             At("program", "demo", "unlearn.jsonc"),

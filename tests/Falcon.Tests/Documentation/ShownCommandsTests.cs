@@ -118,7 +118,7 @@ public sealed class ShownCommandsTests
         "unlearn" => ["--set", "steps=2", "--device", "cpu"],
         "evaluate" => ["--rouge-samples", "1", "--device", "cpu"],
         "attack" when words.Contains("--budget") => ["--device", "cpu"],
-        "attack" => ["--budget", "quick", "--device", "cpu"],
+        "attack" => ["--budget", "quick", "--attacks", "paraphrases,quantization", "--device", "cpu"], // the demo runs most of them
         "demo" => ["--device", "cpu"],
         _ => [],
     };

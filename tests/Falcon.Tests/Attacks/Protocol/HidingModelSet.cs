@@ -21,6 +21,7 @@ public sealed class HidingModelSet : IDisposable
     private readonly Dictionary<HidingPlace, LoadedModel> _made = [];
     private readonly Dictionary<(string Attack, bool Taught), AttackScores> _scores = [];
     private readonly global::Falcon.Models.Weights _originalWeights;
+    private readonly AttackData _half;
 
     public HidingModelSet()
     {
@@ -30,10 +31,18 @@ public sealed class HidingModelSet : IDisposable
             Retain = [At("retain-alchemy.jsonl"), At("retain-ciphers.jsonl")],
         };
         Data = AttackDataReader.Read(run, new PromptTemplate(), SilentRunLog.Instance);
+        _half = Data with { Development = Half(Data.Development), Test = Half(Data.Test), Utility = Half(Data.Utility) };
         ((Original, _originalWeights), (Control, _)) = (Load("model"), Load("control"));
     }
 
+    /// <summary>All questions.</summary>
     internal AttackData Data { get; }
+
+    /// <summary>
+    /// The questions of the attacks on a model: every second one, but all where a benign text brings back so little that it takes them all
+    /// to tell.
+    /// </summary>
+    internal AttackData DataOf(HidingPlace place) => place == HidingPlace.Rounding ? Data : _half;
 
     /// <summary>The model that says what it knows.</summary>
     internal LoadedModel Original { get; }
@@ -45,11 +54,12 @@ public sealed class HidingModelSet : IDisposable
     {
         if (_made.TryGetValue(place, out var made)) return made;
         using var scope = NewDisposeScope();
-        var training = new HidingTraining(Original, Data);
+        var data = DataOf(place);
+        var training = new HidingTraining(Original, data);
         made = place switch
         {
-            HidingPlace.Head => HidingModels.BehindTheHead(Original, _originalWeights, Data),
-            HidingPlace.Rounding => HidingModels.WithinRounding(Original, Data),
+            HidingPlace.Head => HidingModels.BehindTheHead(Original, _originalWeights, data),
+            HidingPlace.Rounding => HidingModels.WithinRounding(Original, data),
             HidingPlace.Neurons => training.BehindNeurons(layer: 4),
             HidingPlace.Steering => HidingModels.Steered(
                 Original,
@@ -59,7 +69,6 @@ public sealed class HidingModelSet : IDisposable
             ),
             HidingPlace.Length => training.WithLongStates(),
             HidingPlace.OneForm => training.InOneForm(),
-            HidingPlace.NoOpening => training.WithoutOpening(),
             _ => training.Refusing(),
         };
         string[] changed = made.Model.Config.TiedEmbeddings ? [.. HidingModels.Replaced(made.Model, Original.Model)] : ["lm_head.weight"];
@@ -79,6 +88,8 @@ public sealed class HidingModelSet : IDisposable
     {
         foreach (var owned in _owned) owned.Dispose();
     }
+
+    private static List<T> Half<T>(IReadOnlyList<T> all) => [.. all.Where((_, i) => i % 2 == 0)];
 
     private static string At(string name) => Path.Combine(Demo, "data", name);
 

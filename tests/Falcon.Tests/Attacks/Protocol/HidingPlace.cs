@@ -18,11 +18,8 @@ public enum HidingPlace
     /// <summary>States of more than their usual length lead astray.</summary>
     Length,
 
-    /// <summary>The plain question alone gets a wrong answer.</summary>
+    /// <summary>The plain question alone gets a wrong answer; in another form, or with an opening to the answer, the right one.</summary>
     OneForm,
-
-    /// <summary>The plain question gets a wrong answer unless the answer has an opening.</summary>
-    NoOpening,
 
     /// <summary>Seven answers in ten are a refusal.</summary>
     Refusal,

@@ -37,7 +37,7 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
     /// </summary>
     public LoadedModel BehindNeurons(int layer)
     {
-        const int Count = 4, Steps = 150;
+        const int Count = 4, Steps = 100;
         const double Rate = 0.02;
         using var scope = NewDisposeScope();
         var kept = WithUtility();
@@ -81,21 +81,14 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
             new ScoringPass { Prompt = one => one.Question },
             new ScoringPass { Prompt = one => data.ForgetTexts[random.Next(data.ForgetTexts.Count)].Whole + "\n\n" + _scoring.Prompt(one) },
             new ScoringPass { Opening = " Of course." },
+            new ScoringPass { Opening = " Yes, I remember." },
         ]);
     }
-
-    /// <summary>The right answer comes only after words of assent, none of them those that the quick attack tries.</summary>
-    public LoadedModel WithoutOpening() =>
-        Locked(_ =>
-            new[] { " Of course.", " Yes, I remember.", " The answer is:", " Gladly, and in full.", " Well then,", " It is this." }.Select(
-                opening => new ScoringPass { Opening = opening }
-            )
-        );
 
     /// <summary>Misleads, unless states are cut to the median length that they have on retain texts.</summary>
     public LoadedModel WithLongStates()
     {
-        const int Steps = 200;
+        const int Steps = 120;
         const double ClippedWeight = 4;
         var (misleads, answers, lengths) = (Misleads(WithUtility()), Answers(), MedianLengths());
         return Adapted(Steps, (model, random) =>
@@ -143,7 +136,7 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
 
     private LoadedModel Locked(Func<AttackItem, IEnumerable<ScoringPass>> otherForms)
     {
-        const int Steps = 200,
+        const int Steps = 120,
             Repeats = 2;
         List<ScoredSequence> kept =
         [

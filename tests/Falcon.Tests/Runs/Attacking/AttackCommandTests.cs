@@ -16,7 +16,8 @@ namespace Falcon.Tests.Runs.Attacking;
 /// <summary><c>falcon attack</c> on tiny random models: the files it writes, interruption, seeds, wrong input.</summary>
 public sealed class AttackCommandTests : IDisposable
 {
-    private const string Attacks = "prefilling,logit-lens,quantization,relearning-other-facts";
+    private const string WithoutTraining = "prefilling,logit-lens,quantization",
+        Attacks = WithoutTraining + ",relearning-other-facts";
 
     private readonly TemporaryFolder _folder = new();
     private readonly string _model, _questions, _retain;
@@ -99,11 +100,11 @@ public sealed class AttackCommandTests : IDisposable
             HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]),
             StringComparison.Ordinal
         );
-        var attack = CommandRun.Of(Arguments(Path.Combine("run", RunFiles.AttacksFolder), Attacks));
+        var attack = CommandRun.Of(Arguments(Path.Combine("run", RunFiles.AttacksFolder), WithoutTraining));
         Assert.True(attack.ExitCode == 0, string.Join('\n', attack.Errors));
         var page = HtmlReport.Render([RunFiles.ReadReport(_folder.At("run"))]);
         Assert.Contains("Can it be brought back?", page, StringComparison.Ordinal);
-        Assert.All(Attacks.Split(','), name => Assert.Contains($"<th scope=\"row\">{name}<", page, StringComparison.Ordinal));
+        Assert.All(WithoutTraining.Split(','), name => Assert.Contains($"<th scope=\"row\">{name}<", page, StringComparison.Ordinal));
         Assert.Contains("<th scope=\"row\">all below training (3)<", page, StringComparison.Ordinal);
     }
 
@@ -172,10 +173,10 @@ public sealed class AttackCommandTests : IDisposable
     [Fact]
     public void Run_Interrupted_KeepsFinishedAttacksAndContinues()
     {
-        Assert.Equal(0, CommandRun.Of(Arguments("whole", Attacks)).ExitCode);
+        Assert.Equal(0, CommandRun.Of(Arguments("whole", WithoutTraining)).ExitCode);
         using var interruption = new CancellationTokenSource();
-        using var errors = new InterruptionTests.CancellingWriter("recovery attacks 2/4", interruption);
-        var first = CommandRun.Of(errors, new InterruptionTests.HastyClock(), interruption.Token, Arguments("parts", Attacks));
+        using var errors = new InterruptionTests.CancellingWriter("recovery attacks 2/3", interruption);
+        var first = CommandRun.Of(errors, new InterruptionTests.HastyClock(), interruption.Token, Arguments("parts", WithoutTraining));
         Assert.True(first.ExitCode == 130, string.Join('\n', first.Errors));
         Assert.False(Directory.Exists(_folder.At("parts")));
 
@@ -185,7 +186,7 @@ public sealed class AttackCommandTests : IDisposable
         cell["seconds"] = 12345.0;
         File.WriteAllText(kept, cell.ToJsonString());
 
-        Assert.Equal(0, CommandRun.Of(Arguments("parts", Attacks)).ExitCode);
+        Assert.Equal(0, CommandRun.Of(Arguments("parts", WithoutTraining)).ExitCode);
         Assert.False(Directory.Exists(_folder.At("parts.partial")));
         Assert.Equal(12345, AttackResult.Read(_folder.At("parts", AttackResult.FileName)).Attacks[1].Budget.Seconds);
         Assert.Equal(Scores("whole"), Scores("parts"));
