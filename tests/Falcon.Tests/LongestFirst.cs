@@ -9,7 +9,7 @@ using Xunit.v3;
 
 namespace Falcon.Tests;
 
-/// <summary>Starts the classes that take longest first (scripts/test-times.sh lists them), so that no core waits for one at the end.</summary>
+/// <summary>Starts the classes that take longest first (scripts/test-times.sh), so that no core waits for one at the end.</summary>
 public sealed class LongestFirst : ITestCollectionOrderer
 {
     private static readonly string[] Classes =

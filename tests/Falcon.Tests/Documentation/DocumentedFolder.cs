@@ -167,7 +167,12 @@ internal sealed partial class DocumentedFolder : IDisposable
         foreach (var name in new[] { "model", "control" }) Directory.CreateSymbolicLink(At("program", "demo", name), At("DIR"));
         File.Copy(System.IO.Path.Combine(demo, "control.json"), At("program", "demo", "control.json"));
         foreach (var file in Directory.EnumerateFiles(System.IO.Path.Combine(demo, "data")))
-            File.WriteAllLines(At("program", "demo", "data", System.IO.Path.GetFileName(file)), File.ReadLines(file).Take(4));
+        {
+            var isText = System.IO.Path.GetExtension(file) == ".txt";
+            var lines = File.ReadLines(file).Take(4).Select(line => isText ? line[..Math.Min(line.Length, 80)] : line);
+            File.WriteAllLines(At("program", "demo", "data", System.IO.Path.GetFileName(file)), lines);
+        }
+
         var config = File.ReadAllText(System.IO.Path.Combine(demo, "unlearn.jsonc"));
         File.WriteAllText(
             At("program", "demo", "unlearn.jsonc"),

@@ -2,6 +2,7 @@ using Falcon.Attacks.Activations;
 using Falcon.Attacks.Protocol;
 using Falcon.Attacks.Training;
 using Falcon.Attacks.Weights;
+using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
@@ -170,7 +171,8 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         const int Rank = 16;
         const double Rate = 5e-3;
         using var scope = NewDisposeScope();
-        var names = LayerMatrices.All(taught.Model.Config);
+        var upper = taught.Model.Config.LayerCount / 2; // half the layers hide as well, and half the way back is saved
+        string[] names = [.. LayerMatrices.All(taught.Model.Config).Where(name => TrainedParameters.LayerOf(name) >= upper)];
         using var adapter = new LowRankAdapter(taught.Model, names, Rank, 0);
         Train(adapter.Parameters, steps, Rate, random => losses(adapter.Adapted(), random));
         using var guard = no_grad();
