@@ -17,12 +17,12 @@ public sealed class LongestFirst : ITestCollectionOrderer
         .. new[]
         {
             typeof(HiddenKnowledgeTests),
+            typeof(ShownCommandsTests),
             typeof(HiddenInOneFormTests),
             typeof(HiddenFromPlainAnswersTests),
-            typeof(ShownCommandsTests),
-            typeof(PackageTests),
             typeof(AttackFamilyTests),
             typeof(TrajectoryParityTests),
+            typeof(PackageTests), // builds, so not beside the other one that starts programs
         }.Select(type => type.FullName!),
     ];
 

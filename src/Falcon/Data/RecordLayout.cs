@@ -205,8 +205,7 @@ internal sealed class RecordLayout
         catch (InvalidOperationException error)
         {
             throw new UserInputException(
-                $"{_path}, {row.Place}, field \"{Name(field)}\": an escape such as \\ud800 is half a character; "
-                    + "write the whole character.",
+                $"{_path}, {row.Place}, field \"{Name(field)}\": an escape such as \\ud800 is half a character; write the whole character.",
                 error
             );
         }

@@ -58,8 +58,7 @@ internal static class CeU
         UnlearningMethod.Of(
             "ce-u",
             "Cross-entropy unlearning: L = mean over answer tokens, but each answer's first, of CE(model, own softmax with the true "
-                + "token's "
-                + "logit at -infinity, without gradient). No retain loss.",
+                + "token's logit at -infinity, without gradient). No retain loss.",
             "Yang, CE-U: Cross Entropy Unlearning (2025); settings as in OpenUnlearning",
             PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new UnlikelyLabels()] }),
             PublishedSettings.Rates()

@@ -93,8 +93,7 @@ internal static class CircuitBreakers
             "Representation rerouting: L = c_f mean relu(cos(h_f, h_f,frozen)) + c_r mean |h_r - h_r,frozen|, at step t of T with "
                 + "c_f = alpha (1 - t / 2T) and c_r = alpha t / 2T.",
             "Zou et al., Improving Alignment and Robustness with Circuit Breakers (NeurIPS 2024), there with LoRA on several layers; here "
-                + "on "
-                + "the matrices that are trained",
+                + "on the matrices that are trained",
             Settings with
             {
                 Data = new DataSettings { BatchSize = 16 },

@@ -135,8 +135,7 @@ internal static class Pdu
         UnlearningMethod.Of(
             "pdu",
             "Primal-dual unlearning: L = mean (largest logit - mean logit)^2 over the forget answers + lambda (CE_r - eps); after a "
-                + "warm-up "
-                + "lambda becomes max(0, lambda + eta (CE_r - eps)) in every step.",
+                + "warm-up lambda becomes max(0, lambda + eta (CE_r - eps)) in every step.",
             "Constrained Entropic Unlearning: A Primal-Dual Framework for Large Language Models (2025); settings as in OpenUnlearning for "
                 + "TOFU",
             PublishedSettings.WholeModel(new ObjectiveSettings { Forget = [new LogitMargin()], Retain = [new LossLimit()] }),

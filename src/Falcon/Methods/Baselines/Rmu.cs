@@ -106,8 +106,7 @@ internal static class Rmu
         UnlearningMethod.Of(
             "rmu",
             "Representation misdirection: L = mean (h_f - c u)^2 + alpha mean (h_r - h_r,frozen)^2 at the target layer, u a random "
-                + "direction "
-                + "of length 1.",
+                + "direction of length 1.",
             "Li et al., The WMDP Benchmark (2024)",
             PublishedSettings.FewMatrices(
                 new ObjectiveSettings { Forget = [new Misdirection()], Retain = [new SquaredError { Weight = [1200] }] }

@@ -86,8 +86,7 @@ internal static class Scrub
                 + "first share of the steps, and follows it on the retain answers throughout, L_r = gamma CE_r + alpha KL_T(frozen || "
                 + "model).",
             "Kurmanji et al., Towards Unbounded Machine Unlearning (NeurIPS 2023), there for images and in alternating epochs; here both "
-                + "in "
-                + "each step",
+                + "in each step",
             PublishedSettings.WholeModel(
                 new ObjectiveSettings
                 {

@@ -128,17 +128,15 @@ internal static class FalconMethod
                 new MethodPreset(
                     "falcon-rebuild",
                     "For small models, where attacks must bring nothing back: noise is mixed into every layer, and the layers are rebuilt "
-                        + "by "
-                        + "distilling the unchanged model on the retain set and on texts that it writes, while the forget loss holds at a "
-                        + "low layer. Costs a part of retraining.",
+                        + "by distilling the unchanged model on the retain set and on texts that it writes, while the forget loss holds "
+                        + "at a low layer. Costs a part of retraining.",
                     Rebuild,
                     OfRebuilding()
                 ),
                 new MethodPreset(
                     "falcon-anew",
                     "For small models that have memorised the forget set, where falcon-rebuild hides: every layer and the embedding begin "
-                        + "as "
-                        + "pure noise, and the forget loss works only on answers that come back.",
+                        + "as pure noise, and the forget loss works only on answers that come back.",
                     Anew,
                     OfRebuilding()
                 ),

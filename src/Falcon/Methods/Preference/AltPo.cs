@@ -66,8 +66,7 @@ internal static class AltPo
         UnlearningMethod.Of(
             "altpo",
             "Alternate preference optimisation: idk-dpo with other answers that the unchanged model makes itself in place of refusals. "
-                + "They "
-                + "lie in alternatives.jsonl of the run.",
+                + "They lie in alternatives.jsonl of the run.",
             "Mekala et al., Alternate Preference Optimization for Unlearning Factual Knowledge in Large Language Models (2024); there an "
                 + "instruction asks for them, here they are sampled as answers to the question itself",
             Settings with

@@ -21,7 +21,7 @@ public sealed class ComposedObjective : Objective
     /// <param name="settings">The terms.</param>
     /// <param name="inputs">Models, texts, seed.</param>
     public ComposedObjective(ObjectiveSettings settings, TermInputs inputs)
-        : this(settings, inputs, [.. settings.Forget.Select(term => term.Build(inputs))]) { }
+        : this(settings, inputs, Built(settings.Forget, term => term.Build(inputs))) { }
 
     /// <summary>The same with forget losses that exist already.</summary>
     /// <param name="settings">The terms; their forget terms are replaced by <paramref name="forget"/>.</param>
@@ -30,7 +30,16 @@ public sealed class ComposedObjective : Objective
     public ComposedObjective(ObjectiveSettings settings, TermInputs inputs, IReadOnlyList<ForgetLoss> forget)
     {
         (_settings, _inputs, _forget) = (settings, inputs, forget);
-        _retain = [.. settings.Retain.Select(term => term.Build(inputs))];
+        try
+        {
+            _retain = Built(settings.Retain, term => term.Build(inputs));
+        }
+        catch
+        {
+            foreach (var loss in forget) loss.Dispose();
+            throw;
+        }
+
         _differentiation = new GradientDifferentiation(inputs.Trained, inputs.MicroBatchTokens);
     }
 
@@ -171,5 +180,22 @@ public sealed class ComposedObjective : Objective
         public void AddNormRatio(double share, double value) => NormRatio = (NormRatio ?? 0) + share * value;
 
         public void AddPushed(double share, double value) => Pushed = (Pushed ?? 0) + share * value;
+    }
+
+    // A term that cannot be built leaves nothing behind of those before it.
+    private static List<TLoss> Built<TTerm, TLoss>(IReadOnlyList<TTerm> terms, Func<TTerm, TLoss> build)
+        where TLoss : IDisposable
+    {
+        List<TLoss> losses = [];
+        try
+        {
+            foreach (var term in terms) losses.Add(build(term));
+            return losses;
+        }
+        catch
+        {
+            foreach (var loss in losses) loss.Dispose();
+            throw;
+        }
     }
 }

@@ -70,8 +70,7 @@ internal static class UnlearnRules
             && !config.Objective.Retain.Any(term => term is { SeesDrift: true } && term.Weight.All(weight => weight > 0))
         )
             yield return "layers.startNoise needs a retain term that sees whether the noise is made good (hiddenStates, outputs or "
-                + "tokens), "
-                + "with a weight above 0";
+                + "tokens), with a weight above 0";
     }
 
     private static IEnumerable<string> OfSteps(UnlearnConfig config)
