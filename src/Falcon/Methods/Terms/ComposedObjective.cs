@@ -14,7 +14,7 @@ public sealed class ComposedObjective : Objective
     private readonly TermInputs _inputs;
     private readonly ObjectiveSettings _settings;
     private readonly IReadOnlyList<ForgetLoss> _forget;
-    private readonly IReadOnlyList<RetainLoss> _retain;
+    private readonly List<RetainLoss> _retain;
     private readonly GradientDifferentiation _differentiation;
 
     /// <summary>Builds the losses of a run.</summary>
