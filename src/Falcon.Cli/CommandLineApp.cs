@@ -61,6 +61,7 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         root.Add(ReportCommand.Create(Start));
         root.Add(PatchCommand.Create(Start));
         root.Add(ExportCommand.Create(Start));
+        root.Add(ImportCommand.Create(Start));
         root.Add(DownloadCommand.Create(Start));
         Verb.ShowExamplesIn(root);
         root.SetAction(_ => root.Parse(["--help"]).Invoke(new InvocationConfiguration { Output = output }));

@@ -1,0 +1,87 @@
+using System.Buffers.Binary;
+using Falcon.Checkpoints.Gguf;
+
+namespace Falcon.Exchange.Gguf;
+
+/// <summary>A tensor of a GGUF file under its Hugging Face name.</summary>
+/// <param name="Name">The Hugging Face name.</param>
+/// <param name="Source">The tensor in the file.</param>
+/// <param name="HeadSize">
+/// Size D of a head where rows are in the order of llama.cpp's rotation, [heads, D/2, 2], which is turned into [heads, 2, D/2]; 0 where
+/// rows stay.
+/// </param>
+internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int HeadSize)
+{
+    private const int ValuesAtOnce = 1 << 20;
+
+    /// <summary>The row of the file that is a row here.</summary>
+    public long SourceRow(long row)
+    {
+        if (HeadSize == 0) return row;
+        var (head, place) = Math.DivRem(row, HeadSize);
+        var (half, pair) = Math.DivRem(place, HeadSize / 2);
+        return head * HeadSize + pair * 2 + half;
+    }
+
+    /// <summary>Writes the values, row by row, as little-endian numbers of a type.</summary>
+    /// <param name="file">The file of <see cref="Source"/>.</param>
+    /// <param name="dtype">F32, BF16 or F16.</param>
+    /// <param name="target">Where the bytes go.</param>
+    /// <exception cref="Runtime.UnsupportedCheckpointException">A value is not finite.</exception>
+    public void Write(GgufFile file, string dtype, Stream target)
+    {
+        // A vector is a column of rows of one value here, but blocks run along it.
+        var isVector = Source.Shape.Count == 1;
+        var columns = Source.Shape[^1];
+        if (isVector)
+        {
+            var whole = new float[columns];
+            file.Read(Source, 0, whole);
+            target.Write(Bytes([.. Enumerable.Range(0, whole.Length).Select(i => whole[SourceRow(i)])], dtype));
+            return;
+        }
+
+        var rows = Source.Count / columns;
+        var atOnce = (int)Math.Clamp(ValuesAtOnce / columns, 1, rows);
+        var values = new float[atOnce * columns];
+        for (var row = 0L; row < rows; row += atOnce)
+        {
+            var count = (int)Math.Min(atOnce, rows - row);
+            if (HeadSize == 0) file.Read(Source, row * columns, values.AsSpan(0, (int)(count * columns)));
+            else
+                for (var i = 0; i < count; i++)
+                    file.Read(Source, SourceRow(row + i) * columns, values.AsSpan((int)(i * columns), (int)columns));
+            target.Write(Bytes(values.AsSpan(0, (int)(count * columns)), dtype));
+        }
+    }
+
+    private byte[] Bytes(ReadOnlySpan<float> values, string dtype)
+    {
+        var bytes = new byte[values.Length * (dtype == "F32" ? 4 : 2)];
+        for (var i = 0; i < values.Length; i++)
+            switch (dtype)
+            {
+                case "F32":
+                    BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(i * 4), values[i]);
+                    break;
+                case "F16":
+                    var half = (Half)values[i];
+                    if (Half.IsInfinity(half))
+                        throw new Runtime.UserInputException($"{Source.Name} holds {values[i]:G4}, too large for float16; use bfloat16 or float32.");
+                    BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(i * 2), half);
+                    break;
+                default:
+                    BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(i * 2), NearestBfloat16(values[i]));
+                    break;
+            }
+
+        return bytes;
+    }
+
+    // Round to nearest, ties to even. The sum cannot overflow: the values are finite.
+    private static ushort NearestBfloat16(float value)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(value);
+        return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+}
