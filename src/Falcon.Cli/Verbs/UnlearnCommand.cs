@@ -157,7 +157,7 @@ internal static class UnlearnCommand
     }
 
     // What --method and --preset name, or else the run file (or --set): the settings that the others are laid over. The terms of a file are
-    // its method's; with another method they would be that method in name alone.
+    // those of its method and preset; with another one they would be that one in name alone.
     private static (UnlearnConfig Start, string? LeftOut) Start(UnlearnArguments arguments)
     {
         var unnamed = new UnlearnConfig { Method = "", Preset = "" };
@@ -166,8 +166,9 @@ internal static class UnlearnCommand
         var method = arguments.Method ?? named;
         // A preset that the file names is of the file's method.
         var preset = written.Preset.Length > 0 && method == named ? written.Preset : null;
-        var isOther = method != named && arguments.Config is { } file && ConfigFile.Holds(file, Objective);
-        return (UnlearnConfig.Of(method, arguments.Preset ?? preset), isOther ? Objective : null);
+        var isOther = method != named || (arguments.Preset is { } other && preset is not null && other != preset);
+        var leftOut = isOther && arguments.Config is { } file && ConfigFile.Holds(file, Objective) ? Objective : null;
+        return (UnlearnConfig.Of(method, arguments.Preset ?? preset), leftOut);
     }
 
     private const string Objective = "objective";
@@ -207,8 +208,8 @@ internal static class UnlearnCommand
         var (start, leftOut) = Start(arguments);
         if (leftOut is not null)
             warn?.Invoke(
-                $"{arguments.Config}: its {leftOut} is of another method and is not used with --method {start.Method}; "
-                    + $"--set {leftOut}.LIST.KIND.NAME=VALUE changes that method's own terms"
+                $"{arguments.Config}: its {leftOut} is that of another method or preset and is not used with method {start.Method}, preset "
+                    + $"{start.Preset}; --set {leftOut}.LIST.KIND.NAME=VALUE changes the terms of that preset"
             );
         var config = ConfigFile.Read(arguments.Config, arguments.Settings, start, leftOut) with
         {

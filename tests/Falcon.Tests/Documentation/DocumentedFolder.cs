@@ -75,6 +75,9 @@ internal sealed partial class DocumentedFolder : IDisposable
             Directory.CreateDirectory(System.IO.Path.GetDirectoryName(At(name))!);
             Directory.CreateSymbolicLink(At(name), model);
         }
+
+        string[] gguf = ["tests", "fixtures", "gguf", "models", "llama-smollm", "llama-smollm.Q8_0.gguf"];
+        File.Copy(System.IO.Path.Combine([Fixtures.RepositoryRoot, .. gguf]), At("models", "my-model.gguf"));
     }
 
     private void AddData()

@@ -67,7 +67,7 @@ internal sealed class GgufFile : IDisposable
     {
         var bytes = new byte[tensor.Type.Bytes(values.Length)];
         var position = tensor.Begin + tensor.Type.Bytes(from);
-        for (var done = 0; done < bytes.Length;)
+        for (var done = 0; done < bytes.Length; )
         {
             var count = RandomAccess.Read(_handle, bytes.AsSpan(done), position + done);
             if (count == 0)
@@ -90,19 +90,23 @@ internal sealed class GgufFile : IDisposable
 
     private static (ulong Tensors, ulong Keys) ReadStart(GgufReader reader)
     {
-        if (reader.Left == 0) throw new FormatException("the file is empty");
+        if (reader.Left == 0)
+            throw new FormatException("the file is empty");
         var magic = reader.UInt32("the magic number");
         if (magic != Magic)
             throw new FormatException("the magic number is not GGUF; an older format of llama.cpp has to be converted by its tools first");
         var version = reader.UInt32("the version");
         if (version is 0x02000000 or 0x03000000)
             throw new FormatException($"the version {version >> 24} stands in big-endian byte order; only little-endian files are read");
-        if (version is not (2 or 3)) throw new FormatException($"version {version}; versions 2 and 3 are read");
+        if (version is not (2 or 3))
+            throw new FormatException($"version {version}; versions 2 and 3 are read");
         var tensors = reader.UInt64("the tensor count");
         var keys = reader.UInt64("the key count");
         // A tensor takes at least 24 bytes of header, a key at least 13.
-        if (tensors > (ulong)reader.Left / 24) throw new FormatException($"the tensor count {tensors} is beyond the end of the file");
-        if (keys > (ulong)reader.Left / 13) throw new FormatException($"the key count {keys} is beyond the end of the file");
+        if (tensors > (ulong)reader.Left / 24)
+            throw new FormatException($"the tensor count {tensors} is beyond the end of the file");
+        if (keys > (ulong)reader.Left / 13)
+            throw new FormatException($"the key count {keys} is beyond the end of the file");
         return (tensors, keys);
     }
 
@@ -112,8 +116,10 @@ internal sealed class GgufFile : IDisposable
         for (var i = 0UL; i < count; i++)
         {
             var key = reader.Text($"the key {i + 1} of {count}");
-            if (key.Length == 0) throw new FormatException($"the key {i + 1} of {count} is empty");
-            if (!values.TryAdd(key, reader.Value(key))) throw new FormatException($"the key {key} stands there twice");
+            if (key.Length == 0)
+                throw new FormatException($"the key {i + 1} of {count} is empty");
+            if (!values.TryAdd(key, reader.Value(key)))
+                throw new FormatException($"the key {key} stands there twice");
         }
 
         var metadata = new GgufMetadata(path, values);
@@ -126,7 +132,8 @@ internal sealed class GgufFile : IDisposable
 
     private static long Alignment(GgufMetadata metadata)
     {
-        if (!metadata.Has("general.alignment")) return DefaultAlignment;
+        if (!metadata.Has("general.alignment"))
+            return DefaultAlignment;
         var alignment = metadata.Integer("general.alignment");
         return alignment is >= 8 and <= 1 << 30 && long.IsPow2(alignment)
             ? alignment
@@ -140,7 +147,8 @@ internal sealed class GgufFile : IDisposable
         for (var i = 0UL; i < count; i++)
         {
             var info = ReadInfo(reader, $"the name of tensor {i + 1} of {count} in the tensor list");
-            if (!names.Add(info.Name)) throw new FormatException($"the tensor {info.Name} stands there twice");
+            if (!names.Add(info.Name))
+                throw new FormatException($"the tensor {info.Name} stands there twice");
             infos.Add(info);
         }
 
@@ -151,7 +159,8 @@ internal sealed class GgufFile : IDisposable
         {
             if (offset % (ulong)alignment != 0)
                 throw new FormatException($"{name} has the offset {offset}, which is no multiple of the alignment {alignment}");
-            if (offset != (ulong)next) throw new FormatException($"{name} has the offset {offset}; behind the tensor before it is {next}");
+            if (offset != (ulong)next)
+                throw new FormatException($"{name} has the offset {offset}; behind the tensor before it is {next}");
             var tensor = new GgufTensor(name, type, shape, start + next);
             if (tensor.ByteLength > fileLength - tensor.Begin)
                 throw new FormatException(
@@ -169,7 +178,9 @@ internal sealed class GgufFile : IDisposable
     {
         var name = reader.Text(what);
         if (name.Length is 0 or >= LongestName)
-            throw new FormatException($"the tensor name '{name}' has a length of {name.Length}; 1 to {LongestName - 1} characters are allowed");
+            throw new FormatException(
+                $"the tensor name '{name}' has a length of {name.Length}; 1 to {LongestName - 1} characters are allowed"
+            );
         var dimensions = reader.UInt32("the dimensions of " + name);
         if (dimensions is 0 or > LargestDimensions)
             throw new FormatException($"{name} has {dimensions} dimensions; 1 to {LargestDimensions} are allowed");
@@ -178,7 +189,8 @@ internal sealed class GgufFile : IDisposable
         for (var i = 0; i < shape.Length; i++)
         {
             var size = reader.UInt64("a dimension of " + name);
-            if (size is 0 or > long.MaxValue) throw new FormatException($"{name} has a dimension of size {size}");
+            if (size is 0 or > long.MaxValue)
+                throw new FormatException($"{name} has a dimension of size {size}");
             if (Math.BigMul(elements, size, out elements) != 0 || elements > long.MaxValue / 8)
                 throw new FormatException($"{name} has a size beyond any file");
             shape[^(i + 1)] = (long)size;
@@ -195,7 +207,9 @@ internal sealed class GgufFile : IDisposable
         }
 
         if (shape[^1] % type.BlockSize != 0)
-            throw new FormatException($"{name} has rows of {shape[^1]} values, which are no whole blocks of {type.Name} ({type.BlockSize})");
+            throw new FormatException(
+                $"{name} has rows of {shape[^1]} values, which are no whole blocks of {type.Name} ({type.BlockSize})"
+            );
         return (name, type, shape, reader.UInt64("the offset of " + name));
     }
 

@@ -26,12 +26,13 @@ internal sealed class GgufMetadata(string path, IReadOnlyDictionary<string, obje
     public bool Flag(string key, bool otherwise) => Has(key) ? Flag(key) : otherwise;
 
     /// <summary>A whole number.</summary>
-    public long Integer(string key) => Value(key) switch
-    {
-        long number => number,
-        ulong number and <= long.MaxValue => (long)number,
-        _ => throw Wrong(key, "a whole number"),
-    };
+    public long Integer(string key) =>
+        Value(key) switch
+        {
+            long number => number,
+            ulong number and <= long.MaxValue => (long)number,
+            _ => throw Wrong(key, "a whole number"),
+        };
 
     /// <summary>A whole number within bounds.</summary>
     public int Integer(string key, int least, int most)
@@ -41,12 +42,13 @@ internal sealed class GgufMetadata(string path, IReadOnlyDictionary<string, obje
     }
 
     /// <summary>A finite number.</summary>
-    public double Number(string key) => Value(key) switch
-    {
-        double number when double.IsFinite(number) => number,
-        long number => number,
-        _ => throw Wrong(key, "a finite number"),
-    };
+    public double Number(string key) =>
+        Value(key) switch
+        {
+            double number when double.IsFinite(number) => number,
+            long number => number,
+            _ => throw Wrong(key, "a finite number"),
+        };
 
     /// <summary>Texts.</summary>
     public string[] Texts(string key) => Of<string[]>(key, "a list of texts");
@@ -70,10 +72,11 @@ internal sealed class GgufMetadata(string path, IReadOnlyDictionary<string, obje
             ? value
             : throw new UnsupportedCheckpointException($"{path}: the key {key} is missing. Take another file of the model.");
 
-    private static string Shown(object value) => value switch
-    {
-        Array array => $"a list of {array.Length} ({array.GetType().GetElementType()!.Name})",
-        string text => $"'{(text.Length > 60 ? text[..60] + "..." : text)}'",
-        _ => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{value}"),
-    };
+    private static string Shown(object value) =>
+        value switch
+        {
+            Array array => $"a list of {array.Length} ({array.GetType().GetElementType()!.Name})",
+            string text => $"'{(text.Length > 60 ? text[..60] + "..." : text)}'",
+            _ => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{value}"),
+        };
 }

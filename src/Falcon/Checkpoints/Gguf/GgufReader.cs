@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Falcon.Checkpoints.Gguf;
 
-/// <summary>Reads the parts of a GGUF header one after the other; every length is compared with what is left before anything is made.</summary>
+/// <summary>
+/// Reads the parts of a GGUF header one after the other; every length is compared with what is left before anything is made.
+/// </summary>
 internal sealed class GgufReader(Stream stream)
 {
     private const uint Float32 = 6,
@@ -32,7 +34,8 @@ internal sealed class GgufReader(Stream stream)
     public string Text(string what)
     {
         var (place, length) = (Position, UInt64("the length of " + what));
-        if (length > (ulong)Left) throw new FormatException($"{what} at byte {place} has a string length of {length}, beyond the end of the file");
+        if (length > (ulong)Left)
+            throw new FormatException($"{what} at byte {place} has a string length of {length}, beyond the end of the file");
         var bytes = new byte[length];
         stream.ReadExactly(bytes);
         try
@@ -50,9 +53,11 @@ internal sealed class GgufReader(Stream stream)
     public object Value(string key)
     {
         var type = UInt32("the type of " + key);
-        if (type != Array) return Scalar(type, key);
+        if (type != Array)
+            return Scalar(type, key);
         var (element, count) = (UInt32("the type of the elements of " + key), UInt64("the array length of " + key));
-        if (element == Array) throw new FormatException($"{key} nests arrays, which no model needs");
+        if (element == Array)
+            throw new FormatException($"{key} nests arrays, which no model needs");
         if (count > (ulong)(Left / Size(element, key)))
             throw new FormatException($"{key} has an array length of {count}, beyond the end of the file");
         return element switch
@@ -68,45 +73,49 @@ internal sealed class GgufReader(Stream stream)
     private static T[] Many<T>(ulong count, Func<T> read)
     {
         var values = new T[count];
-        for (var i = 0; i < values.Length; i++) values[i] = read();
+        for (var i = 0; i < values.Length; i++)
+            values[i] = read();
         return values;
     }
 
     // Integers as long (ulong where they are 64 bits without sign), others as double, bool, string.
-    private object Scalar(uint type, string key) => type switch
-    {
-        0 => (long)Bytes(1, key)[0],
-        1 => (long)(sbyte)Bytes(1, key)[0],
-        2 => (long)BinaryPrimitives.ReadUInt16LittleEndian(Bytes(2, key)),
-        3 => (long)BinaryPrimitives.ReadInt16LittleEndian(Bytes(2, key)),
-        4 => (long)UInt32(key),
-        5 => (long)BinaryPrimitives.ReadInt32LittleEndian(Bytes(4, key)),
-        Float32 => (double)BinaryPrimitives.ReadSingleLittleEndian(Bytes(4, key)),
-        Boolean => Bytes(1, key)[0] switch
+    private object Scalar(uint type, string key) =>
+        type switch
         {
-            0 => false,
-            1 => true,
-            var other => throw new FormatException($"{key} is a flag with the byte {other}; only 0 and 1 are flags"),
-        },
-        String => Text(key),
-        UInt64Type => UInt64(key),
-        11 => BinaryPrimitives.ReadInt64LittleEndian(Bytes(8, key)),
-        Float64 => BinaryPrimitives.ReadDoubleLittleEndian(Bytes(8, key)),
-        _ => throw new FormatException($"{key} has the unknown value type {type}"),
-    };
+            0 => (long)Bytes(1, key)[0],
+            1 => (long)(sbyte)Bytes(1, key)[0],
+            2 => (long)BinaryPrimitives.ReadUInt16LittleEndian(Bytes(2, key)),
+            3 => (long)BinaryPrimitives.ReadInt16LittleEndian(Bytes(2, key)),
+            4 => (long)UInt32(key),
+            5 => (long)BinaryPrimitives.ReadInt32LittleEndian(Bytes(4, key)),
+            Float32 => (double)BinaryPrimitives.ReadSingleLittleEndian(Bytes(4, key)),
+            Boolean => Bytes(1, key)[0] switch
+            {
+                0 => false,
+                1 => true,
+                var other => throw new FormatException($"{key} is a flag with the byte {other}; only 0 and 1 are flags"),
+            },
+            String => Text(key),
+            UInt64Type => UInt64(key),
+            11 => BinaryPrimitives.ReadInt64LittleEndian(Bytes(8, key)),
+            Float64 => BinaryPrimitives.ReadDoubleLittleEndian(Bytes(8, key)),
+            _ => throw new FormatException($"{key} has the unknown value type {type}"),
+        };
 
-    private static int Size(uint type, string key) => type switch
-    {
-        0 or 1 or Boolean => 1,
-        2 or 3 => 2,
-        4 or 5 or Float32 => 4,
-        String or UInt64Type or 11 or Float64 => 8,
-        _ => throw new FormatException($"{key} has elements of the unknown value type {type}"),
-    };
+    private static int Size(uint type, string key) =>
+        type switch
+        {
+            0 or 1 or Boolean => 1,
+            2 or 3 => 2,
+            4 or 5 or Float32 => 4,
+            String or UInt64Type or 11 or Float64 => 8,
+            _ => throw new FormatException($"{key} has elements of the unknown value type {type}"),
+        };
 
     private ReadOnlySpan<byte> Bytes(int count, string what)
     {
-        if (Left < count) throw new FormatException($"the file is truncated: it ends at byte {stream.Length}, within {what}");
+        if (Left < count)
+            throw new FormatException($"the file is truncated: it ends at byte {stream.Length}, within {what}");
         stream.ReadExactly(_number, 0, count);
         return _number.AsSpan(0, count);
     }

@@ -11,8 +11,7 @@ internal static class LevelBlocks
     private static ReadOnlySpan<sbyte> FourBitFloats => [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
     /// <summary>Scale, then 16 bytes of halves.</summary>
-    public static void IQ4_NL(ReadOnlySpan<byte> block, Span<float> values) =>
-        Levels(block[2..], Uneven, PlainBlocks.Half(block), values);
+    public static void IQ4_NL(ReadOnlySpan<byte> block, Span<float> values) => Levels(block[2..], Uneven, PlainBlocks.Half(block), values);
 
     /// <summary>Scale, eight six-bit scales for 32 values each, then 128 bytes of halves.</summary>
     public static void IQ4_XS(ReadOnlySpan<byte> block, Span<float> values)

@@ -19,7 +19,8 @@ internal static class PlainBlocks
     public static void Q8_0(ReadOnlySpan<byte> block, Span<float> values)
     {
         var scale = Half(block);
-        for (var i = 0; i < 32; i++) values[i] = scale * (sbyte)block[2 + i];
+        for (var i = 0; i < 32; i++)
+            values[i] = scale * (sbyte)block[2 + i];
     }
 
     /// <summary>Scale, then 16 bytes: the low halves are values 0 to 15, the high halves 16 to 31; 8 stands for 0.</summary>

@@ -14,7 +14,8 @@ internal static class SuperBlocks
         {
             var (dl, ml) = (scale * (block[part] & 15), minimum * (block[part] >> 4));
             var bytes = TwoBits(block[16..], part, out var shift);
-            for (var i = 0; i < 16; i++) values[part * 16 + i] = dl * (bytes[i] >> shift & 3) - ml;
+            for (var i = 0; i < 16; i++)
+                values[part * 16 + i] = dl * (bytes[i] >> shift & 3) - ml;
         }
     }
 
@@ -45,7 +46,8 @@ internal static class SuperBlocks
             var (sc, m) = ScaleAndMinimum(block.Slice(4, 12), part);
             var (dl, ml, shift) = (scale * sc, minimum * m, part % 2 * 4);
             var halves = block.Slice(16 + part / 2 * 32, 32);
-            for (var i = 0; i < 32; i++) values[part * 32 + i] = dl * (halves[i] >> shift & 15) - ml;
+            for (var i = 0; i < 32; i++)
+                values[part * 32 + i] = dl * (halves[i] >> shift & 15) - ml;
         }
     }
 

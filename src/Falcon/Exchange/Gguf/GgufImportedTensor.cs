@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Falcon.Checkpoints.Gguf;
+using Falcon.Runtime;
 
 namespace Falcon.Exchange.Gguf;
 
@@ -17,7 +18,8 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
     /// <summary>The row of the file that is a row here.</summary>
     public long SourceRow(long row)
     {
-        if (HeadSize == 0) return row;
+        if (HeadSize == 0)
+            return row;
         var (head, place) = Math.DivRem(row, HeadSize);
         var (half, pair) = Math.DivRem(place, HeadSize / 2);
         return head * HeadSize + pair * 2 + half;
@@ -27,7 +29,7 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
     /// <param name="file">The file of <see cref="Source"/>.</param>
     /// <param name="dtype">F32, BF16 or F16.</param>
     /// <param name="target">Where the bytes go.</param>
-    /// <exception cref="Runtime.UnsupportedCheckpointException">A value is not finite.</exception>
+    /// <exception cref="UnsupportedCheckpointException">A value is not finite.</exception>
     public void Write(GgufFile file, string dtype, Stream target)
     {
         // A vector is a column of rows of one value here, but blocks run along it.
@@ -47,7 +49,8 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
         for (var row = 0L; row < rows; row += atOnce)
         {
             var count = (int)Math.Min(atOnce, rows - row);
-            if (HeadSize == 0) file.Read(Source, row * columns, values.AsSpan(0, (int)(count * columns)));
+            if (HeadSize == 0)
+                file.Read(Source, row * columns, values.AsSpan(0, (int)(count * columns)));
             else
                 for (var i = 0; i < count; i++)
                     file.Read(Source, SourceRow(row + i) * columns, values.AsSpan((int)(i * columns), (int)columns));
@@ -67,7 +70,9 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
                 case "F16":
                     var half = (Half)values[i];
                     if (Half.IsInfinity(half))
-                        throw new Runtime.UserInputException($"{Source.Name} holds {values[i]:G4}, too large for float16; use bfloat16 or float32.");
+                        throw new UserInputException(
+                            $"{Source.Name} holds {values[i]:G4}, too large for float16; use bfloat16 or float32."
+                        );
                     BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(i * 2), half);
                     break;
                 default:

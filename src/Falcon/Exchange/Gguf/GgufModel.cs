@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Falcon.Checkpoints.Gguf;
 using Falcon.Runtime;
@@ -17,7 +18,14 @@ internal sealed class GgufModel
     private readonly Dictionary<string, GgufTensor> _left;
     private readonly List<GgufImportedTensor> _tensors = [];
     private float[]? _rotaryFactors;
-    private readonly int _hidden, _intermediate, _layers, _heads, _keyValueHeads, _headSize, _positions, _tokens;
+    private readonly int _hidden,
+        _intermediate,
+        _layers,
+        _heads,
+        _keyValueHeads,
+        _headSize,
+        _positions,
+        _tokens;
 
     private GgufModel(GgufFile file, int tokens)
     {
@@ -31,12 +39,15 @@ internal sealed class GgufModel
         _intermediate = _metadata.Integer(Key("feed_forward_length"), 1, 1 << 24);
         _positions = _metadata.Integer(Key("context_length"), 1, int.MaxValue);
         _heads = _metadata.Integer(Key("attention.head_count"), 1, _hidden);
-        _keyValueHeads = _metadata.Has(Key("attention.head_count_kv")) ? _metadata.Integer(Key("attention.head_count_kv"), 1, _heads) : _heads;
+        _keyValueHeads = _metadata.Has(Key("attention.head_count_kv"))
+            ? _metadata.Integer(Key("attention.head_count_kv"), 1, _heads)
+            : _heads;
         if (_heads % _keyValueHeads != 0)
             throw _metadata.Wrong(Key("attention.head_count_kv"), $"a divisor of the {_heads} heads ({Key("attention.head_count")})");
         _headSize = _metadata.Has(Key("attention.key_length")) ? _metadata.Integer(Key("attention.key_length"), 2, 1 << 16) : HeadSize();
         foreach (var key in new[] { Key("attention.value_length"), Key("rope.dimension_count") })
-            if (_metadata.Has(key) && _metadata.Integer(key) != _headSize) throw _metadata.Wrong(key, $"{_headSize}, the size of a head");
+            if (_metadata.Has(key) && _metadata.Integer(key) != _headSize)
+                throw _metadata.Wrong(key, $"{_headSize}, the size of a head");
         RefuseUnknownKeys();
         TakeTensors();
     }
@@ -96,8 +107,10 @@ internal sealed class GgufModel
             ["rope_theta"] = Theta(),
             ["tie_word_embeddings"] = _tensors.All(tensor => tensor.Name != "lm_head.weight"),
         };
-        if (type == "llama") config["attention_bias"] = _tensors.Any(tensor => tensor.Name.EndsWith("q_proj.bias", StringComparison.Ordinal));
-        if (Scaling() is { } scaling) config["rope_scaling"] = scaling;
+        if (type == "llama")
+            config["attention_bias"] = _tensors.Any(tensor => tensor.Name.EndsWith("q_proj.bias", StringComparison.Ordinal));
+        if (Scaling() is { } scaling)
+            config["rope_scaling"] = scaling;
         return config;
     }
 
@@ -105,12 +118,16 @@ internal sealed class GgufModel
 
     private JsonObject? Scaling()
     {
-        if (_rotaryFactors is not null) return Llama3Scaling.Of(_rotaryFactors, Theta()) ?? throw Refused(
-            "rope_freqs.weight are not the factors of a Llama 3 scaling with low and high frequency factors 1 and 4; others are not read"
-        );
+        if (_rotaryFactors is not null)
+            return Llama3Scaling.Of(_rotaryFactors, Theta())
+                ?? throw Refused(
+                    "rope_freqs.weight are not those of a Llama 3 scaling with frequency factors 1 and 4; others are not read"
+                );
         var key = Key("rope.scaling.type");
-        if (!_metadata.Has(key) || _metadata.Text(key) == "none") return null;
-        if (_metadata.Text(key) != "linear") throw _metadata.Wrong(key, "none or linear; other scalings are not read");
+        if (!_metadata.Has(key) || _metadata.Text(key) == "none")
+            return null;
+        if (_metadata.Text(key) != "linear")
+            throw _metadata.Wrong(key, "none or linear; other scalings are not read");
         return new JsonObject { ["rope_type"] = "linear", ["factor"] = Positive(Key("rope.scaling.factor")) };
     }
 
@@ -118,22 +135,35 @@ internal sealed class GgufModel
     private double Positive(string key)
     {
         var number = _metadata.Number(key);
-        if (!(number > 0)) throw _metadata.Wrong(key, "a number above 0");
-        return double.Parse(((float)number).ToString(System.Globalization.CultureInfo.InvariantCulture), System.Globalization.CultureInfo.InvariantCulture);
+        if (!(number > 0))
+            throw _metadata.Wrong(key, "a number above 0");
+        return double.Parse(((float)number).ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
     }
 
     private void RefuseUnknownKeys()
     {
         string[] known =
         [
-            "vocab_size", "context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count",
-            "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
-            "rope.freq_base", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
+            "vocab_size",
+            "context_length",
+            "embedding_length",
+            "block_count",
+            "feed_forward_length",
+            "attention.head_count",
+            "attention.head_count_kv",
+            "attention.key_length",
+            "attention.value_length",
+            "attention.layer_norm_rms_epsilon",
+            "rope.freq_base",
+            "rope.dimension_count",
+            "rope.scaling.type",
+            "rope.scaling.factor",
         ];
         var unknown = _metadata.Keys.FirstOrDefault(key =>
             key.StartsWith(Architecture + ".", StringComparison.Ordinal) && !known.Contains(key[(Architecture.Length + 1)..])
         );
-        if (unknown is not null) throw Refused($"the key {Shown(unknown)} of the architecture is not known here, so the model may compute otherwise");
+        if (unknown is not null)
+            throw Refused($"the key {Shown(unknown)} of the architecture is not known here, so the model may compute otherwise");
     }
 
     private void TakeTensors()
@@ -169,7 +199,8 @@ internal sealed class GgufModel
 
         if (Architecture == "llama" && _left.Remove("rope_freqs.weight", out var factors))
         {
-            if (!factors.Shape.SequenceEqual([_headSize / 2L])) throw Refused($"rope_freqs.weight has the shape {factors.ShapeText}");
+            if (!factors.Shape.SequenceEqual([_headSize / 2L]))
+                throw Refused($"rope_freqs.weight has the shape {factors.ShapeText}");
             _rotaryFactors = new float[_headSize / 2];
             _file.Read(factors, 0, _rotaryFactors);
         }
@@ -178,7 +209,8 @@ internal sealed class GgufModel
         Take("output.weight", "lm_head.weight", [_tokens, _hidden], optional: true);
         if (_left.Count > 0)
             throw Refused(
-                $"the architecture {Architecture} with {_layers} layers ({Key("block_count")}) has no place for the tensor {_left.Keys.First()}"
+                $"the architecture {Architecture} with {_layers} layers ({Key("block_count")}) has no place for the tensor "
+                    + Shown(_left.Keys.First())
             );
     }
 
@@ -186,7 +218,8 @@ internal sealed class GgufModel
     {
         if (!_left.Remove(name, out var tensor))
         {
-            if (optional) return;
+            if (optional)
+                return;
             throw Refused($"the tensor {name} is missing (the architecture {Architecture} with {Key("block_count")} {_layers} needs it)");
         }
 

@@ -31,7 +31,8 @@ internal sealed class GgufTokenizer
             throw Refused($"tokenizer.ggml.token_type has the unknown type {wrong}");
         _ids = [];
         for (var id = 0; id < _tokens.Length; id++)
-            if (!_ids.TryAdd(_tokens[id], id)) throw Refused($"tokenizer.ggml.tokens has the token '{_tokens[id]}' twice");
+            if (!_ids.TryAdd(_tokens[id], id))
+                throw Refused($"tokenizer.ggml.tokens has the token '{_tokens[id]}' twice");
     }
 
     /// <summary>Number of tokens.</summary>
@@ -46,12 +47,13 @@ internal sealed class GgufTokenizer
 
     /// <summary>The content of tokenizer.json.</summary>
     /// <exception cref="UnsupportedCheckpointException">The tokenizer is of a kind that is not read, or does not fit together.</exception>
-    public JsonObject Tokenizer() => _metadata.Text("tokenizer.ggml.model") switch
-    {
-        "gpt2" => ByteLevel(),
-        "llama" => SentencePiece(),
-        _ => throw _metadata.Wrong("tokenizer.ggml.model", "gpt2 (byte-level) or llama (SentencePiece)"),
-    };
+    public JsonObject Tokenizer() =>
+        _metadata.Text("tokenizer.ggml.model") switch
+        {
+            "gpt2" => ByteLevel(),
+            "llama" => SentencePiece(),
+            _ => throw _metadata.Wrong("tokenizer.ggml.model", "gpt2 (byte-level) or llama (SentencePiece)"),
+        };
 
     /// <summary>The content of tokenizer_config.json.</summary>
     /// <param name="positions">Longest sequence.</param>
@@ -63,9 +65,13 @@ internal sealed class GgufTokenizer
             ["model_max_length"] = positions,
             ["clean_up_tokenization_spaces"] = false,
         };
-        foreach (var (name, key) in new[] { ("bos", "bos_token"), ("eos", "eos_token"), ("padding", "pad_token"), ("unknown", "unk_token") })
-            if (Special(name) is { } id) config[key] = _tokens[id];
-        if (_metadata.Has("tokenizer.chat_template")) config["chat_template"] = _metadata.Text("tokenizer.chat_template");
+        foreach (
+            var (name, key) in new[] { ("bos", "bos_token"), ("eos", "eos_token"), ("padding", "pad_token"), ("unknown", "unk_token") }
+        )
+            if (Special(name) is { } id)
+                config[key] = _tokens[id];
+        if (_metadata.Has("tokenizer.chat_template"))
+            config["chat_template"] = _metadata.Text("tokenizer.chat_template");
         return config;
     }
 
@@ -91,7 +97,13 @@ internal sealed class GgufTokenizer
             Merges(),
             name == "qwen2" ? new JsonObject { ["type"] = "NFC" } : null,
             split is null ? bytes : new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray(split, bytes) },
-            new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = true, ["trim_offsets"] = true, ["use_regex"] = true },
+            new JsonObject
+            {
+                ["type"] = "ByteLevel",
+                ["add_prefix_space"] = true,
+                ["trim_offsets"] = true,
+                ["use_regex"] = true,
+            },
             addsBegin,
             byteFallback: false,
             ignoresMerges
@@ -101,11 +113,25 @@ internal sealed class GgufTokenizer
     private JsonObject SentencePiece()
     {
         static JsonObject Replace(string from, string to) =>
-            new() { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = from }, ["content"] = to };
+            new()
+            {
+                ["type"] = "Replace",
+                ["pattern"] = new JsonObject { ["String"] = from },
+                ["content"] = to,
+            };
         var begins = _metadata.Flag("tokenizer.ggml.add_space_prefix", true);
         var spaces = Replace(" ", "▁");
         JsonArray decoders = [Replace("▁", " "), new JsonObject { ["type"] = "ByteFallback" }, new JsonObject { ["type"] = "Fuse" }];
-        if (begins) decoders.Add(new JsonObject { ["type"] = "Strip", ["content"] = " ", ["start"] = 1, ["stop"] = 0 });
+        if (begins)
+            decoders.Add(
+                new JsonObject
+                {
+                    ["type"] = "Strip",
+                    ["content"] = " ",
+                    ["start"] = 1,
+                    ["stop"] = 0,
+                }
+            );
         return Whole(
             MergesOfScores(),
             begins
@@ -136,15 +162,19 @@ internal sealed class GgufTokenizer
         if (_metadata.Flag("tokenizer.ggml.add_eos_token", false))
             throw _metadata.Wrong("tokenizer.ggml.add_eos_token", "false; an end token behind every text is not supported");
         var last = _tokens.Length;
-        while (last > 0 && _types[last - 1] == Unused && _tokens[last - 1] == $"[PAD{last - 1}]") last--;
+        while (last > 0 && _types[last - 1] == Unused && _tokens[last - 1] == $"[PAD{last - 1}]")
+            last--;
         var vocabulary = new JsonObject();
-        for (var id = 0; id < last; id++) vocabulary[_tokens[id]] = id;
+        for (var id = 0; id < last; id++)
+            vocabulary[_tokens[id]] = id;
         return new JsonObject
         {
             ["version"] = "1.0",
             ["truncation"] = null,
             ["padding"] = null,
-            ["added_tokens"] = new JsonArray([.. Enumerable.Range(0, last).Where(id => _types[id] is Control or UserDefined).Select(Added)]),
+            ["added_tokens"] = new JsonArray([
+                .. Enumerable.Range(0, last).Where(id => _types[id] is Control or UserDefined).Select(Added),
+            ]),
             ["normalizer"] = normalizer,
             ["pre_tokenizer"] = preTokenizer,
             ["post_processor"] = _metadata.Flag("tokenizer.ggml.add_bos_token", addsBegin) ? BeginToken() : null,
@@ -165,22 +195,32 @@ internal sealed class GgufTokenizer
         };
     }
 
-    private JsonNode Added(int id) => new JsonObject
-    {
-        ["id"] = id,
-        ["content"] = _tokens[id],
-        ["single_word"] = false,
-        ["lstrip"] = false,
-        ["rstrip"] = false,
-        ["normalized"] = false,
-        ["special"] = _types[id] == Control,
-    };
+    private JsonNode Added(int id) =>
+        new JsonObject
+        {
+            ["id"] = id,
+            ["content"] = _tokens[id],
+            ["single_word"] = false,
+            ["lstrip"] = false,
+            ["rstrip"] = false,
+            ["normalized"] = false,
+            ["special"] = _types[id] == Control,
+        };
 
     private JsonObject BeginToken()
     {
-        var id = Special("bos") ?? throw Refused("tokenizer.ggml.bos_token_id is missing, and texts begin with it (tokenizer.ggml.add_bos_token)");
-        JsonObject Begin(int type) => new() { ["SpecialToken"] = new JsonObject { ["id"] = _tokens[id], ["type_id"] = type } };
-        JsonObject Text(string name, int type) => new() { ["Sequence"] = new JsonObject { ["id"] = name, ["type_id"] = type } };
+        var id = Special("bos")
+            ?? throw Refused("tokenizer.ggml.bos_token_id is missing, and texts begin with it (tokenizer.ggml.add_bos_token)");
+        JsonObject Begin(int type) =>
+            new()
+            {
+                ["SpecialToken"] = new JsonObject { ["id"] = _tokens[id], ["type_id"] = type },
+            };
+        JsonObject Text(string name, int type) =>
+            new()
+            {
+                ["Sequence"] = new JsonObject { ["id"] = name, ["type_id"] = type },
+            };
         return new JsonObject
         {
             ["type"] = "TemplateProcessing",
@@ -188,7 +228,12 @@ internal sealed class GgufTokenizer
             ["pair"] = new JsonArray(Begin(0), Text("A", 0), Begin(1), Text("B", 1)),
             ["special_tokens"] = new JsonObject
             {
-                [_tokens[id]] = new JsonObject { ["id"] = _tokens[id], ["ids"] = new JsonArray(id), ["tokens"] = new JsonArray(_tokens[id]) },
+                [_tokens[id]] = new JsonObject
+                {
+                    ["id"] = _tokens[id],
+                    ["ids"] = new JsonArray(id),
+                    ["tokens"] = new JsonArray(_tokens[id]),
+                },
             },
         };
     }
@@ -202,7 +247,8 @@ internal sealed class GgufTokenizer
             if (pieces.Length != 2 || pieces.Any(piece => piece.Length == 0))
                 throw Refused($"tokenizer.ggml.merges has '{merge}', which is not two pieces with a space between");
             var missing = pieces.Append(pieces[0] + pieces[1]).FirstOrDefault(piece => !_ids.ContainsKey(piece));
-            if (missing is not null) throw Refused($"tokenizer.ggml.merges has '{merge}', but '{missing}' is no token");
+            if (missing is not null)
+                throw Refused($"tokenizer.ggml.merges has '{merge}', but '{missing}' is no token");
             merges.Add(new JsonArray(pieces[0], pieces[1]));
         }
 
@@ -214,12 +260,13 @@ internal sealed class GgufTokenizer
     private JsonArray MergesOfScores()
     {
         var scores = _metadata.Numbers("tokenizer.ggml.scores");
-        if (scores.Length != _tokens.Length) throw _metadata.Wrong("tokenizer.ggml.scores", $"a list of {_tokens.Length} numbers, one a token");
+        if (scores.Length != _tokens.Length)
+            throw _metadata.Wrong("tokenizer.ggml.scores", $"a list of {_tokens.Length} numbers, one a token");
         List<(int Whole, int Left, int Right)> merges = [];
         for (var id = 0; id < _tokens.Length; id++)
-            for (var cut = 1; cut < _tokens[id].Length && _types[id] is Normal or 0; cut++)
-                if (_ids.TryGetValue(_tokens[id][..cut], out var left) && _ids.TryGetValue(_tokens[id][cut..], out var right))
-                    merges.Add((id, left, right));
+        for (var cut = 1; cut < _tokens[id].Length && _types[id] is Normal or 0; cut++)
+            if (_ids.TryGetValue(_tokens[id][..cut], out var left) && _ids.TryGetValue(_tokens[id][cut..], out var right))
+                merges.Add((id, left, right));
         return
         [
             .. merges
@@ -231,13 +278,14 @@ internal sealed class GgufTokenizer
         ];
     }
 
-    private static JsonObject Split(string pattern) => new()
-    {
-        ["type"] = "Split",
-        ["pattern"] = new JsonObject { ["Regex"] = pattern },
-        ["behavior"] = "Isolated",
-        ["invert"] = false,
-    };
+    private static JsonObject Split(string pattern) =>
+        new()
+        {
+            ["type"] = "Split",
+            ["pattern"] = new JsonObject { ["Regex"] = pattern },
+            ["behavior"] = "Isolated",
+            ["invert"] = false,
+        };
 
     private UnsupportedCheckpointException Refused(string reason) =>
         new(string.Create(CultureInfo.InvariantCulture, $"{_path}: {reason}. Take another file of the model."));

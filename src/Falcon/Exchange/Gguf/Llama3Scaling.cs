@@ -19,7 +19,10 @@ internal static class Llama3Scaling
     {
         var factor = (double)divisors.Max();
         for (var positions = 16; positions <= 1 << 22; positions *= 2)
-            if (divisors.Select((divisor, i) => Math.Abs(Divisor(i, divisors.Count, theta, factor, positions) / divisor - 1)).Max() < Tolerance)
+            if (
+                divisors.Select((divisor, i) => Math.Abs(Divisor(i, divisors.Count, theta, factor, positions) / divisor - 1)).Max()
+                < Tolerance
+            )
                 return new JsonObject
                 {
                     ["rope_type"] = "llama3",
@@ -34,8 +37,10 @@ internal static class Llama3Scaling
     private static double Divisor(int pair, int pairs, double theta, double factor, int positions)
     {
         var waves = positions * Math.Pow(theta, -(double)pair / pairs) / (2 * Math.PI); // of this frequency in the original length
-        if (waves > HighFrequencies) return 1;
-        if (waves < LowFrequencies) return factor;
+        if (waves > HighFrequencies)
+            return 1;
+        if (waves < LowFrequencies)
+            return factor;
         var smooth = (waves - LowFrequencies) / (HighFrequencies - LowFrequencies);
         return 1 / ((1 - smooth) / factor + smooth);
     }

@@ -17,12 +17,15 @@ public sealed class GgufBlockTests
         {
             var name = entry.GetProperty("name").GetString()!;
             cases.Add(name, File("raw", entry), File("f32", entry));
-            if (entry.TryGetProperty("random", out var random)) cases.Add(name, File("raw", random), File("f32", random));
+            if (entry.TryGetProperty("random", out var random))
+                cases.Add(name, File("raw", random), File("f32", random));
         }
 
         if (Index("real") is [var real, ..] && real.TryGetProperty("type", out _))
-            foreach (var entry in Index("real")) cases.Add(entry.GetProperty("type").GetString()!, File("raw", entry), File("f32", entry));
-        if (cases.Count == 0) cases.Add("", "", "");
+            foreach (var entry in Index("real"))
+                cases.Add(entry.GetProperty("type").GetString()!, File("raw", entry), File("f32", entry));
+        if (cases.Count == 0)
+            cases.Add("", "", "");
         return cases;
 
         static string File(string key, JsonElement entry) => entry.GetProperty(key).GetProperty("file").GetString()!;
@@ -32,7 +35,8 @@ public sealed class GgufBlockTests
     [MemberData(nameof(Cases))]
     public void Dequantize_EveryBlock_IsThatOfGgml(string type, string raw, string expected)
     {
-        if (type.Length == 0) Assert.Skip($"no golden blocks at {Folder}");
+        if (type.Length == 0)
+            Assert.Skip($"no golden blocks at {Folder}");
         Assert.SkipUnless(File.Exists(Path.Combine(Folder, raw)), $"{raw} is not in this copy of the fixtures");
         var read = GgufType.All.FirstOrDefault(one => one.Name == type);
         Assert.SkipWhen(read is null, $"{type} is refused by name");
@@ -51,9 +55,11 @@ public sealed class GgufBlockTests
     private static List<JsonElement> Index(string key)
     {
         var path = Path.Combine(Folder, "index.json");
-        if (!File.Exists(path)) return [];
+        if (!File.Exists(path))
+            return [];
         var list = JsonDocument.Parse(File.ReadAllBytes(path)).RootElement.GetProperty(key);
-        if (list.ValueKind == JsonValueKind.Object) list = list.GetProperty("entries");
+        if (list.ValueKind == JsonValueKind.Object)
+            list = list.GetProperty("entries");
         return [.. list.EnumerateArray()];
     }
 }

@@ -16,7 +16,8 @@ public sealed class GgufFaultTests : IDisposable
     {
         TheoryData<string, string, string> cases = [];
         var path = Fixtures.At("gguf", "faults", "verdicts.json");
-        if (!File.Exists(path)) cases.Add("", "", "");
+        if (!File.Exists(path))
+            cases.Add("", "", "");
         else
             foreach (var one in JsonDocument.Parse(File.ReadAllBytes(path)).RootElement.EnumerateArray())
                 cases.Add(
@@ -31,12 +32,14 @@ public sealed class GgufFaultTests : IDisposable
     [MemberData(nameof(Cases))]
     public void Import_EachFile_IsReadOrRefusedAsItShould(string file, string verdict, string named)
     {
-        if (file.Length == 0) Assert.Skip("no damaged files");
+        if (file.Length == 0)
+            Assert.Skip("no damaged files");
         var path = Fixtures.At("gguf", "faults", file);
         var result = Record.Exception(() => GgufImport.Execute(path, _folder.At("out"), "float32", RunContext.Quiet));
         Assert.Equal(result is null, Directory.Exists(_folder.At("out")));
         Assert.False(Directory.Exists(_folder.At("out.partial")));
-        if (verdict == "accept") Assert.Null(result);
+        if (verdict == "accept")
+            Assert.Null(result);
         if (verdict != "reject")
         {
             Assert.True(result is null or UserInputException or UnsupportedCheckpointException, $"{result}");

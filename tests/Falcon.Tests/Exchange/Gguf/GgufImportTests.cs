@@ -13,7 +13,13 @@ namespace Falcon.Tests.Exchange.Gguf;
 public sealed class GgufImportTests : IDisposable
 {
     // By number type, of the largest golden logit: a file of rounded weights is the model of those weights.
-    private static readonly Dictionary<string, double> Tolerances = new() { ["F32"] = 1e-4, ["F16"] = 5e-3, ["BF16"] = 3e-2, ["Q8_0"] = 5e-2 };
+    private static readonly Dictionary<string, double> Tolerances = new()
+    {
+        ["F32"] = 1e-4,
+        ["F16"] = 5e-3,
+        ["BF16"] = 3e-2,
+        ["Q8_0"] = 5e-2,
+    };
 
     private readonly TemporaryFolder _folder = new();
 
@@ -23,7 +29,13 @@ public sealed class GgufImportTests : IDisposable
     {
         var root = Fixtures.At("gguf", "models");
         return Directory.Exists(root)
-            ? [.. Directory.EnumerateFiles(root, "*.gguf", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(path => Path.GetRelativePath(root, path))]
+            ?
+            [
+                .. Directory
+                    .EnumerateFiles(root, "*.gguf", SearchOption.AllDirectories)
+                    .Order(StringComparer.Ordinal)
+                    .Select(path => Path.GetRelativePath(root, path)),
+            ]
             : [""];
     }
 
@@ -31,7 +43,8 @@ public sealed class GgufImportTests : IDisposable
     [MemberData(nameof(Files))]
     public void Import_EachModel_GivesTheTokensAndLogitsOfItsOrigin(string file)
     {
-        if (file.Length == 0) Assert.Skip("no GGUF models");
+        if (file.Length == 0)
+            Assert.Skip("no GGUF models");
         var path = Fixtures.At("gguf", "models", file);
         var folder = Path.GetDirectoryName(path)!;
         try
@@ -53,7 +66,8 @@ public sealed class GgufImportTests : IDisposable
             Assert.Equal(origin.Encode(text), imported.Encode(text));
 
         var type = Path.GetFileNameWithoutExtension(file).Split('.')[^1];
-        if (!Tolerances.TryGetValue(type, out var tolerance)) return; // the origin's logits say little about coarser blocks
+        if (!Tolerances.TryGetValue(type, out var tolerance))
+            return; // the origin's logits say little about coarser blocks
         using var checkpoint = global::Falcon.Checkpoints.Checkpoint.Open(_folder.At("model"));
         using var weights = checkpoint.LoadWeights(float32, CPU);
         var model = new CausalLM(checkpoint.Config, weights);

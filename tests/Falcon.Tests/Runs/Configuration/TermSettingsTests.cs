@@ -1,3 +1,4 @@
+using Falcon.Cli.Verbs;
 using Falcon.Methods.Falcon;
 using Falcon.Methods.Preference;
 using Falcon.Methods.Terms;
@@ -100,5 +101,24 @@ public sealed class TermSettingsTests
         Assert.Equal(7, config.Steps);
         Assert.Equal(new NegativePreference { Beta = 0.5 }, Assert.Single(config.Objective.Forget));
         Assert.IsType<Answers>(Assert.Single(config.Objective.Retain));
+    }
+
+    [Theory]
+    [InlineData("falcon", null, false)]
+    [InlineData("official", null, true)]
+    [InlineData(null, "npo", true)]
+    [InlineData(null, null, false)]
+    public void Configuration_AnotherMethodOrPresetThanTheFile_LeavesItsTermsOut(string? preset, string? method, bool leavesOut)
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.At("run.jsonc");
+        File.WriteAllText(file, """{ "preset": "falcon", "objective": { "retain": [{ "kind": "statesError" }] }, "steps": 7 }""");
+        List<string> warnings = [];
+        var arguments = new UnlearnArguments("m", ["f.jsonl"], ["r.jsonl"], null, preset, method, null, file, [], false, "out");
+        var config = UnlearnCommand.Configuration(arguments, null, warnings.Add);
+        Assert.Equal(7, config.Steps);
+        Assert.Equal(leavesOut, warnings.Count == 1);
+        Assert.Equal(leavesOut, !config.Objective.Retain.Any(term => term is StatesError));
+        if (preset is not null) Assert.Equal(preset, config.Preset);
     }
 }
