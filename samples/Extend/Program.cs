@@ -1,4 +1,5 @@
 // Adds a loss, a metric and an attack to Falcon, and runs them on the demo model: dotnet run --project samples/Extend -- [DEMO] [OUT]
+using System.ComponentModel.DataAnnotations;
 using Falcon.Attacks;
 using Falcon.Attacks.Protocol;
 using Falcon.Engine;
@@ -14,7 +15,7 @@ using Falcon.Runtime;
 using static TorchSharp.torch;
 
 var (demo, output) = (args.ElementAtOrDefault(0) ?? "demo", args.ElementAtOrDefault(1) ?? "runs/extend");
-var (model, data) = (Path.Combine(demo, "model"), Path.Combine(demo, "data"));
+var (model, data) = ($"{demo}/model", $"{demo}/data");
 TermKinds.Register<Uniform>("uniform");
 SuiteCatalog.Register(new AnswerLength());
 AttackCatalog.Register(new EagerOpening());
@@ -26,19 +27,19 @@ var row = AttackRun.Execute(attacked with { Attacks = ["eager-opening"] }, RunCo
 Console.WriteLine(FormattableString.Invariant($"eager-opening: {row.Unlearned.Value:0.00}, without {row.Unattacked.Unlearned.Value:0.00}"));
 string[] settings = ["objective.forget=[{\"kind\":\"uniform\"}]", $"data.forget=[\"{data}/forget-alchemy.jsonl\"]", "steps=4"];
 settings = [.. settings, $"data.retain=[\"{data}/keep-alchemy.jsonl\"]", "evaluation.samples=0", $"model={model}"];
-UnlearnRun.Execute(ConfigFile.Read(null, settings, UnlearnConfig.Of("npo")), $"{output}/run", resume: false, RunContext.Quiet);
+UnlearnRun.Execute(UnlearnConfig.Read(null, settings, "npo"), $"{output}/run", resume: false, RunContext.Quiet);
 Console.WriteLine("uniform: " + File.ReadLines($"{output}/run/metrics.jsonl").Last());
 
 internal sealed record Uniform : ForgetTerm
 {
-    public double Weight { get; init; } = 1;
+    [Range(0, 100)] public double Weight { get; init; } = 1;
     public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
     public override ForgetLoss Build(TermInputs inputs) => new UniformLoss(Weight);
 }
 
 internal sealed class UniformLoss(double weight) : ForgetLoss
 {
-    public override Tensor? Loss(StepPass pass) => -weight * pass.AnswerLogits.log_softmax(2).mean();
+    public override Tensor? Loss(StepPass pass) => -weight * pass.AnswerLogits[pass.Answers.PredictionMask(CPU)].log_softmax(1).mean();
 }
 
 internal sealed class AnswerLength : QuestionMetric

@@ -156,23 +156,6 @@ internal static class UnlearnCommand
         return command;
     }
 
-    // What --method and --preset name, or else the run file (or --set): the settings that the others are laid over. The terms of a file are
-    // those of its method and preset; with another one they would be that one in name alone.
-    private static (UnlearnConfig Start, string? LeftOut) Start(UnlearnArguments arguments)
-    {
-        var unnamed = new UnlearnConfig { Method = "", Preset = "" };
-        var written = ConfigFile.Read(arguments.Config, arguments.Settings, unnamed);
-        var named = written.Method.Length > 0 ? written.Method : MethodCatalog.Default.Name;
-        var method = arguments.Method ?? named;
-        // A preset that the file names is of the file's method.
-        var preset = written.Preset.Length > 0 && method == named ? written.Preset : null;
-        var isOther = method != named || (arguments.Preset is { } other && preset is not null && other != preset);
-        var leftOut = isOther && arguments.Config is { } file && ConfigFile.Holds(file, Objective) ? Objective : null;
-        return (UnlearnConfig.Of(method, arguments.Preset ?? preset), leftOut);
-    }
-
-    private const string Objective = "objective";
-
     // 1% or 0.01; NaN for anything else.
     private static double Share(string text) =>
         double.TryParse(text.EndsWith('%') ? text[..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value)
@@ -205,17 +188,7 @@ internal static class UnlearnCommand
     /// </summary>
     internal static UnlearnConfig Configuration(UnlearnArguments arguments, int? seed, Action<string>? warn = null)
     {
-        var (start, leftOut) = Start(arguments);
-        if (leftOut is not null)
-            warn?.Invoke(
-                $"{arguments.Config}: its {leftOut} is that of another method or preset and is not used with method {start.Method}, preset "
-                    + $"{start.Preset}; --set {leftOut}.LIST.KIND.NAME=VALUE changes the terms of that preset"
-            );
-        var config = ConfigFile.Read(arguments.Config, arguments.Settings, start, leftOut) with
-        {
-            Method = start.Method,
-            Preset = start.Preset,
-        };
+        var config = UnlearnConfig.Read(arguments.Config, arguments.Settings, arguments.Method, arguments.Preset, warn);
         config = config with { Model = arguments.Model ?? config.Model, Seed = (ulong?)seed ?? config.Seed };
         config = config with
         {

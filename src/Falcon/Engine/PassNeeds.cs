@@ -10,16 +10,22 @@ public enum PassNeeds
     /// <summary>Hidden states at the target layer of both models; nothing above that layer runs.</summary>
     TargetStates = 1,
 
-    /// <summary>Logits of the whole model in training, with gradient.</summary>
+    /// <summary>Next-token logits of both models at every real token (<c>StepPass.Outputs</c>), from the target layer on.</summary>
     Outputs = 2,
 
-    /// <summary>Likelihoods of answers: passes of the whole model from the embedding on, with gradient.</summary>
+    /// <summary>
+    /// Likelihoods of answers (<c>StepPass.AnswerLogits</c>, <c>AnswerNll</c>): passes of the whole model from the embedding on, with
+    /// gradient.
+    /// </summary>
     Likelihoods = 4,
 
     /// <summary>Layers above the target without gradient.</summary>
     LayersAbove = 8,
 
-    /// <summary>Whole batches: they cannot be split into parts whose gradients are added up.</summary>
+    /// <summary>
+    /// Whole batches. Parts of a batch are added up by their share of the counted tokens, which is right for a mean over tokens alone; a
+    /// loss that is a mean over texts, or compares texts, needs this.
+    /// </summary>
     WholeBatches = 16,
 }
 

@@ -136,5 +136,10 @@ public sealed class Trainer(
     }
 
     private NumericalFailureException Diverged(int step, string what, Exception? inner = null) =>
-        new(FormattableString.Invariant($"Step {step}: {what}. Lower optimizer.learningRate ({settings.Rates.PeakRate})."), inner);
+        new(
+            step == 0
+                ? $"Step 0: {what}, before anything was changed. A term of the objective or the model gives a number that is not finite."
+                : FormattableString.Invariant($"Step {step}: {what}. Lower optimizer.learningRate ({settings.Rates.PeakRate})."),
+            inner
+        );
 }

@@ -166,9 +166,9 @@ internal static class ModelCard
             "\n## Limits\n\n"
                 + "* The numbers say what was measured on these files, no more. Other wordings, other languages and indirect questions may "
                 + "still bring removed knowledge up.\n"
-                + "* Unlearning changes what a model says; it does not prove that nothing is left in the weights. Fine-tuning, quantisation, "
-                + "jailbreak prompts and access to activations can recover some of it. Unless a table of recovery attacks stands beside "
-                + "this card, that was not tested.\n"
+                + "* Unlearning changes what a model says; it does not prove that nothing is left in the weights. Fine-tuning, "
+                + "quantisation, jailbreak prompts and access to activations can recover some of it. Unless a table of recovery attacks "
+                + "stands beside this card, that was not tested.\n"
                 + "* It is no means of meeting legal duties of erasure by itself.\n"
         );
 

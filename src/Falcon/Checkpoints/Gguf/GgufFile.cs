@@ -67,7 +67,7 @@ internal sealed class GgufFile : IDisposable
     {
         var bytes = new byte[tensor.Type.Bytes(values.Length)];
         var position = tensor.Begin + tensor.Type.Bytes(from);
-        for (var done = 0; done < bytes.Length; )
+        for (var done = 0; done < bytes.Length;)
         {
             var count = RandomAccess.Read(_handle, bytes.AsSpan(done), position + done);
             if (count == 0)

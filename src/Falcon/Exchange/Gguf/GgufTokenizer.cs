@@ -264,9 +264,9 @@ internal sealed class GgufTokenizer
             throw _metadata.Wrong("tokenizer.ggml.scores", $"a list of {_tokens.Length} numbers, one a token");
         List<(int Whole, int Left, int Right)> merges = [];
         for (var id = 0; id < _tokens.Length; id++)
-        for (var cut = 1; cut < _tokens[id].Length && _types[id] is Normal or 0; cut++)
-            if (_ids.TryGetValue(_tokens[id][..cut], out var left) && _ids.TryGetValue(_tokens[id][cut..], out var right))
-                merges.Add((id, left, right));
+            for (var cut = 1; cut < _tokens[id].Length && _types[id] is Normal or 0; cut++)
+                if (_ids.TryGetValue(_tokens[id][..cut], out var left) && _ids.TryGetValue(_tokens[id][cut..], out var right))
+                    merges.Add((id, left, right));
         return
         [
             .. merges

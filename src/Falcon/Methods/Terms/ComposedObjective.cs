@@ -115,8 +115,13 @@ public sealed class ComposedObjective : Objective
         foreach (var weights in _forget.Select(loss => loss.TokenWeights(pass)).OfType<Tensor>())
             pass.TokenWeights = pass.TokenWeights is null ? weights : pass.TokenWeights * weights;
         Tensor? total = null;
-        foreach (var loss in _forget)
-            if (OfTerm(loss, pass) is { } value) total = total is null ? value : total + value;
+        for (var i = 0; i < _forget.Count; i++)
+            if (OfTerm(_forget[i], pass) is { } value)
+            {
+                RequireLoss(value, "forget", _settings.Forget.ElementAtOrDefault(i));
+                total = total is null ? value : total + value;
+            }
+
         if (_inputs.Passes is not null && total is not null) tally.AddNormRatio(share, pass.NormRatios.detach().mean().item<float>());
         if (pass.TokenWeights is { } counted) tally.AddPushed(share, counted.mean().item<float>());
         return total?.MoveToOuterDisposeScope();
@@ -148,12 +153,24 @@ public sealed class ComposedObjective : Objective
             if (_settings.Retain[i].WeightOf(batch.Scheduled.Topic) == 0) continue;
             // An adapted weight may be 0 for a while; its loss is looked at all the same.
             var weighted = weights[i] == 0 ? _retain[i].Loss(pass) : _retain[i].Weighted(pass, weights[i]);
+            RequireLoss(weighted, "retain", _settings.Retain[i]);
             losses[i] += share * weighted.item<float>() / (weights[i] == 0 ? 1 : weights[i]);
             if (weights[i] == 0) weighted = weighted * 0;
             total = total is null ? weighted : total + weighted;
         }
 
         return total?.MoveToOuterDisposeScope();
+    }
+
+    // libtorch ends the process on a loss that it cannot differentiate.
+    private static void RequireLoss(Tensor loss, string list, Term? term)
+    {
+        if (loss is { dtype: ScalarType.Float32, requires_grad: true } && loss.numel() == 1) return;
+        throw new InvalidOperationException(
+            $"objective.{list}.{(term is null ? "loss" : TermKinds.NameOf(term))}: the loss must be a float32 scalar with a graph to the "
+                + $"trained parameters; it is {loss.dtype} of shape [{string.Join(", ", loss.shape)}]"
+                + (loss.requires_grad ? "" : " without a graph")
+        );
     }
 
     private double? Drift(double[] weights, double[] losses)

@@ -17,7 +17,10 @@ public abstract record Term
     [JsonIgnore]
     public virtual PassNeeds Needs => PassNeeds.None;
 
-    /// <summary>What is wrong with the term beside the other settings of a run; empty when nothing is.</summary>
+    /// <summary>
+    /// What is wrong with the term beside the other settings of a run; empty when nothing is. One clause each, such as
+    /// <c>weight: 2 weights for 1 forget file(s); give one, or one each</c>; the term's place in the run file is put before it.
+    /// </summary>
     /// <param name="use">The run's settings.</param>
     public virtual IEnumerable<string> Faults(TermUse use) => [];
 }

@@ -60,7 +60,11 @@ public sealed record TermInputs(CausalLM Frozen, TrainedParameters Trained)
 
     /// <summary>The passes of a term that looks at hidden states.</summary>
     /// <exception cref="InvalidOperationException">There is no target layer.</exception>
-    internal LayerPasses RequiredPasses => Passes ?? throw new InvalidOperationException("The term needs passes up to a target layer.");
+    internal LayerPasses RequiredPasses =>
+        Passes
+        ?? throw new InvalidOperationException(
+            "A term asks for hidden states at the target layer: add PassNeeds.TargetStates to its Needs."
+        );
 
     /// <summary>The tokenizer of a term that writes or reads text.</summary>
     /// <exception cref="InvalidOperationException">There is none.</exception>

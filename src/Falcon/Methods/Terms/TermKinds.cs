@@ -20,10 +20,12 @@ public static class TermKinds
     /// <summary>Registers a kind.</summary>
     /// <typeparam name="T">The record of its settings, with defaults for all of them.</typeparam>
     /// <param name="name">Its name in run files, camelCase.</param>
-    /// <exception cref="ArgumentException">The name or the type is registered already.</exception>
+    /// <exception cref="ArgumentException">The name is not camelCase, or name or type are registered already.</exception>
     public static void Register<T>(string name)
         where T : Term, new()
     {
+        if (name.Length == 0 || !char.IsAsciiLetterLower(name[0]) || !name.All(char.IsAsciiLetterOrDigit))
+            throw new ArgumentException($"\"{name}\" is no name of a term: it must be camelCase, letters and digits.", nameof(name));
         lock (Gate)
         {
             if (Names.ContainsKey(typeof(T))) throw new ArgumentException($"{typeof(T).Name} is registered already.", nameof(name));

@@ -54,7 +54,7 @@ public static class ConfigFile
         foreach (var (name, term) in kinds) type.PolymorphismOptions.DerivedTypes.Add(new JsonDerivedType(term, name));
     }
 
-    /// <summary>The configuration of a run.</summary>
+    /// <summary>The configuration of a run. That of <c>unlearn</c>, with its preset: <see cref="UnlearnConfig.Read"/>.</summary>
     /// <typeparam name="T">An immutable record whose defaults stand on its constructor parameters or init properties.</typeparam>
     /// <param name="path">The run file; null for the defaults alone.</param>
     /// <param name="sets">

@@ -28,7 +28,8 @@ internal static class TermLists
             : throw new UserInputException(
                 $"{place}: \"{keyPath}\" "
                     + (kind is null ? $"needs a \"{Kind}\"" : $"has no kind \"{kind}\"")
-                    + $"; known are {string.Join(", ", kinds.Keys.Order(StringComparer.Ordinal))}."
+                    + $"; known are {string.Join(", ", kinds.Keys.Order(StringComparer.Ordinal))}. A kind that a program registers "
+                    + "is known to that program alone."
             );
 
     /// <summary>The term of a kind in a list or object of terms, added where it is missing.</summary>

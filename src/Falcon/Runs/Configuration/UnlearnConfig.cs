@@ -80,6 +80,40 @@ public sealed record UnlearnConfig
         };
     }
 
+    /// <summary>
+    /// The settings of a run file, laid over the preset that it names (the default method's where it names none). The terms of a file are
+    /// those of its method and preset: with another one they would be that one in name alone, so they are left out.
+    /// </summary>
+    /// <param name="path">The run file; null for none.</param>
+    /// <param name="sets">Overrides such as <c>steps=100</c>, applied in order.</param>
+    /// <param name="method">A method in place of the file's.</param>
+    /// <param name="preset">A preset in place of the file's.</param>
+    /// <param name="warn">Hears of terms that are left out.</param>
+    /// <exception cref="UserInputException">File or override cannot be used, or there is no such method or preset.</exception>
+    public static UnlearnConfig Read(
+        string? path,
+        IReadOnlyList<string> sets,
+        string? method = null,
+        string? preset = null,
+        Action<string>? warn = null
+    )
+    {
+        const string Terms = "objective";
+        var written = ConfigFile.Read(path, sets, new UnlearnConfig { Method = "", Preset = "" });
+        var named = written.Method.Length > 0 ? written.Method : MethodCatalog.Default.Name;
+        // A preset that the file names is of the file's method.
+        var namedPreset = written.Preset.Length > 0 && (method ?? named) == named ? written.Preset : null;
+        var start = Of(method ?? named, preset ?? namedPreset);
+        var isOther = start.Method != named || (preset is not null && namedPreset is not null && preset != namedPreset);
+        var leavesOut = isOther && path is not null && ConfigFile.Holds(path, Terms);
+        if (leavesOut)
+            warn?.Invoke(
+                $"{path}: its {Terms} is that of another method or preset and is not used with method {start.Method}, "
+                    + $"preset {start.Preset}; --set {Terms}.LIST.KIND.NAME=VALUE changes the terms of that preset"
+            );
+        return ConfigFile.Read(path, sets, start, leavesOut ? Terms : null) with { Method = start.Method, Preset = start.Preset };
+    }
+
     /// <summary>A preset of FALCON; see <see cref="Of"/>.</summary>
     /// <exception cref="UserInputException">There is no such preset.</exception>
     public static UnlearnConfig FromPreset(string name) => Of(MethodCatalog.Default.Name, name);

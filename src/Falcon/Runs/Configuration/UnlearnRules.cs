@@ -80,10 +80,17 @@ internal static class UnlearnRules
         if (!objective.HasSteps && objective.Edits.Count > 0 && config.Steps != 0)
             yield return $"steps must be 0: the method {config.Method} only edits the weights";
         if (config.Engine.MicroBatchTokens != 0 && objective.Needs.HasFlag(PassNeeds.WholeBatches))
-            yield return $"engine.microBatchTokens: a term of the method {config.Method} takes whole batches; leave it 0";
+            yield return $"engine.microBatchTokens: {string.Join(" and ", WholeBatchTerms(objective))} take whole batches; leave it 0";
         if (config.Optimizer.Kind == OptimizerKind.Sophia && !objective.Forget.Any(term => term.HasCurvature))
             yield return "optimizer.kind sophia estimates the curvature of the forget term contrastive; use adamW or sophiaOfficial here";
     }
+
+    private static IEnumerable<string> WholeBatchTerms(ObjectiveSettings objective) =>
+        objective
+            .Forget.Select(term => ("forget", (Term)term))
+            .Concat(objective.Retain.Select(term => ("retain", (Term)term)))
+            .Where(item => item.Item2.Needs.HasFlag(PassNeeds.WholeBatches))
+            .Select(item => $"objective.{item.Item1}.{TermKinds.NameOf(item.Item2)}");
 
     private static IEnumerable<string> OfEvaluation(UnlearnConfig config)
     {

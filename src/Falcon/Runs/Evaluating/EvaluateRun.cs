@@ -206,7 +206,8 @@ public static class EvaluateRun
         foreach (var (name, metric) in values.Metrics)
             if (!double.IsFinite(metric.Value))
                 throw new NumericalFailureException(
-                    $"{model.Path}: {name} is not finite ({metric.Value}); the model's weights are damaged. Nothing was written."
+                    $"{model.Path}: {name} is {metric.Value}, which is no result: the metric has no value for these answers, or the "
+                        + "model's weights are damaged."
                 );
         return new SuiteMeasurement(suite.Name, model.Identity, session.TaskOf(suite), session.Engine, values.Metrics, values.Examples)
         {
