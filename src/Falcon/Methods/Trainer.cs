@@ -60,10 +60,13 @@ public sealed class Trainer(
 
         var gradients = objective.Gradients(batch);
         if (!double.IsFinite(gradients.ForgetLoss) || !double.IsFinite(gradients.RetainLoss))
-            throw Diverged(
-                step,
-                FormattableString.Invariant($"a loss is not finite (forget {gradients.ForgetLoss}, retain {gradients.RetainLoss})")
-            );
+        {
+            var what = FormattableString.Invariant($"a loss is not finite (forget {gradients.ForgetLoss}, retain {gradients.RetainLoss})");
+            throw step == 0
+                ? new NumericalFailureException($"Step 0: {what} before anything was changed: a term of the objective gives no number.")
+                : Diverged(step, what);
+        }
+
         var mixes = Mix(gradients, step);
         optimizer.LearningRate = settings.Rates.At(step);
         var updateNorm = Math.Sqrt(Update(gradients, mixes));
@@ -136,10 +139,5 @@ public sealed class Trainer(
     }
 
     private NumericalFailureException Diverged(int step, string what, Exception? inner = null) =>
-        new(
-            step == 0
-                ? $"Step 0: {what}, before anything was changed. A term of the objective or the model gives a number that is not finite."
-                : FormattableString.Invariant($"Step {step}: {what}. Lower optimizer.learningRate ({settings.Rates.PeakRate})."),
-            inner
-        );
+        new(FormattableString.Invariant($"Step {step}: {what}. Lower optimizer.learningRate ({settings.Rates.PeakRate})."), inner);
 }

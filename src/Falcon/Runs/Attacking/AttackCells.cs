@@ -60,7 +60,7 @@ internal sealed class AttackCells(
             : Path.Combine(settings.Cache, $"{file}.{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..16]}.json");
         var cell = AttackCell.Find(path, key) ?? (shared is null ? null : AttackCell.Find(shared, key)) ?? Compute(key, compute);
         if (cell is null) return null;
-        RequireScores(name, cell.Scores);
+        RequireScores(name, attack, cell.Scores);
         cell.Write(path);
         directory.KeepForResume();
         if (shared is not null) cell.Write(shared);
@@ -68,9 +68,10 @@ internal sealed class AttackCells(
     }
 
     // An attack from outside may count otherwise; nothing wrong is kept.
-    private void RequireScores(string name, AttackScores scores)
+    private void RequireScores(string name, Attack attack, AttackScores scores)
     {
-        if (scores.PerItem.Count != data.Test.Count)
+        // One with a baseline of its own may leave questions out, in both alike.
+        if (attack.BaselineName == PlainQuestions.Instance.BaselineName && scores.PerItem.Count != data.Test.Count)
             throw new InvalidOperationException($"the attack {name} gave {scores.PerItem.Count} scores for {data.Test.Count} questions");
         if (scores.PerItem.FirstOrDefault(score => score is not (>= 0 and <= 1), 0) is var wrong && wrong is not (>= 0 and <= 1))
             throw new InvalidOperationException(
