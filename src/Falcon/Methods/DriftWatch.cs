@@ -4,8 +4,8 @@ using Falcon.Runtime;
 namespace Falcon.Methods;
 
 /// <summary>
-/// Ends a run that ruins the model: the retain loss without its weight has moved too far from the unchanged model's, on average over the
-/// last steps.
+/// Stops a run that ruins the model: averaged over the last steps, the retain loss without its weight lies too far above the unchanged
+/// model's.
 /// </summary>
 /// <param name="settings">Steps, learning rate, and the noise that the run began with.</param>
 internal sealed class DriftWatch(TrainerSettings settings)
@@ -19,13 +19,13 @@ internal sealed class DriftWatch(TrainerSettings settings)
     /// <summary>Looks at a step.</summary>
     /// <param name="step">The step, from 0.</param>
     /// <param name="drift">How far the loss lies above the unchanged model's.</param>
-    /// <exception cref="NumericalFailureException">The run ruins the model, or has not made good the noise at its end.</exception>
+    /// <exception cref="NumericalFailureException">The run ruins the model, or has not repaired the start noise by its end.</exception>
     public void Watch(int step, double drift)
     {
         _drifts.Enqueue(drift);
         if (_drifts.Count > Window) _drifts.Dequeue();
-        // A run that begins with noise begins far away, and has to have come back at its end, however few steps it had or has been resumed
-        // for.
+        // A run that starts with noise starts far away. By its last step it must be back, however few steps it has made since it started or
+        // was resumed.
         var noise = settings.StartNoise;
         if (noise > 0 ? step < settings.Steps - 1 : _drifts.Count < Window) return;
         var mean = _drifts.Average();

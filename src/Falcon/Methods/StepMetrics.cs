@@ -11,7 +11,7 @@ namespace Falcon.Methods;
 /// <param name="Conflicts">Matrices whose gradients were in conflict.</param>
 /// <param name="UpdateNorm">Euclidean norm of the whole update.</param>
 /// <param name="NormRatio">
-/// Mean norm of the updated forget activations over that of the frozen ones; null where the method looks at no activations.
+/// Mean norm of the updated forget hidden states over that of the frozen ones; null where the method uses no hidden states.
 /// </param>
 /// <param name="LearningRate">Learning rate of the step.</param>
 /// <param name="Tokens">Real tokens in both batches.</param>

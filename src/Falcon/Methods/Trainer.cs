@@ -19,7 +19,7 @@ public sealed record TrainerSettings(int Steps, ulong Seed, int PadId, LearningR
     /// <summary>How the two gradients of a parameter become one; null adds them up.</summary>
     public GradientFilter? Filter { get; init; }
 
-    /// <summary>Share of noise in the parameters that the run began with; it has to be made good at the end.</summary>
+    /// <summary>Share of noise in the parameters at the start of the run, which must be repaired by its end.</summary>
     public double StartNoise { get; init; }
 }
 
@@ -90,7 +90,7 @@ public sealed class Trainer(
         };
     }
 
-    // All gradients are looked at before the first parameter changes: a step is made whole or not at all.
+    // All gradients are checked before the first parameter changes, so a step is applied as a whole or not at all.
     private List<GradientMix> Mix(ObjectiveGradients gradients, int step)
     {
         List<GradientMix> mixes = [];

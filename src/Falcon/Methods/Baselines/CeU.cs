@@ -24,7 +24,7 @@ public sealed record UnlikelyLabels : ForgetTerm
     [JsonIgnore]
     public override PassNeeds Needs => PassNeeds.Likelihoods | PassNeeds.WholeBatches;
 
-    /// <summary>The loss, a float32 scalar; 0 where every answer is as short as what is left out.</summary>
+    /// <summary>The loss, a float32 scalar; 0 where no answer is longer than <paramref name="skip"/>.</summary>
     /// <param name="logits">[B, T, V].</param>
     /// <param name="labels">
     /// [B, T] int64, <see cref="ReferenceLosses.IgnoredLabel"/> where not scored; position t is scored against the label of t + 1.

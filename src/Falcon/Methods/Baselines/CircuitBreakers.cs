@@ -13,9 +13,9 @@ namespace Falcon.Methods.Baselines;
 /// frozen ones.
 /// </summary>
 /// <remarks>
-/// Where the two models are equal the cosine has no slope, so in exact arithmetic a run would never leave its start. The published runs
-/// leave it by the dropout inside LoRA and the rounding of bfloat16; here the trained matrices begin with Gaussian noise of a thousandth of
-/// their root mean square.
+/// Where the two models are equal, the gradient of the cosine is zero, so in exact arithmetic a run would never leave its start. The
+/// published runs leave it through the dropout inside LoRA and the rounding of bfloat16. Here Gaussian noise of a thousandth of their root
+/// mean square is added to the trained matrices before the first step.
 /// </remarks>
 public sealed record Rerouting : ForgetTerm
 {

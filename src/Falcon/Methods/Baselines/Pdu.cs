@@ -54,7 +54,7 @@ public sealed record LossLimit : RetainTerm
     public LossLimit() => Weight = [100];
 
     /// <summary>
-    /// Largest mean loss of the retain answers in nats; null takes that of the unchanged model on the first batches and 0.1.
+    /// Largest mean loss of the retain answers in nats; null takes that of the unchanged model on the first batches plus 0.1.
     /// </summary>
     [Range(0, double.MaxValue)]
     public double? Limit { get; init; } = 0.3;

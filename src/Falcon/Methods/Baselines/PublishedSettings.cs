@@ -7,8 +7,9 @@ using Falcon.Optimization;
 namespace Falcon.Methods.Baselines;
 
 /// <summary>
-/// What the published settings of the baselines have in common, as their authors (or OpenUnlearning, where they state none for language
-/// models) give them for models of 1B parameters and more, and the grids that a comparison tries. docs/baselines.md has the sources.
+/// What the published settings of the baselines have in common, and the grids that a comparison tries. The settings are the authors' for
+/// models of 1B parameters and more, or OpenUnlearning's where the authors give none for language models. docs/baselines.md has the
+/// sources.
 /// </summary>
 internal static class PublishedSettings
 {
@@ -17,7 +18,7 @@ internal static class PublishedSettings
 
     private static readonly double[] ManyRates = [1e-4, 3e-5, 3e-4, 1e-5, 6e-5, 2e-4, 2e-5, 3e-6];
 
-    // The stronger retain part stands the higher rate. The first few span the range already.
+    // A stronger retain part tolerates a higher learning rate. The first few trials already span the range.
     private static readonly (double Rate, int Strength)[] WholeModelGrid =
         [(3e-4, 0), (1e-4, 0), (3e-4, 1), (1e-3, 1), (1e-4, 1), (1e-3, 0), (3e-5, 0), (3e-5, 1)];
 

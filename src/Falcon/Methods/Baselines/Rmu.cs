@@ -31,7 +31,7 @@ public sealed record Misdirection : ForgetTerm
 /// </summary>
 public sealed record AdaptiveMisdirection : ForgetTerm
 {
-    /// <summary>Length of the vector as a multiple of each hidden state's own (c).</summary>
+    /// <summary>Length of the vector as a multiple of the norm of each frozen hidden state (c).</summary>
     [Range(0, double.MaxValue)]
     public double Coefficient { get; init; } = 5;
 

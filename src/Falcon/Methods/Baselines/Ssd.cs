@@ -39,7 +39,8 @@ public sealed record Dampening : WeightEdit
     }
 
     /// <summary>
-    /// The weights, those with forget importance above threshold * retain importance times min(1, strength retain / forget).
+    /// The weights; those whose forget importance exceeds threshold * retain importance are multiplied by min(1, strength * retain /
+    /// forget).
     /// </summary>
     internal static Tensor Dampen(Tensor weight, Tensor forget, Tensor retain, double threshold, double strength)
     {

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Falcon.Methods.Baselines;
 
-/// <summary><c>answers</c>: the cross-entropy of the forget answers, CE_f: it teaches them.</summary>
+/// <summary><c>answers</c>: the cross-entropy of the forget answers, CE_f. It fine-tunes the model on them.</summary>
 public sealed record ForgetAnswers : ForgetTerm
 {
     /// <inheritdoc/>
@@ -26,7 +26,7 @@ public sealed record ForgetAnswers : ForgetTerm
 /// <summary><c>negation</c>: theta becomes theta_0 - scale (theta - theta_0).</summary>
 public sealed record Negation : WeightEdit
 {
-    /// <summary>How far to go.</summary>
+    /// <summary>How far to go against the task vector ("alpha").</summary>
     [Range(0, double.MaxValue)]
     public double Scale { get; init; } = 5;
 

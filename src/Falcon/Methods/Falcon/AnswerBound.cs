@@ -10,14 +10,14 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// <c>bound</c>: where forgetting ends. A text whose answer has become as unlikely as one that was never learned is pushed no further: its
-/// tokens' weight in losses of hidden states is sigmoid((level - loss) / width). Extension, not in the paper.
+/// <c>bound</c>: sets the point where forgetting ends. Once the answer of a text is as unlikely as one that was never learned, the text is
+/// pushed no further: the weight of its tokens in losses of hidden states is sigmoid((level - loss) / width). Extension, not in the paper.
 /// </summary>
 public sealed record AnswerBound : ForgetTerm
 {
     /// <summary>
-    /// Mean loss of an answer's tokens in nats at which its text is pushed half as much; null takes that of a model that never learned, as
-    /// the monitor estimates it, and without a monitor that of token frequencies.
+    /// Mean loss over an answer's tokens, in nats, at which the weight of its text is one half. Null takes the monitor's estimate for a
+    /// model that never learned the answer or, without a monitor, the loss that token frequencies give.
     /// </summary>
     [Range(0, double.MaxValue, MinimumIsExclusive = true)]
     public double? Level { get; init; }

@@ -201,7 +201,7 @@ internal static class FalconMethod
         ];
     }
 
-    // How much is rebuilt, and how fast: what a run of few steps can make good.
+    // How much is rebuilt, and how fast: a run of few steps can repair only so much noise.
     private static IReadOnlyList<Trial> OfRebuilding()
     {
         (double Noise, double Rate)[] grid =

@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// Where forgetting ends: a text whose answer has become as unlikely as an answer that was never learned is pushed no further. Without a
-/// bound the forget loss goes on long after that and the model comes to deny the answer, which a model that never learned it does not.
+/// Sets the point where forgetting ends: once the answer of a text is as unlikely as an answer that was never learned, the text is pushed
+/// no further. Without a bound the forget loss keeps going, and the answer becomes less likely than under a model that never learned it.
 /// Extension, not in the paper; the bounded objectives of preference-based unlearning (NPO, Zhang et al. 2024) have the same purpose.
 /// </summary>
 /// <param name="model">
-/// The whole model with the layers above the target as they are now: the unchanged model where none of them is trained.
+/// The whole model, with the current weights of the layers above the target: the unchanged model where none of them is trained.
 /// </param>
 /// <param name="target">The layer whose output is given to <see cref="Weights"/>.</param>
 /// <param name="width">Softness of the bound in nats, above 0.</param>

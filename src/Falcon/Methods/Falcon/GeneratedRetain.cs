@@ -9,11 +9,11 @@ using Falcon.Tokenization;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// Retain texts that the unchanged model writes itself. A run keeps what its retain texts show, and nobody has texts of all that a model
-/// knows. So the model is sampled at temperature 1, from the head of the retain texts' template or from the first words of one of them: it
-/// writes of what it knows in the form of those texts. Texts about the forget set are left out, and copies of retain texts. After
-/// self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a model writes from the head of its template (Xu et al.,
-/// arXiv 2406.08464). Extension, not in the paper.
+/// Retain texts that the unchanged model writes itself. A run preserves only what its retain texts show, and no retain set covers all that
+/// a model knows. So the model is sampled at temperature 1, starting from the head of the retain texts' template or from the first words of
+/// one of them. It then writes about what it knows in the form of those texts. Texts about the forget set and copies of retain texts are
+/// left out. After self-generated rehearsal (Huang et al., arXiv 2403.01244) and instructions that a model writes from the head of its
+/// template (Xu et al., arXiv 2406.08464). Extension, not in the paper.
 /// </summary>
 public static partial class GeneratedRetain
 {
@@ -22,8 +22,9 @@ public static partial class GeneratedRetain
     private const int DrawnPerText = 8;
 
     /// <summary>
-    /// Samples texts until enough different ones are found that use no word, and no two words side by side, of <paramref name="forget"/>
-    /// that are in no text of <paramref name="retain"/>; at most eight times as many are drawn.
+    /// Samples texts until enough distinct ones are found. A text is left out if it uses a word or a pair of adjacent words that
+    /// <paramref name="forget"/> has and no text of <paramref name="retain"/> has. About eight times <paramref name="count"/> are drawn at
+    /// most.
     /// </summary>
     /// <param name="model">The whole unchanged model.</param>
     /// <param name="retain">Retain texts, whose first tokens open the samples and whose longest bounds their length.</param>
@@ -34,7 +35,7 @@ public static partial class GeneratedRetain
     /// <param name="log">Progress.</param>
     /// <param name="cancellation">Stops between tokens.</param>
     /// <returns>Token ids; the end-of-text token stands where the model wrote it.</returns>
-    /// <exception cref="UserInputException">Fewer than a tenth of the wanted texts could be had.</exception>
+    /// <exception cref="UserInputException">Fewer than a tenth of the wanted texts were found.</exception>
     public static IReadOnlyList<int[]> Make(
         CausalLM model,
         IReadOnlyList<int[]> retain,
@@ -53,7 +54,7 @@ public static partial class GeneratedRetain
         var longest = retain.Max(text => text.Length);
         var (drawn, dropped) = (0, 0);
         List<int[]> kept = [];
-        HashSet<int[]> seen = new(retain, TokenSequence.Comparer); // what the model has memorised of the retain set is there already
+        HashSet<int[]> seen = new(retain, TokenSequence.Comparer); // retain texts that the model has memorised are not new
         for (var round = 0; kept.Count < count && drawn < DrawnPerText * count; round++)
         {
             var random = new SeededRandom(seed, "generated retain texts", round);
@@ -64,7 +65,7 @@ public static partial class GeneratedRetain
             {
                 drawn++;
                 if (more.Length == 0 || kept.Count == count) continue;
-                // Cut off at the limit, a text has no end.
+                // A text that is cut off at the length limit gets no end-of-text token.
                 int[] text =
                     prompt.Length + more.Length >= longest || stops.Count == 0
                         ? [.. prompt.Concat(more).Take(longest)]
@@ -81,8 +82,8 @@ public static partial class GeneratedRetain
         if (kept.Count * 10 < count)
             throw new UserInputException(
                 $"data.generatedRetain: of {drawn} texts that the model wrote {dropped} use words or pairs of words that only the forget "
-                    + $"texts have, and {kept.Count} are left of {count} wanted. Give a larger retain set, or set data.generatedRetain to "
-                    + $"0."
+                    + $"texts have, and {kept.Count} are left of {count} wanted. Give a larger retain set, or set "
+                    + "data.generatedRetain to 0."
             );
         log.Information(
             string.Create(
@@ -94,7 +95,7 @@ public static partial class GeneratedRetain
         return kept;
     }
 
-    // A text opens with what it shares with most texts of its kind (the head of a template) and a few tokens of its own.
+    // An opening is what a text shares with most texts of its kind (the head of a template) plus a few tokens of its own.
     private static List<(int[] Text, int Shared)> Openings(IReadOnlyList<int[]> retain)
     {
         var heads = retain
@@ -124,15 +125,15 @@ public static partial class GeneratedRetain
         return [.. retain.Select(text => (text, heads[text[0]]))];
     }
 
-    // Every fourth opening is the template's head alone: what no retain text opens with is reached from there, as often as the model was
-    // taught it.
+    // About one opening in four is the template's head alone. From there the model also writes texts that begin like no retain text, as
+    // often as it learned them.
     private static int[] Opening((int[] Text, int Shared) opening, SeededRandom random)
     {
         var own = opening.Shared > 0 && random.Next(4) == 0 ? 0 : 1 + random.Next(LongestOpening);
         return opening.Text[..Math.Min(opening.Text.Length, opening.Shared + own)];
     }
 
-    // Words and pairs of neighbours: each part of a name may stand in a retain text, the name does not.
+    // Words and pairs of adjacent words: each part of a name may occur in some retain text although the whole name does not.
     private static IEnumerable<string> Expressions(int[] text, HfTokenizer tokenizer)
     {
         List<string> words =

@@ -28,7 +28,7 @@ public sealed record HiddenStates : RetainTerm
     /// <inheritdoc/>
     public override RetainLoss Build(TermInputs inputs) => new StatesRetainLoss(inputs.Data.CountPadding);
 
-    // Hidden states at the target tell nothing of the layers above it.
+    // Hidden states at the target layer say nothing about the layers above it.
     internal static IEnumerable<string> NothingAbove(TermUse use)
     {
         if (use.Objective.Needs.HasFlag(PassNeeds.Outputs) || use.Objective.Needs.HasFlag(PassNeeds.Likelihoods)) yield break;

@@ -4,24 +4,24 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// Leading right singular vectors of a matrix X that is only multiplied with: a block Krylov space of X^T X grown from random vectors,
-/// fully reorthogonalised, with the Rayleigh-Ritz vectors in it. Source: Golub and Underwood, "The block Lanczos method for computing
-/// eigenvalues", 1977; Musco and Musco, "Randomized block Krylov methods for stronger and faster approximate singular value decomposition",
-/// 2015.
+/// Leading right singular vectors of a matrix X, found by multiplying with X alone: from a block Krylov space of X^T X grown from random
+/// vectors, fully reorthogonalised, with the Rayleigh-Ritz vectors in it. Source: Golub and Underwood, "The block Lanczos method for
+/// computing eigenvalues", 1977; Musco and Musco, "Randomized block Krylov methods for stronger and faster approximate singular value
+/// decomposition", 2015.
 /// </summary>
 internal static class KrylovBasis
 {
     private const int BlockSize = 32;
 
     /// <summary>
-    /// Largest residual |X^T X v - s^2 v| of a direction over the gap behind the last one: about the angle by which the space of all of
-    /// them is off; an offset vector is off by that times its elements, 1e-5 at most.
+    /// Largest residual |X^T X v - s^2 v| of a direction, relative to the gap after the last one. The ratio is about the angle by which the
+    /// space of all directions is off. An offset vector is off by that angle times its elements, 1e-5 at most.
     /// </summary>
     private const double Tolerance = 1e-3;
 
     /// <summary>
-    /// Residual over the largest s^2 at which rounding ends the convergence; decides where the gap is smaller, and the last direction is
-    /// then one of several as good.
+    /// Residual, relative to the largest s^2, at which rounding stops the convergence. It decides where the gap is smaller; the last
+    /// direction is then one of several equally good ones.
     /// </summary>
     private const double Rounding = 1e-13;
 
@@ -49,7 +49,7 @@ internal static class KrylovBasis
             var size = basis.shape[1];
             var energy = images.square().sum().item<double>();
             var (next, rest) = Outside(x.T.matmul(image), basis, energy * Rounding);
-            // No m directions hold more than m times the largest energy: many equal ones are known as such from the start.
+            // m directions hold at most m times the largest energy, so a spectrum of many equal energies is recognised at the start.
             if (size == block.shape[1] && linalg.eigvalsh(image.T.matmul(image))[^1].item<double>() * limit < wanted) return null;
             if ((energy >= wanted * (1 - 1e-12) && size >= nextCheck) || size >= most || next.shape[1] == 0)
             {
@@ -79,8 +79,8 @@ internal static class KrylovBasis
         return (next.MoveToOuterDisposeScope(), again.matmul(coefficients).MoveToOuterDisposeScope());
     }
 
-    // Through the small Gram matrix: tall and narrow decompositions are many times slower. Directions below the rounding of that matrix
-    // come again in the next block.
+    // Uses the small Gram matrix, because decomposing a tall and narrow matrix is many times slower. Directions that are lost in the
+    // rounding of the Gram matrix return in the next block.
     private static (Tensor Columns, Tensor Coefficients) Orthonormal(Tensor columns, double least)
     {
         const double resolution = 1e-14;

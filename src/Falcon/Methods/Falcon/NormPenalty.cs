@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// <c>normPenalty</c>: weight * mean over counted tokens of (|updated| / |frozen| - 1)^2. The contrastive loss does not see norms, and
-/// without it those of forget texts grow. Extension, not in the paper.
+/// <c>normPenalty</c>: weight * mean over counted tokens of (|updated| / |frozen| - 1)^2. The contrastive loss ignores norms; without the
+/// penalty the norms of forget hidden states grow. Extension, not in the paper.
 /// </summary>
 public sealed record NormPenalty : ForgetTerm
 {

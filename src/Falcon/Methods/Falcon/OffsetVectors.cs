@@ -23,7 +23,7 @@ public sealed class OffsetVectors : IDisposable
     private OffsetVectors(Tensor[] vectors, OffsetDiagnostics[] diagnostics, bool perTopic) =>
         (_vectors, Diagnostics, _perTopic) = (vectors, diagnostics, perTopic);
 
-    /// <summary>How each vector lies to the directions it was made from.</summary>
+    /// <summary>How each vector relates to the directions it was made from.</summary>
     public IReadOnlyList<OffsetDiagnostics> Diagnostics { get; }
 
     /// <summary>The vector [H] of a step; borrowed.</summary>
@@ -82,7 +82,7 @@ public sealed class OffsetVectors : IDisposable
         return new OffsetVectors(vectors, diagnostics, perTopic);
     }
 
-    // As many texts of a topic, drawn at random, as give a fair sample of its directions; in batches that bound memory.
+    // Random texts of a topic, enough for a fair sample of its directions, in batches that limit memory.
     private static IEnumerable<List<int[]>> OfTopic(IReadOnlyList<int[]> texts, SeededRandom random)
     {
         var tokens = 0;

@@ -105,7 +105,7 @@ internal static class PrincipalDirections
         return (values, directions);
     }
 
-    // X^T X as far as the decomposition reads it: the blocks on and below the diagonal.
+    // The part of X^T X that the decomposition reads: the blocks on and below the diagonal.
     private static Tensor LowerGram(Tensor x)
     {
         const long Blocks = 8;

@@ -14,7 +14,7 @@ public enum OffsetMap
     Tanh,
 }
 
-/// <summary>How an offset vector lies to the principal directions it was made from.</summary>
+/// <summary>How an offset vector relates to the principal directions it was made from.</summary>
 /// <param name="Directions">K, the number of principal directions used (null directions dropped).</param>
 /// <param name="PrincipalEnergy">
 /// Sum over i of (v_i.h)^2, 0 to 1: 0 for an exact projection, near 0.9 for the published form, about K/D by chance.
@@ -23,7 +23,7 @@ public enum OffsetMap
 public sealed record OffsetDiagnostics(int Directions, double PrincipalEnergy, double LargestOverlap);
 
 /// <summary>
-/// The principal offset vector h+ that forget activations are pulled to, made from the principal directions v_i (singular values s_i,
+/// The principal offset vector h+ that forget hidden states are pulled to, made from the principal directions v_i (singular values s_i,
 /// descending) of a batch of hidden states. Three forms; all return a float32 unit vector [D]. Source: FALCON, step 2.1.
 /// </summary>
 public static class PrincipalOffsetVector
@@ -43,8 +43,8 @@ public static class PrincipalOffsetVector
     /// <summary>
     /// The published code's vector: P = tanh(I + 1000 sum_i sigmoid(s_i/s_1) v_i v_i^T + 0.01 noise), then six times h = normalise(tanh(h
     /// P)) from ones/sqrt(D). This amplifies the principal directions instead of removing them, unlike the paper's formula
-    /// (<see cref="Linear"/>). Differs: null directions are dropped, since rounding noise decides them; <paramref name="nullThreshold"/> 0
-    /// with <see cref="DirectionSolver.Svd"/> keeps them.
+    /// (<see cref="Linear"/>). Difference: null directions are dropped, because rounding noise determines them;
+    /// <paramref name="nullThreshold"/> 0 with <see cref="DirectionSolver.Svd"/> keeps them.
     /// </summary>
     /// <param name="hidden">Hidden states [B, T, D] or [N, D], any floating type.</param>
     /// <param name="noise">Standard normal matrix [D, D] (see <see cref="SampleNoise"/>); null for none.</param>
@@ -120,8 +120,8 @@ public static class PrincipalOffsetVector
 
     /// <summary>
     /// The exact projection of r onto the orthogonal complement of the fewest principal directions that hold a share of the energy of the
-    /// hidden states (<see cref="Linear"/> with w = 1 and that K, at most three quarters of all), from one decomposition; where few
-    /// directions hold it, from none of the whole matrix. In float64.
+    /// hidden states (<see cref="Linear"/> with w = 1 and that K, at most three quarters of all). It takes one decomposition; where few
+    /// directions hold that share, the whole matrix is not decomposed. Computed in float64.
     /// </summary>
     /// <param name="hidden">Hidden states [B, T, D] or [N, D], any floating type.</param>
     /// <param name="start">r, the starting vector [D], such as <see cref="SampleStart"/>.</param>
@@ -275,8 +275,8 @@ public static class PrincipalOffsetVector
         var remainder = r - vectors.T.mv(vectors.mv(r)) * strength;
         if (remainder.norm().item<double>() <= SmallestRemainder * r.norm().item<double>())
             throw new NumericalFailureException(
-                $"Nothing of the start vector remains after removing {vectors.shape[0]} of {vectors.shape[1]} directions; use fewer "
-                    + $"directions."
+                $"Nothing of the start vector remains after removing {vectors.shape[0]} of {vectors.shape[1]} directions; "
+                    + "use fewer directions."
             );
         return remainder.MoveToOuterDisposeScope();
     }

@@ -7,10 +7,10 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Falcon;
 
 /// <summary>
-/// <c>promptAdversary</c>: vectors that an adversary puts before every forget text where it enters the lowest trained layer, as a trained
-/// prompt does, found by climbing the forget loss of hidden states. That loss behind the vectors counts as much as that of the texts as
-/// they are, so that forgetting does not depend on the exact form of a prompt. After latent adversarial training (Casper et al., arXiv
-/// 2403.05030).
+/// <c>promptAdversary</c>: an adversary that puts vectors in front of every forget text at the input of the lowest trained layer, like a
+/// soft prompt. It finds them by gradient ascent on the forget loss of hidden states. The loss of the texts with the vectors in front
+/// counts as much as the loss of the texts alone, so that forgetting does not depend on the exact form of a prompt. After latent
+/// adversarial training (Casper et al., arXiv 2403.05030).
 /// </summary>
 public sealed record PromptAdversary : ForgetTerm
 {
@@ -18,7 +18,9 @@ public sealed record PromptAdversary : ForgetTerm
     [Range(1, 256)]
     public int Vectors { get; init; } = 8;
 
-    /// <summary>Gradient steps of the adversary, from the states of random tokens of the batch; 0 leaves those.</summary>
+    /// <summary>
+    /// Gradient steps of the adversary. It starts from the states of random tokens of the batch; 0 keeps these as they are.
+    /// </summary>
     [Range(0, 100)]
     public int Steps { get; init; } = 2;
 

@@ -12,9 +12,9 @@ public static class RetentionLoss
     private const double NormEpsilon = 1e-8;
 
     /// <summary>
-    /// weight * mean over tokens of (1 - cos(updated, frozen)) in float32, each norm clamped at 1e-8.
-    /// Written as half the squared distance of the unit vectors, which equals 1 - cos but keeps its relative precision near 0,
-    /// where 1 - cos itself ends at 6e-8 in float32 (and at 2^-8 in bfloat16, the published runs).
+    /// weight * mean over tokens of (1 - cos(updated, frozen)) in float32, each norm clamped at 1e-8. Written as half the squared distance
+    /// of the unit vectors, which equals 1 - cos but keeps its relative precision near 0, where 1 - cos itself resolves nothing below 6e-8
+    /// in float32 (2^-8 in bfloat16, as in the published runs).
     /// </summary>
     /// <param name="updated">Hidden states of the model in training [B, T, D], any floating type.</param>
     /// <param name="frozen">Hidden states of the unchanged model [B, T, D].</param>
@@ -44,14 +44,15 @@ public static class RetentionLoss
         var unitB = b / lengthB;
         var plain = 1 - (unitA * unitB).sum(-1); // [M]
         if (official) return (plain.mean() * weight).MoveToOuterDisposeScope();
-        // A clamped vector has no unit length, so only there the two forms differ; 1 - cos is the definition.
+        // A clamped vector is not scaled to length 1, so the two forms differ only there; 1 - cos is the definition.
         var clamped = lengthA.minimum(lengthB).squeeze(-1).le(NormEpsilon * 1.0001);
         var distance = (unitA - unitB).square().sum(-1) * 0.5;
         return (where(clamped, plain, distance).mean() * weight).MoveToOuterDisposeScope();
     }
 
     /// <summary>
-    /// max(|x|, 1e-8) of every row [M, 1]. The gradient passes the clamp, x over the clamped length, as in the published code's cosine.
+    /// max(|x|, 1e-8) of every row [M, 1]. The gradient goes straight through the clamp (x over the clamped length), as in the published
+    /// code's cosine.
     /// </summary>
     private static Tensor ClampedLength(Tensor rows)
     {

@@ -34,7 +34,7 @@ public static class GradientCombination
 
     private const double CosineNormEpsilon = 1e-8;
 
-    // Elements at a time: blocks stay in the processor's cache; a GPU wants more work at a time.
+    // Elements per block: few enough for the processor's cache; more on a GPU, which needs more work per call.
     private const long ProcessorBlock = 1 << 20;
     private const long DeviceBlock = 1 << 26;
 

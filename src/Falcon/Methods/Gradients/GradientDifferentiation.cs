@@ -10,8 +10,8 @@ namespace Falcon.Methods.Gradients;
 internal sealed class GradientDifferentiation(TrainedParameters trained, int microBatchTokens)
 {
     /// <summary>
-    /// Loss and gradients of a batch. Losses are means over counted tokens, so that of a batch is the mean of its parts' weighted by their
-    /// tokens, and so is its gradient (added up in float32).
+    /// Loss and gradients of a batch. Losses are means over counted tokens, so the loss of a batch is the mean of the losses of its parts,
+    /// weighted by their counted tokens. The same holds for the gradients, which are added up in float32.
     /// </summary>
     /// <param name="batch">The texts.</param>
     /// <param name="through">The highest layer that the loss passes; <see cref="WeightNames.AboveLayers"/> for all.</param>
@@ -43,9 +43,12 @@ internal sealed class GradientDifferentiation(TrainedParameters trained, int mic
         return (loss, [.. sums.Select(sum => sum.MoveToOuterDisposeScope())]);
     }
 
-    /// <summary>Gradients of all leaves; those that the loss does not reach, and all of a loss that is left out, are zero.</summary>
+    /// <summary>Gradients of all leaves; zero for leaves that the loss does not reach, and for all leaves where there is no loss.</summary>
     /// <param name="loss">A float32 scalar with a graph to the leaves; null for none.</param>
-    /// <param name="through">The highest layer that the loss passes; above it, and of a lower one in the embedding, there is none.</param>
+    /// <param name="through">
+    /// The highest layer that the loss passes; gradients above it are zero. The embedding has one only with
+    /// <see cref="WeightNames.AboveLayers"/>.
+    /// </param>
     public List<Tensor> Differentiate(Tensor? loss, int through)
     {
         if (loss is null) return [.. trained.Leaves.Select(leaf => zeros_like(leaf.detach()))];

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Terms;
 
 /// <summary>
-/// Texts whose answers are scored: labels stand at the answer's tokens (of plain text: at all but the first), and nowhere in prompt and
-/// padding.
+/// Texts whose answers are scored: the tokens of the answer have labels (in plain text: all tokens but the first), prompt and padding have
+/// none.
 /// </summary>
 /// <param name="texts">Token ids, at least one text.</param>
 /// <param name="answerFrom">For each text the position of its last prompt token; 0 for plain text.</param>

@@ -47,8 +47,8 @@ public sealed class ComposedObjective : Objective
     public override ObjectiveGradients Gradients(StepBatch batch)
     {
         using var scope = NewDisposeScope();
-        // Losses of hidden states do not pass the layers above the target, and leave the embedding, whose rows all texts share, to the
-        // retain loss.
+        // Losses of hidden states do not pass through the layers above the target. They also leave the embedding, whose rows all texts
+        // share, to the retain loss.
         var reach = _inputs.Passes is { } passes && !_settings.Forget.Any(term => term.Needs.HasFlag(PassNeeds.Likelihoods))
             ? passes.Target
             : WeightNames.AboveLayers;
@@ -151,7 +151,7 @@ public sealed class ComposedObjective : Objective
         for (var i = 0; i < _retain.Count; i++)
         {
             if (_settings.Retain[i].WeightOf(batch.Scheduled.Topic) == 0) continue;
-            // An adapted weight may be 0 for a while; its loss is looked at all the same.
+            // An adapted weight may be 0 for a while; its loss is still computed, because the adaptation needs it.
             var weighted = weights[i] == 0 ? _retain[i].Loss(pass) : _retain[i].Weighted(pass, weights[i]);
             RequireLoss(weighted, "retain", _settings.Retain[i]);
             losses[i] += share * weighted.item<float>() / (weights[i] == 0 ? 1 : weights[i]);
@@ -199,7 +199,7 @@ public sealed class ComposedObjective : Objective
         public void AddPushed(double share, double value) => Pushed = (Pushed ?? 0) + share * value;
     }
 
-    // A term that cannot be built leaves nothing behind of those before it.
+    // If a term cannot be built, the losses that were built before it are disposed.
     private static List<TLoss> Built<TTerm, TLoss>(IReadOnlyList<TTerm> terms, Func<TTerm, TLoss> build)
         where TLoss : IDisposable
     {

@@ -6,8 +6,8 @@ namespace Falcon.Methods.Terms;
 
 /// <summary>
 /// <c>outputs</c>: keeps the next-token distributions of the retain texts, mean over all their tokens of KL(frozen || updated). Hidden
-/// states of retain texts carry much of what the model knows besides, and an update that keeps them keeps that too; distributions carry
-/// little of it. Every step runs the whole model.
+/// states of retain texts also carry much of the model's other knowledge, and an update that keeps them keeps that knowledge too;
+/// distributions carry little of it. Every step runs the whole model.
 /// </summary>
 public sealed record Outputs : RetainTerm
 {
@@ -39,7 +39,7 @@ public sealed record Outputs : RetainTerm
     /// <inheritdoc/>
     public override RetainLoss Build(TermInputs inputs) => new OutputsLoss(inputs.Passes is null);
 
-    // Beside a target layer the passes share what lies below the trained layers, which streaming and kept activations do not allow.
+    // With a target layer, the passes share what lies below the trained layers. Streaming and cached activations do not allow that.
     internal static IEnumerable<string> OfWholePasses(TermUse use)
     {
         if (!use.Objective.Needs.UseTarget()) yield break;

@@ -8,7 +8,7 @@ namespace Falcon.Methods.Terms;
 /// <summary>The forget and retain texts that meet in one step.</summary>
 /// <param name="Scheduled">Step, topic and positions of the texts in the topic's lists.</param>
 /// <param name="Texts">The topic.</param>
-/// <param name="Forget">The forget texts; their loss mask says which tokens' activations are pushed away.</param>
+/// <param name="Forget">The forget texts; their loss mask says which tokens' hidden states are pushed away.</param>
 /// <param name="Retain">The retain texts; every token counts.</param>
 /// <param name="PadId">Padding id.</param>
 /// <param name="Generator">The step's random numbers, on the processor; depends on seed and step alone.</param>

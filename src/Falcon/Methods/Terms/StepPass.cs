@@ -57,7 +57,9 @@ public sealed class StepPass(TermInputs inputs, StepBatch step, TokenBatch texts
         }
     }
 
-    /// <summary>Logits of every real token, updated with gradient, of the frozen model or a teacher without; both [M, V].</summary>
+    /// <summary>
+    /// Logits of every real token, both [M, V]: of the updated model with gradient, of the frozen model or a teacher without.
+    /// </summary>
     public (Tensor Updated, Tensor Frozen) Outputs => _outputs ??= Keep(inputs.RequiredPasses.RunToOutput(texts));
 
     /// <summary>The model in training.</summary>

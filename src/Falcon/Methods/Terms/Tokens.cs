@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Falcon.Methods.Terms;
 
 /// <summary>
-/// <c>tokens</c>: the cross-entropy of every next token of the retain texts, as in training. Nothing of what the frozen model knows besides
-/// comes along but what the generated texts say; it takes more steps than <see cref="Outputs"/>. Every step runs the whole model.
+/// <c>tokens</c>: the cross-entropy of every next token of the retain texts, as in training. Of the frozen model's other knowledge it
+/// passes on only what the generated texts say; it takes more steps than <see cref="Outputs"/>. Every step runs the whole model.
 /// </summary>
 public sealed record Tokens : RetainTerm
 {
