@@ -7,16 +7,16 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// What the frozen weights make of every text of a run, computed once: the residual stream before the first trained matrix (with the input
-/// of the down projection where only that is trained in the lowest layer), and the residual stream at the target layer. Kept in memory up
-/// to a budget, then in a file, which an <see cref="ActivationStore"/> keeps for later runs.
+/// The frozen model's activations for every text of a run, computed once: the residual stream before the first trained matrix, and the
+/// residual stream at the target layer. Where the lowest layer trains only its down projection, the input of that projection is kept too.
+/// Activations stay in memory up to a budget, and the rest goes to a file. An <see cref="ActivationStore"/> keeps that file for later runs.
 /// </summary>
 /// <remarks>
-/// Kept in the compute dtype: the numbers are those that a pass would compute again, so nothing is rounded twice. With padding on the right
-/// a text's activations do not depend on its neighbours in a batch, and each text is kept by itself; with padding on the left, whose
-/// positions count in the published code, a batch is kept as a whole. The texts are run in one fixed order and grouping, so the same run
-/// always keeps the same bits. The key is the tokens themselves; the rest that the values depend on (weights, dtype, layers) is fixed for
-/// the life of the cache, and is part of the hash by which a store knows its files.
+/// Activations are kept in the compute dtype: the numbers are those that a pass would compute again, so nothing is rounded twice. With
+/// padding on the right, a text's activations do not depend on its neighbours in a batch, so each text is kept by itself. With padding on
+/// the left, whose positions count in the published code, a batch is kept as a whole. The texts run in one fixed order and grouping, so the
+/// same run always keeps the same bits. The key is the tokens themselves. Everything else that the values depend on (weights, dtype,
+/// layers) is fixed for the life of the cache, and is part of the hash by which a store identifies its files.
 /// </remarks>
 public sealed class ActivationCache : IDisposable
 {
@@ -54,8 +54,7 @@ public sealed class ActivationCache : IDisposable
     /// <param name="file">Where the rest goes, borrowed; null keeps all in memory.</param>
     /// <param name="progress">Called with the share of the work that is done.</param>
     /// <param name="store">
-    /// Where an earlier run's activations are looked for and these are kept; null for neither. It takes the place of
-    /// <paramref name="file"/>.
+    /// Where to look for an earlier run's activations and to keep the new ones; null for neither. It replaces <paramref name="file"/>.
     /// </param>
     /// <param name="cancellation">Stops between layers.</param>
     /// <exception cref="UserInputException">The store's directory cannot be written to.</exception>
@@ -163,7 +162,7 @@ public sealed class ActivationCache : IDisposable
         return cache;
     }
 
-    // In memory as long as there is room.
+    // Reads a part into memory while the budget allows; otherwise it stays in the file.
     private Part Fetch(long rows, long length, long place, long width)
     {
         var bytes = rows * length * width * TensorBytes.ElementSize(_dtype);

@@ -16,10 +16,10 @@ namespace Falcon.Engine;
 public sealed record StoredActivations(int Length, IReadOnlyList<long> Places, IReadOnlyList<long> Widths);
 
 /// <summary>
-/// A directory that keeps <see cref="ActivationCache"/>s for later runs. A file is known by the SHA-256 of all that its numbers depend on:
-/// the weights and config.json of the model, layers, dtype, device, threads, version of libtorch, and the texts in the order and grouping
-/// in which they are run; so another model, text or setting never meets it. Beside it an index holds places and the hash of the file
-/// itself, and a file that was damaged or not finished is made anew. Any file may be deleted at any time.
+/// A directory that keeps <see cref="ActivationCache"/>s for later runs. A file is named by the SHA-256 of everything its numbers depend
+/// on: the weights and config.json of the model, layers, dtype, device, threads, version of libtorch, and the texts in the order and
+/// grouping in which they are run. A run with another model, text or setting therefore never reads it. An index beside it holds the places
+/// of the activations and the hash of the file itself. A damaged or unfinished file is computed again. Any file may be deleted at any time.
 /// </summary>
 public sealed class ActivationStore
 {
@@ -79,7 +79,7 @@ public sealed class ActivationStore
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    /// <summary>The kept activations, or null where there are none or the file is not what was written.</summary>
+    /// <summary>The kept activations; null where there are none, or where the file has changed since it was written.</summary>
     internal (ScratchFile File, IReadOnlyList<StoredActivations> Entries)? Find(string key)
     {
         try

@@ -12,10 +12,10 @@ public enum EnginePath
     Plain,
 }
 
-/// <summary>Whether what the frozen model makes of the texts is kept across epochs.</summary>
+/// <summary>Whether the frozen model's activations are kept across epochs.</summary>
 public enum CacheUse
 {
-    /// <summary>Where the texts come again often enough to pay for it and there is room, and always for a streamed model.</summary>
+    /// <summary>Where the texts repeat often enough to make it worthwhile and there is room, and always for a streamed model.</summary>
     Auto,
 
     /// <summary>Always.</summary>
@@ -54,11 +54,11 @@ public sealed record EngineSettings
     /// <summary>Read the frozen model layer by layer even where it would fit in memory.</summary>
     public bool Stream { get; init; }
 
-    /// <summary>Keep masters and moments in a file even where they would fit in memory.</summary>
+    /// <summary>Keep the float32 master weights and the optimiser's moments in a file even where they would fit in memory.</summary>
     public bool StateInFile { get; init; }
 
     /// <summary>
-    /// Padded tokens of a part of a batch: larger batches are split by length and their gradients added up; 0 for whole batches.
+    /// Most padded tokens in a micro-batch: larger batches are split by length and their gradients added up; 0 for whole batches.
     /// </summary>
     [Range(0, int.MaxValue)]
     public int MicroBatchTokens { get; init; }

@@ -4,7 +4,7 @@ using Falcon.Runtime;
 
 namespace Falcon.Engine;
 
-/// <summary>The unchanged model of a run as the memory plan wants it: in memory, or read layer by layer. Owns its weights.</summary>
+/// <summary>The unchanged model of a run, in memory or read layer by layer as the memory plan says. Owns its weights.</summary>
 internal sealed class FrozenModel : IDisposable
 {
     private readonly Checkpoint _checkpoint;
@@ -26,7 +26,7 @@ internal sealed class FrozenModel : IDisposable
     /// <param name="checkpoint">Its files, borrowed.</param>
     /// <param name="compute">Dtype and device.</param>
     /// <param name="streamed">Whether it is read layer by layer.</param>
-    /// <param name="throughLayer">Of a model in memory nothing above this layer is loaded; null loads all.</param>
+    /// <param name="throughLayer">For a model in memory, the highest layer to load; null loads all.</param>
     /// <param name="cancellation">Stops the check of the stored values.</param>
     /// <exception cref="NumericalFailureException">A stored value is not finite.</exception>
     public static FrozenModel Open(
@@ -49,11 +49,11 @@ internal sealed class FrozenModel : IDisposable
     }
 
     /// <summary>
-    /// For a streamed model the untrained tensors of the layers that every step runs, in memory; null for a model in memory. Nothing else
-    /// of the model stays loaded.
+    /// For a streamed model, a model in memory with the untrained tensors of the layers that every step runs; nothing else stays loaded.
+    /// Null for a model that is in memory already.
     /// </summary>
     /// <param name="trained">
-    /// The parameters in training; where only the down projection of the lowest layer is, the rest of that layer never runs in a step.
+    /// The trained parameters. Where the lowest layer trains only its down projection, the rest of that layer never runs in a step.
     /// </param>
     /// <param name="target">The target layer.</param>
     public CausalLM? Suffix(TrainedParameters trained, int target)

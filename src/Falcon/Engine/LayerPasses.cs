@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// The only arithmetic that the losses need: the residual stream at the target layer, from the frozen and from the updated weights. Nothing
-/// above the target runs, and all that lies before the lowest trained matrix runs once for both (docs/engine.md).
+/// The forward passes that the losses need: the residual stream at the target layer, from the frozen and from the updated weights. Nothing
+/// above the target runs, and everything before the lowest trained matrix runs once for both (docs/engine.md).
 /// </summary>
 /// <param name="frozen">The unchanged model.</param>
 /// <param name="trained">The matrices in training.</param>
 /// <param name="target">The layer whose output enters the losses.</param>
-/// <param name="cache">What the frozen model makes of the texts, computed before; null computes it in every step. Borrowed.</param>
+/// <param name="cache">The frozen model's activations, computed beforehand; null computes them in every step. Borrowed.</param>
 public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int target, ActivationCache? cache = null)
 {
     private readonly bool _embedding = trained.LowestLayer == WeightNames.BelowLayers; // then the two models share nothing
@@ -23,7 +23,7 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     /// <summary>The layer whose output enters the losses.</summary>
     public int Target { get; } = target;
 
-    /// <summary>The model whose outputs are kept; null for the frozen one. Borrowed.</summary>
+    /// <summary>The model whose outputs training preserves; null for the frozen one. Borrowed.</summary>
     public CausalLM? Teacher { get; init; }
 
     /// <summary>Width of the residual stream (H).</summary>
@@ -33,7 +33,8 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     public Device Device => frozen.Device;
 
     /// <summary>
-    /// Hidden states at the target layer of the updated model, with gradient, and of the frozen one, without; both [B, T, H].
+    /// Hidden states at the target layer: those of the updated model, with gradient, and those of the frozen model, without; both
+    /// [B, T, H].
     /// </summary>
     /// <param name="batch">The texts.</param>
     /// <param name="paddingRows">What left padding attends to.</param>
@@ -49,15 +50,15 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     }
 
     /// <summary>
-    /// Hidden states at the target layer of the updated model behind a prompt, with gradient, and of the frozen one without it; both [B, T,
-    /// H].
+    /// Hidden states at the target layer: those of the updated model with a soft prompt before every text, with gradient, and those of the
+    /// frozen model without the prompt and without gradient; both [B, T, H].
     /// </summary>
     /// <param name="batch">The texts, padded on the right.</param>
     /// <param name="prompt">
     /// Vectors [P, H] before every text where it enters the lowest trained layer, relative to the mean norm of the texts' tokens there.
     /// </param>
     /// <exception cref="UserInputException">
-    /// The lowest trained layer trains nothing but its down projection: a prompt acts through what comes before that.
+    /// The lowest trained layer trains only its down projection. A prompt acts only through what comes before that.
     /// </exception>
     public (Tensor Updated, Tensor Frozen) RunBehind(TokenBatch batch, Tensor prompt)
     {
@@ -79,8 +80,8 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     }
 
     /// <summary>
-    /// Logits of the updated model, with gradient, and of the frozen one or the <see cref="Teacher"/>, without, for every token, the last
-    /// of a text too, since another text may follow it; both [M, V]. All layers run.
+    /// Logits of the updated model, with gradient, and of the frozen model or the <see cref="Teacher"/>, without; both [M, V]. There is one
+    /// row for every token, including the last of a text, since another text may follow it. All layers run.
     /// </summary>
     /// <param name="batch">The texts, padded on the right.</param>
     public (Tensor Updated, Tensor Frozen) RunToOutput(TokenBatch batch)
@@ -116,8 +117,8 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
     }
 
     /// <summary>
-    /// Losses of the updated model, -log p of every token but each text's first, with gradient; [M - B] float32 for M tokens in B texts.
-    /// All layers run.
+    /// Next-token cross-entropy of the updated model, with gradient: -log p of every token except each text's first; [M - B] float32 for M
+    /// tokens in B texts. All layers run.
     /// </summary>
     /// <param name="batch">The texts, padded on the right.</param>
     public Tensor NextTokenLosses(TokenBatch batch) => NextTokenLosses(Updated(), batch);
@@ -150,7 +151,9 @@ public sealed class LayerPasses(CausalLM frozen, TrainedParameters trained, int 
             .MoveToOuterDisposeScope();
     }
 
-    /// <summary>States [count, H] of random tokens of a batch before the lowest trained matrix, relative to their mean norm.</summary>
+    /// <summary>
+    /// Hidden states [count, H] of random tokens of a batch before the lowest trained matrix, divided by the mean norm over the batch.
+    /// </summary>
     /// <param name="batch">The texts.</param>
     /// <param name="count">How many.</param>
     /// <param name="generator">Draws them.</param>

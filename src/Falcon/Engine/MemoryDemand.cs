@@ -5,7 +5,7 @@ using Falcon.Runtime;
 
 namespace Falcon.Engine;
 
-/// <summary>What of a run decides the memory that it takes.</summary>
+/// <summary>The properties of a run that decide how much memory it takes.</summary>
 /// <param name="Model">The architecture.</param>
 /// <param name="Compute">Compute dtype and device.</param>
 /// <param name="Target">The target layer; where it is not chosen yet, the highest possible one.</param>
@@ -27,7 +27,7 @@ public sealed record MemoryDemand(
     /// <summary>Whether the whole frozen model is needed, for the objective or for measuring.</summary>
     public bool WholeModel { get; init; }
 
-    /// <summary>Parameters of a model beside it whose outputs are kept; 0 without.</summary>
+    /// <summary>Number of parameters of the teacher, another model whose outputs training preserves; 0 without one.</summary>
     public long TeacherParameters { get; init; }
 
     /// <summary>Bytes of an element in the compute dtype.</summary>
@@ -45,7 +45,7 @@ public sealed record MemoryDemand(
     /// <summary>Whether the losses look at hidden states of one layer and at no likelihoods.</summary>
     internal bool OfStates => Needs.UseTarget() && !Needs.HasFlag(PassNeeds.Likelihoods);
 
-    /// <summary>Whether the passes go on to the outputs, with gradient.</summary>
+    /// <summary>Whether the passes continue to the logits, with gradient.</summary>
     internal bool ToOutput => OfStates && Needs.HasFlag(PassNeeds.Outputs);
 
     /// <summary>Whether the frozen model can be read layer by layer.</summary>
@@ -57,7 +57,7 @@ public sealed record MemoryDemand(
         && Engine.Path == EnginePath.Shared
         && Compute.Device.type == TorchSharp.DeviceType.CPU;
 
-    /// <summary>Bytes of a step over so many padded tokens: what the backward pass keeps.</summary>
+    /// <summary>Bytes of a step over <paramref name="tokens"/> padded tokens: what is saved for the backward pass.</summary>
     internal long StepBytes(long tokens)
     {
         // Losses of likelihoods run all layers with gradient and hold the logits and their softmax in float32.

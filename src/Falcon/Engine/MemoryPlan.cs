@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Falcon.Engine;
 
 /// <summary>
-/// What a run will hold in memory, predicted from the shapes before anything is loaded, and the way of running that follows from it.
+/// The memory that a run will need, predicted from the tensor shapes before anything is loaded, and the way of running chosen from it.
 /// </summary>
 /// <param name="Limit">Bytes of resident memory that the run may take.</param>
 /// <param name="Streamed">Whether the frozen model is read layer by layer; else it stays in memory.</param>
 /// <param name="StateInFile">Whether masters and moments lie in a file.</param>
-/// <param name="Cached">Whether what the frozen model makes of the texts is kept.</param>
-/// <param name="CacheBytes">Bytes that it takes; 0 without.</param>
+/// <param name="Cached">Whether the frozen model's activations are kept.</param>
+/// <param name="CacheBytes">Bytes that the kept activations take; 0 if none are kept.</param>
 /// <param name="CacheMemory">Bytes of it that stay in memory.</param>
 /// <param name="Predicted">Predicted peak of resident memory in bytes.</param>
 /// <param name="Parts">What the prediction consists of, in bytes.</param>
@@ -134,10 +134,10 @@ public sealed record MemoryPlan(
         return new MemoryPlan(limit, streamed, inFile, true, cacheBytes, budget, peak + Math.Min(cacheBytes, budget), parts);
     }
 
-    /// <summary>What the batches of a run are in tokens.</summary>
+    /// <summary>The sizes of a run's batches in tokens.</summary>
     /// <param name="Longest">Padded tokens of the longest batch.</param>
     /// <param name="KeptTokens">Tokens of all different texts, whose activations would be kept.</param>
-    /// <param name="ComeAgain">Whether texts come often enough that keeping their activations pays.</param>
+    /// <param name="ComeAgain">Whether texts repeat often enough to make keeping their activations worthwhile.</param>
     private sealed record BatchSizes(long Longest, long KeptTokens, bool ComeAgain)
     {
         public static BatchSizes Of(IEnumerable<TokenBatch> batches)

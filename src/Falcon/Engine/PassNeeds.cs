@@ -1,6 +1,6 @@
 namespace Falcon.Engine;
 
-/// <summary>What the terms of an objective ask of the passes. Memory plan, caches and validation go by it.</summary>
+/// <summary>What the terms of an objective need from the passes. The memory plan, the caches and validation depend on it.</summary>
 [Flags]
 public enum PassNeeds
 {
@@ -29,7 +29,7 @@ public enum PassNeeds
     WholeBatches = 16,
 }
 
-/// <summary>What <see cref="PassNeeds"/> mean together.</summary>
+/// <summary>What a combination of <see cref="PassNeeds"/> implies.</summary>
 public static class PassNeedsExtensions
 {
     /// <summary>Whether hidden states of one layer enter the losses, so that matrices up to it are trained.</summary>

@@ -5,7 +5,7 @@ using Falcon.Tokenization;
 namespace Falcon.Engine;
 
 /// <summary>The tokenised texts of one forget domain and the retain set that goes with it.</summary>
-/// <param name="Forget">Token ids, one array a text, cut at the longest allowed length.</param>
+/// <param name="Forget">Token ids, one array per text, truncated to the longest allowed length.</param>
 /// <param name="Retain">The same for the retain set.</param>
 /// <param name="ForgetAnswers">
 /// For each forget text the position of the last prompt token, from which on the hidden states predict the answer; 0 for plain text.
@@ -71,8 +71,8 @@ public sealed record TopicTexts(
     }
 
     /// <summary>
-    /// For each forget text the first position whose tokens so far begin no retain text, or its last position: hidden states before it are
-    /// the same in both sets.
+    /// For each forget text, the first position where the tokens up to and including it are the beginning of no retain text, or else its
+    /// last position. Hidden states before that position are the same in both sets.
     /// </summary>
     public IReadOnlyList<int> ForgetDistinct()
     {

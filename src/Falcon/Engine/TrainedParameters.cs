@@ -186,8 +186,8 @@ public sealed class TrainedParameters : IDisposable
     }
 
     /// <summary>
-    /// Replaces a share of every matrix by noise of the same size, (1 - s) W + s rms(W) N(0, 1); what is no matrix (norms, biases) stays. A
-    /// seed gives the same numbers on every device and for any choice of matrices.
+    /// Replaces a share of every matrix by noise of the same size, (1 - s) W + s rms(W) N(0, 1). Norms and biases stay as they are. A seed
+    /// gives the same numbers on every device and for any choice of matrices.
     /// </summary>
     /// <param name="share">s, 0 to 1; 0 changes nothing.</param>
     /// <param name="seed">The run's seed.</param>

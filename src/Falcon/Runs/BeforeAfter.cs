@@ -10,7 +10,8 @@ using Falcon.Tokenization;
 namespace Falcon.Runs;
 
 /// <summary>
-/// The before/after table of a run: what the probes say about the model before, after, and about a control that was never taught.
+/// The before/after table of a run: the probe scores of the model before and after unlearning, and of a control that was never taught the
+/// forget set.
 /// </summary>
 internal static class BeforeAfter
 {
@@ -109,7 +110,7 @@ internal static class BeforeAfter
             )),
         ];
 
-    // A forget score shall come down to what a model that was never taught would have, not below it.
+    // A forget score should fall to the level of a model that was never taught, not below it.
     private static MetricValue WithReference(ProbeConfig probe, ProbeScores scores, ProbeScores? control)
     {
         var value = scores.Scores[probe.Name];

@@ -3,9 +3,9 @@ using Falcon.Results;
 namespace Falcon.Runs;
 
 /// <summary>
-/// Searches the way from the original (share 0) to the trained parameters (share 1) for the point closest to a model that never learned.
-/// Forgetting sets in late and then grows steeply with the share, so that the end point of a run lies on either side of the mark by chance;
-/// the search lands on it.
+/// Searches the straight line from the original (share 0) to the trained parameters (share 1) for the point closest to a model that never
+/// learned the forget set. Forgetting starts late and then grows steeply with the share, so the end of a run falls short of that point or
+/// overshoots it by chance. The search finds it.
 /// </summary>
 internal static class PathSearch
 {
@@ -14,13 +14,13 @@ internal static class PathSearch
     private const double CloseEnough = 0.02;
 
     /// <summary>
-    /// Halves the interval in which the answer loss passes its target (from above the target only), then looks to both sides for a smaller
-    /// distance, and last, where the best point is over the budget, halves the share towards the largest one within it. Every point
-    /// measured is offered to the caller.
+    /// Bisects for the share at which the answer loss crosses its target, if the loss at share 1 is above it. Then looks on both sides for
+    /// a smaller distance. Last, if the best point is over the budget, bisects for the largest share within it. Every measured point is
+    /// offered to the caller.
     /// </summary>
     /// <param name="end">The measurement at share 1.</param>
     /// <param name="targetLoss">Answer loss of a model that never learned.</param>
-    /// <param name="refine">Whether the distance knows more than the loss (truth ratios of a reference).</param>
+    /// <param name="refine">Whether the distance uses more than the loss (truth ratios of a reference).</param>
     /// <param name="budget">Largest utility loss; null for no limit.</param>
     /// <param name="measure">Measures and offers the point at a share.</param>
     public static void Run(Measurement end, double targetLoss, bool refine, double? budget, Func<double, Measurement> measure)

@@ -13,9 +13,9 @@ using Falcon.Tokenization;
 namespace Falcon.Runs;
 
 /// <summary>
-/// Measures forgetting and utility of the model in training by likelihoods alone, without generating text. How close a model is to one that
-/// never learned is told by the truth ratios of a reference model where there is one and the questions have wrong answers, else by the
-/// median loss of the answers, which shall come to its target.
+/// Measures forgetting and utility of the model in training from likelihoods alone, without generating text. The distance to a model that
+/// never learned the forget set comes from the truth ratios of a reference model, where there is one and the questions have wrong answers.
+/// Otherwise it comes from the median loss of the answers, which should reach its target.
 /// </summary>
 internal sealed class RunMonitor
 {

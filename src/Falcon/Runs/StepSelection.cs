@@ -10,8 +10,9 @@ using static TorchSharp.torch;
 namespace Falcon.Runs;
 
 /// <summary>
-/// Which parameters of a run are kept: measures every few steps, ends the run when the utility budget is spent, searches the way to the
-/// last parameters, and restores the best. What was measured stands in <c>monitor.jsonl</c>, from which an interrupted run goes on.
+/// Chooses which parameters of a run to keep. Measures every few steps, ends the run when the utility budget is spent, searches the
+/// straight line from the original to the last parameters, and restores the best. The measurements are written to <c>monitor.jsonl</c>,
+/// from which an interrupted run continues.
 /// </summary>
 internal sealed class StepSelection(
     MonitorConfig settings,
@@ -64,7 +65,8 @@ internal sealed class StepSelection(
     }
 
     /// <summary>
-    /// Measures the last parameters, searches the way to them where asked, and gives the trained parameters the best values.
+    /// Measures the last parameters, searches the line from the original to them if requested, and sets the trained parameters to the best
+    /// values.
     /// </summary>
     /// <param name="steps">Steps that were made.</param>
     public MonitorRecord Finish(int steps)
@@ -140,7 +142,7 @@ internal sealed class StepSelection(
         _measured.Add(measurement);
     }
 
-    // The parameters first: an interruption between the two repeats the measurement.
+    // The parameters are kept before the line is written: after an interruption between the two, the measurement is repeated.
     private void Offer(Measurement measurement)
     {
         Best.Offer(measurement);

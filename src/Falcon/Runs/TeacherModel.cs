@@ -5,7 +5,7 @@ using Falcon.Tokenization;
 
 namespace Falcon.Runs;
 
-/// <summary>The model whose outputs a run keeps, where it is another than the one that is unlearned.</summary>
+/// <summary>The model whose outputs a run preserves, where that is not the model being unlearned.</summary>
 internal static class TeacherModel
 {
     private const string Key = "objective.retain.outputs.teacher";

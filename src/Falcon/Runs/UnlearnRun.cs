@@ -51,7 +51,7 @@ public static class UnlearnRun
         session.ChooseLayer();
         var (monitored, after) = TrainAndSave(session, directory, Measure);
 
-        // Not cancelled any more: what is left takes less time than doing it again.
+        // From here on the run ignores cancellation: finishing takes less time than repeating the work.
         var record = new RunRecord(
             "unlearn",
             evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",

@@ -79,7 +79,7 @@ public sealed class UnlearningSession : IDisposable
     /// <summary>The unchanged model, after <see cref="OpenModels"/>.</summary>
     public CausalLM Frozen => _source!.Model;
 
-    /// <summary>Names of the trained tensors; before the layer is chosen those of the highest layer that can be.</summary>
+    /// <summary>Names of the trained tensors; before the layer is chosen, those for the highest layer that could be chosen.</summary>
     public IReadOnlyList<string> TrainedNames =>
         TrainedParameters.Select(
             Checkpoint.Config,
@@ -152,7 +152,7 @@ public sealed class UnlearningSession : IDisposable
     /// <exception cref="NumericalFailureException">A stored value is not finite.</exception>
     public void OpenModels()
     {
-        // Nothing above the target layer is needed but for measuring and for terms that look there.
+        // Layers above the target are needed only for measuring and for terms that use them.
         int? through = NeedsWholeModel ? null : Target ?? SearchedLayers.Last;
         _source = FrozenModel.Open(Checkpoint, Compute, Plan.Streamed, through, Context.Cancellation);
         if (_teacherCheckpoint is not null)

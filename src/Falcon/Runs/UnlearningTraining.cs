@@ -141,7 +141,7 @@ public sealed class UnlearningTraining : IDisposable
     /// <summary>Edits the weights as the objective does after its last step.</summary>
     public void Finish() => _objective.Finish();
 
-    /// <summary>Looks at the model as it would be saved: the trained parameters as the checkpoint's dtype rounds them.</summary>
+    /// <summary>Measures the model as it would be saved: with the trained parameters rounded to the checkpoint's dtype.</summary>
     /// <param name="measure">Gets the model; no gradient.</param>
     public T Measure<T>(Func<CausalLM, T> measure)
     {

@@ -67,10 +67,10 @@ internal sealed class AttackCells(
         return _known[key] = cell;
     }
 
-    // An attack from outside may count otherwise; nothing wrong is kept.
+    // A registered attack may return wrong scores; they are refused before anything is kept.
     private void RequireScores(string name, Attack attack, AttackScores scores)
     {
-        // One with a baseline of its own may leave questions out, in both alike.
+        // An attack with its own baseline may leave out questions, the same ones in the attack and the baseline.
         if (attack.BaselineName == PlainQuestions.Instance.BaselineName && scores.PerItem.Count != data.Test.Count)
             throw new InvalidOperationException($"the attack {name} gave {scores.PerItem.Count} scores for {data.Test.Count} questions");
         if (scores.PerItem.FirstOrDefault(score => score is not (>= 0 and <= 1), 0) is var wrong && wrong is not (>= 0 and <= 1))
@@ -86,7 +86,7 @@ internal sealed class AttackCells(
         return compute() is { } scores ? new AttackCell(key, scores, clock.Elapsed.TotalSeconds) : null;
     }
 
-    // Everything the numbers depend on. The unlearned model does not count for attacks on the others.
+    // Everything the numbers depend on. Attacks on the other models do not depend on the unlearned model.
     private string KeyOf(string name, Attack attack, AttackRole role)
     {
         var roles = new[] { role, AttackRole.Original, AttackRole.Control }.Distinct().Where(models.Hashes.ContainsKey);

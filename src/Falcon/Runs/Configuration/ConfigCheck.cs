@@ -127,7 +127,7 @@ internal static class ConfigCheck
     private static bool IsRequired(JsonPropertyInfo member) =>
         member.IsRequired || member.AssociatedParameter is { HasDefaultValue: false, IsMemberInitializer: false };
 
-    // A member with a converter of its own takes a number for a list of one.
+    // A list of numbers may be written as a single number.
     private static bool IsNumberForList(JsonPropertyInfo member, JsonNode? value) =>
         member.PropertyType == typeof(IReadOnlyList<double>) && value is JsonValue && value.GetValueKind() == JsonValueKind.Number;
 

@@ -46,7 +46,7 @@ internal static class ConfigOverride
         tree.ReplacePlace(ConfigTree.Join(path, keys[^1]), place);
     }
 
-    // Of a list of terms the key is a kind: null takes the term out, an object replaces its settings.
+    // In a list of terms the key is a kind: null removes the term, an object sets the settings that it names.
     private static void Set(JsonNode target, string key, JsonNode? value)
     {
         if (target is not JsonArray terms) target[key] = value;

@@ -28,12 +28,12 @@ public sealed record MonitorConfig
     /// <summary>Most questions of each file that are measured, evenly spaced; 0 takes all.</summary>
     public int Samples { get; init; } = 100;
 
-    /// <summary>So many measurements in a row over the budget end the run; utility often dips early and comes back.</summary>
+    /// <summary>How many measurements in a row over the budget end the run; utility often dips early and recovers.</summary>
     public int Patience { get; init; } = 3;
 
     /// <summary>
-    /// Whether the way from the original to the trained parameters is searched after the last step for the point that the rule prefers:
-    /// W = W_original + share (W_trained - W_original) with one share for all matrices.
+    /// Whether to search the straight line from the original to the trained parameters, after the last step, for the point that the rule
+    /// prefers: W = W_original + share (W_trained - W_original) with one share for all matrices.
     /// </summary>
     public bool SearchPath { get; init; }
 

@@ -12,7 +12,8 @@ using Falcon.Runtime;
 namespace Falcon.Runs.Configuration;
 
 /// <summary>
-/// Everything that decides an unlearning run; written with it and read back. It ends at the run: losses and engine take plain values.
+/// Everything that decides an unlearning run; written beside it and read back. Losses and engine do not see this record; they take plain
+/// values.
 /// </summary>
 public sealed record UnlearnConfig
 {
@@ -81,14 +82,14 @@ public sealed record UnlearnConfig
     }
 
     /// <summary>
-    /// The settings of a run file, laid over the preset that it names (the default method's where it names none). The terms of a file are
-    /// those of its method and preset: with another one they would be that one in name alone, so they are left out.
+    /// The settings of a run file, laid over the preset that it names (the default method's where it names none). The terms in a file
+    /// belong to its method and preset. With another method or preset they would no longer match its name, so they are left out.
     /// </summary>
     /// <param name="path">The run file; null for none.</param>
     /// <param name="sets">Overrides such as <c>steps=100</c>, applied in order.</param>
     /// <param name="method">A method in place of the file's.</param>
     /// <param name="preset">A preset in place of the file's.</param>
-    /// <param name="warn">Hears of terms that are left out.</param>
+    /// <param name="warn">Called with a warning when terms are left out.</param>
     /// <exception cref="UserInputException">File or override cannot be used, or there is no such method or preset.</exception>
     public static UnlearnConfig Read(
         string? path,

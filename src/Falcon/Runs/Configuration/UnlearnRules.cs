@@ -8,8 +8,8 @@ using Falcon.Runtime;
 namespace Falcon.Runs.Configuration;
 
 /// <summary>
-/// What makes a run file wrong: ranges, which stand on the settings, then the rules of each section and of each term, then what sections
-/// demand of each other.
+/// The rules that a run file must meet: first ranges, which are declared on the settings, then the rules of each section and each term,
+/// then those between sections.
 /// </summary>
 internal static class UnlearnRules
 {

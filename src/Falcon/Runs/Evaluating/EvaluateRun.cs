@@ -64,7 +64,7 @@ public static class EvaluateRun
         var session = new Session(settings, suites, data, compute, environment, earlier, examples, log, cancellation);
         var model = EvaluatedModel.Of(settings.Model, cancellation);
         var reused = true;
-        // The reference first: one that does not fit fails before anything is measured.
+        // The reference comes first: if it does not fit, the run fails before anything is measured.
         var (reference, referenceMeasured) = Other(settings.Reference, session, ref reused);
         var (before, beforeMeasured) = Other(settings.Before, session, ref reused);
         var measured = Measure(model, session, out var modelReused);
