@@ -264,7 +264,8 @@ public static class RandomCheckpoint
     private static void WriteValues(Stream stream, long count, double? deviation, SeededRandom random, CancellationToken cancellation)
     {
         var draws = new ushort[Draws];
-        for (var i = 0; i < draws.Length; i++) draws[i] = Bfloat16((float)(deviation is { } scale ? scale * random.NextGaussian() : 1));
+        for (var i = 0; i < draws.Length; i++)
+            draws[i] = TensorBytes.NearestBfloat16((float)(deviation is { } scale ? scale * random.NextGaussian() : 1));
         var chunk = new ushort[Math.Min(count, ChunkElements)];
         for (var done = 0L; done < count; done += chunk.Length)
         {
@@ -278,13 +279,6 @@ public static class RandomCheckpoint
 
             stream.Write(MemoryMarshal.AsBytes(part));
         }
-    }
-
-    // Rounded to nearest, ties to even; no value here is near infinity.
-    private static ushort Bfloat16(float value)
-    {
-        var bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 
     private static long Count(long[] shape) => shape.Aggregate(1L, (product, size) => product * size);

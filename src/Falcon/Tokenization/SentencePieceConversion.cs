@@ -107,7 +107,8 @@ internal static class SentencePieceConversion
             if (!char.IsLowSurrogate(text[at])) yield return at;
     }
 
-    private static JsonObject Normalizer(bool prefix)
+    /// <summary>The normalizer: spaces as ▁, and one before every text where it begins with a space.</summary>
+    public static JsonObject Normalizer(bool prefix)
     {
         var replace = new JsonObject
         {
@@ -124,7 +125,8 @@ internal static class SentencePieceConversion
             : replace;
     }
 
-    private static JsonObject Decoder(bool prefix)
+    /// <summary>The decoder that undoes <see cref="Normalizer"/> and joins bytes.</summary>
+    public static JsonObject Decoder(bool prefix)
     {
         JsonArray steps =
         [

@@ -90,6 +90,13 @@ public static class TensorBytes
     /// <summary>Bytes of one element.</summary>
     public static int ElementSize(ScalarType type) => type.ElementSize();
 
+    /// <summary>The bits of the bfloat16 nearest to a finite value, ties to even.</summary>
+    internal static ushort NearestBfloat16(float value)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(value);
+        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+
     private static Tensor Empty(string dtype, ReadOnlySpan<long> shape)
     {
         var type = TypeOf(dtype);

@@ -27,7 +27,7 @@ public static class GgufImport
         };
         using var file = GgufFile.Open(path);
         var tokenizer = new GgufTokenizer(file);
-        var model = GgufModel.Of(file, tokenizer.Count);
+        var model = new GgufModel(file, tokenizer.Count);
         using var directory = RunDirectory.Create(destination);
         WriteConfig(directory, model, tokenizer, dtype);
         Write(directory, "tokenizer.json", tokenizer.Tokenizer());

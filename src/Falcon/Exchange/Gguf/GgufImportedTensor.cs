@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Falcon.Checkpoints.Gguf;
+using Falcon.Checkpoints.Safetensors;
 using Falcon.Runtime;
 
 namespace Falcon.Exchange.Gguf;
@@ -32,10 +33,8 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
     /// <exception cref="UnsupportedCheckpointException">A value is not finite.</exception>
     public void Write(GgufFile file, string dtype, Stream target)
     {
-        // A vector is a column of rows of one value here, but blocks run along it.
-        var isVector = Source.Shape.Count == 1;
         var columns = Source.Shape[^1];
-        if (isVector)
+        if (Source.Shape.Count == 1) // a vector: its rows are single values, and blocks run along it
         {
             var whole = new float[columns];
             file.Read(Source, 0, whole);
@@ -76,17 +75,10 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
                     BinaryPrimitives.WriteHalfLittleEndian(bytes.AsSpan(i * 2), half);
                     break;
                 default:
-                    BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(i * 2), NearestBfloat16(values[i]));
+                    BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(i * 2), TensorBytes.NearestBfloat16(values[i]));
                     break;
             }
 
         return bytes;
-    }
-
-    // Round to nearest, ties to even. The sum cannot overflow: the values are finite.
-    private static ushort NearestBfloat16(float value)
-    {
-        var bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
     }
 }

@@ -27,7 +27,11 @@ internal sealed class GgufModel
         _positions,
         _tokens;
 
-    private GgufModel(GgufFile file, int tokens)
+    /// <summary>Reads architecture, sizes and names.</summary>
+    /// <param name="file">The file, borrowed.</param>
+    /// <param name="tokens">Tokens of its vocabulary.</param>
+    /// <exception cref="UnsupportedCheckpointException">Something is missing, does not fit, or is not known here.</exception>
+    public GgufModel(GgufFile file, int tokens)
     {
         (_file, _metadata, _tokens) = (file, file.Metadata, tokens);
         _left = file.Tensors.ToDictionary(tensor => tensor.Name);
@@ -50,30 +54,20 @@ internal sealed class GgufModel
                 throw _metadata.Wrong(key, $"{_headSize}, the size of a head");
         RefuseUnknownKeys();
         TakeTensors();
+        Config = MakeConfig();
     }
 
     /// <summary>The name of the architecture.</summary>
     public string Architecture { get; }
 
     /// <summary>The configuration, without the tokens' ids.</summary>
-    public JsonObject Config { get; private set; } = [];
+    public JsonObject Config { get; }
 
     /// <summary>The tensors under their Hugging Face names.</summary>
     public IReadOnlyList<GgufImportedTensor> Tensors => _tensors;
 
     /// <summary>Longest sequence.</summary>
     public int Positions => _positions;
-
-    /// <summary>Reads architecture, sizes and names.</summary>
-    /// <param name="file">The file, borrowed.</param>
-    /// <param name="tokens">Tokens of its vocabulary.</param>
-    /// <exception cref="UnsupportedCheckpointException">Something is missing, does not fit, or is not known here.</exception>
-    public static GgufModel Of(GgufFile file, int tokens)
-    {
-        var model = new GgufModel(file, tokens);
-        model.Config = model.MakeConfig();
-        return model;
-    }
 
     private string Key(string name) => $"{Architecture}.{name}";
 

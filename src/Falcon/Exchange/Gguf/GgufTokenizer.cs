@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Falcon.Checkpoints.Gguf;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Exchange.Gguf;
 
@@ -11,24 +12,25 @@ namespace Falcon.Exchange.Gguf;
 /// </summary>
 internal sealed class GgufTokenizer
 {
-    private const string Digits =
+    private const string Words =
         "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}@| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
     private readonly string _path;
     private readonly GgufMetadata _metadata;
     private readonly string[] _tokens;
-    private readonly long[] _types;
+    private readonly SentencePieceType[] _types; // ggml has SentencePiece's numbers
     private readonly Dictionary<string, int> _ids;
 
     public GgufTokenizer(GgufFile file)
     {
         (_path, _metadata) = (file.Path, file.Metadata);
         _tokens = _metadata.Texts("tokenizer.ggml.tokens");
-        _types = _metadata.Has("tokenizer.ggml.token_type") ? _metadata.Integers("tokenizer.ggml.token_type") : new long[_tokens.Length];
-        if (_types.Length != _tokens.Length)
+        var types = _metadata.Has("tokenizer.ggml.token_type") ? _metadata.Integers("tokenizer.ggml.token_type") : new long[_tokens.Length];
+        if (types.Length != _tokens.Length)
             throw _metadata.Wrong("tokenizer.ggml.token_type", $"a list of {_tokens.Length} types, one a token");
-        if (_types.FirstOrDefault(type => type is < 0 or > 6) is var wrong and not 0)
+        if (types.FirstOrDefault(type => type is < 0 or > 6) is var wrong and not 0)
             throw Refused($"tokenizer.ggml.token_type has the unknown type {wrong}");
+        _types = [.. types.Select(type => type == 0 ? SentencePieceType.Normal : (SentencePieceType)type)];
         _ids = [];
         for (var id = 0; id < _tokens.Length; id++)
             if (!_ids.TryAdd(_tokens[id], id))
@@ -82,8 +84,8 @@ internal sealed class GgufTokenizer
         {
             "gpt-2" => (null, false, false),
             "smollm" => (new JsonObject { ["type"] = "Digits", ["individual_digits"] = true }, false, false),
-            "llama-bpe" or "llama3" or "llama-v3" => (Split(Digits.Replace("@", "{1,3}", StringComparison.Ordinal)), true, true),
-            "qwen2" => (Split(Digits.Replace("@", "", StringComparison.Ordinal)), false, false),
+            "llama-bpe" or "llama3" or "llama-v3" => (Split(Words.Replace("@", "{1,3}", StringComparison.Ordinal)), true, true),
+            "qwen2" => (Split(Words.Replace("@", "", StringComparison.Ordinal)), false, false),
             _ => throw _metadata.Wrong("tokenizer.ggml.pre", "one of gpt-2, smollm, llama-bpe, qwen2; other pre-tokenizers are not read"),
         };
         var bytes = new JsonObject
@@ -112,37 +114,12 @@ internal sealed class GgufTokenizer
 
     private JsonObject SentencePiece()
     {
-        static JsonObject Replace(string from, string to) =>
-            new()
-            {
-                ["type"] = "Replace",
-                ["pattern"] = new JsonObject { ["String"] = from },
-                ["content"] = to,
-            };
         var begins = _metadata.Flag("tokenizer.ggml.add_space_prefix", true);
-        var spaces = Replace(" ", "▁");
-        JsonArray decoders = [Replace("▁", " "), new JsonObject { ["type"] = "ByteFallback" }, new JsonObject { ["type"] = "Fuse" }];
-        if (begins)
-            decoders.Add(
-                new JsonObject
-                {
-                    ["type"] = "Strip",
-                    ["content"] = " ",
-                    ["start"] = 1,
-                    ["stop"] = 0,
-                }
-            );
         return Whole(
             MergesOfScores(),
-            begins
-                ? new JsonObject
-                {
-                    ["type"] = "Sequence",
-                    ["normalizers"] = new JsonArray(new JsonObject { ["type"] = "Prepend", ["prepend"] = "▁" }, spaces),
-                }
-                : spaces,
+            SentencePieceConversion.Normalizer(begins),
             preTokenizer: null,
-            new JsonObject { ["type"] = "Sequence", ["decoders"] = decoders },
+            SentencePieceConversion.Decoder(begins),
             addsBegin: true,
             byteFallback: true,
             ignoresMerges: false
@@ -162,7 +139,7 @@ internal sealed class GgufTokenizer
         if (_metadata.Flag("tokenizer.ggml.add_eos_token", false))
             throw _metadata.Wrong("tokenizer.ggml.add_eos_token", "false; an end token behind every text is not supported");
         var last = _tokens.Length;
-        while (last > 0 && _types[last - 1] == Unused && _tokens[last - 1] == $"[PAD{last - 1}]")
+        while (last > 0 && _types[last - 1] == SentencePieceType.Unused && _tokens[last - 1] == $"[PAD{last - 1}]")
             last--;
         var vocabulary = new JsonObject();
         for (var id = 0; id < last; id++)
@@ -173,7 +150,10 @@ internal sealed class GgufTokenizer
             ["truncation"] = null,
             ["padding"] = null,
             ["added_tokens"] = new JsonArray([
-                .. Enumerable.Range(0, last).Where(id => _types[id] is Control or UserDefined).Select(Added),
+                .. Enumerable
+                    .Range(0, last)
+                    .Where(id => _types[id] is SentencePieceType.Control or SentencePieceType.UserDefined)
+                    .Select(Added),
             ]),
             ["normalizer"] = normalizer,
             ["pre_tokenizer"] = preTokenizer,
@@ -204,7 +184,7 @@ internal sealed class GgufTokenizer
             ["lstrip"] = false,
             ["rstrip"] = false,
             ["normalized"] = false,
-            ["special"] = _types[id] == Control,
+            ["special"] = _types[id] == SentencePieceType.Control,
         };
 
     private JsonObject BeginToken()
@@ -255,27 +235,15 @@ internal sealed class GgufTokenizer
         return merges;
     }
 
-    // The pair with the highest score of its whole merges first: every way of making a piece of two others, by score, then by the order of
-    // the vocabulary, which is that of the scores where a converter lost them.
+    // Where a converter lost the scores, all are equal, and the order of the vocabulary stands for them.
     private JsonArray MergesOfScores()
     {
         var scores = _metadata.Numbers("tokenizer.ggml.scores");
         if (scores.Length != _tokens.Length)
             throw _metadata.Wrong("tokenizer.ggml.scores", $"a list of {_tokens.Length} numbers, one a token");
-        List<(int Whole, int Left, int Right)> merges = [];
-        for (var id = 0; id < _tokens.Length; id++)
-            for (var cut = 1; cut < _tokens[id].Length && _types[id] is Normal or 0; cut++)
-                if (_ids.TryGetValue(_tokens[id][..cut], out var left) && _ids.TryGetValue(_tokens[id][cut..], out var right))
-                    merges.Add((id, left, right));
-        return
-        [
-            .. merges
-                .OrderByDescending(merge => scores[merge.Whole])
-                .ThenBy(merge => merge.Whole)
-                .ThenBy(merge => merge.Left)
-                .ThenBy(merge => merge.Right)
-                .Select(merge => (JsonNode)new JsonArray(_tokens[merge.Left], _tokens[merge.Right])),
-        ];
+        var isLost = scores.Where((_, id) => _types[id] == SentencePieceType.Normal).Distinct().Count() == 1;
+        SentencePiece[] pieces = [.. _tokens.Select((text, id) => new SentencePiece(text, isLost ? -id : (float)scores[id], _types[id]))];
+        return [.. SentencePieceConversion.Merges(pieces).Select(pair => (JsonNode)new JsonArray(pair.Left, pair.Right))];
     }
 
     private static JsonObject Split(string pattern) =>
@@ -289,9 +257,4 @@ internal sealed class GgufTokenizer
 
     private UnsupportedCheckpointException Refused(string reason) =>
         new(string.Create(CultureInfo.InvariantCulture, $"{_path}: {reason}. Take another file of the model."));
-
-    private const long Normal = 1,
-        Control = 3,
-        UserDefined = 4,
-        Unused = 5;
 }
