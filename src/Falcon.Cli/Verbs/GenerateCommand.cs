@@ -1,7 +1,7 @@
 using System.CommandLine;
 using Falcon.Checkpoints;
-using Falcon.Models;
 using Falcon.Models.Generation;
+using Falcon.Runtime.Machine;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 using Spectre.Console;
@@ -63,9 +63,11 @@ internal static class GenerateCommand
         if (prompt.Length == 0) throw new UserInputException("--prompt is empty; give the text to continue.");
         checkpoint.RequireKnown(prompt);
         var context = session.Context;
-        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
-        using var weights = checkpoint.LoadWeights(compute.DType, compute.Device);
-        var model = new CausalLM(checkpoint.Config, weights);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.Stored);
+        context.Log.Information(compute.Reason);
+        using var opened = OpenedModel.Open(checkpoint, compute, context.MemoryLimit, context.Log);
+        using var freed = FreedMemory.ReturnAbove(opened.ReturnAbove);
+        var model = opened.Model;
         var stopIds = checkpoint.Config.EosTokenIds.Concat(tokenizer.EosId is { } end ? [end] : []).Distinct().ToList();
         var settings = new GenerationSettings(arguments.MaxTokens, arguments.Temperature, session.Seed ?? 0);
         var tokens = Generation.Continue(model, [prompt], settings, stopIds, tokenizer.PadId ?? 0, cancellation: session.Cancellation)[0];

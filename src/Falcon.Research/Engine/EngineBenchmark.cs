@@ -33,7 +33,7 @@ public static class EngineBenchmark
             var config = ModelConfig.Load(model);
             if (settings.Layer < 0 || settings.Layer >= config.LayerCount)
                 throw new UserInputException($"--layer {settings.Layer}: the model has layers 0 to {config.LayerCount - 1}.");
-            var compute = ComputeOptions.Choose(context.Device, context.DType == "auto" ? "bfloat16" : context.DType, 0);
+            var compute = ComputeOptions.Choose(context.Device, context.DType == "auto" ? "bfloat16" : context.DType, default);
             List<EngineTrialRecord> trials = [];
             List<string> notes = [];
             var children = new ChildProcesses(program, folder, threads, compute, context);
@@ -163,7 +163,7 @@ public static class EngineBenchmark
             ),
             difference,
             used,
-            EnvironmentRecord.Capture(compute.Device.ToString(), compute.DType.ToString(), (long)settings.Seed, context.Clock),
+            EnvironmentRecord.Capture(compute, (long)settings.Seed, context.Clock),
             Processor(),
             string.Join("; ", notes),
             trials

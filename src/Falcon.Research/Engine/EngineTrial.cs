@@ -62,7 +62,7 @@ public static class EngineTrial
     /// <exception cref="UserInputException">The model cannot be opened.</exception>
     public static EngineTrialRecord Run(EngineTrialSettings settings, RunContext context)
     {
-        var compute = ComputeOptions.Choose(context.Device, context.DType, 0);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, default);
         using var checkpoint = Checkpoint.Open(settings.Model);
         return settings.Variant switch
         {

@@ -38,7 +38,7 @@ public static class LayerBenchmark
         if (settings.Damage <= 0)
             throw new UserInputException("--damage must be above 0 nats.");
         using var checkpoint = Checkpoint.Open(settings.Model);
-        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.Stored);
         using var weights = checkpoint.LoadWeights(compute.DType, compute.Device);
         var start = new CausalLM(checkpoint.Config, weights);
         var tokenizer = HfTokenizer.Load(settings.Model);

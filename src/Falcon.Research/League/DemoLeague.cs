@@ -76,7 +76,7 @@ internal sealed class DemoLeague : LeagueSuite
     private ProbeScores Start(LeagueSplit split, RunContext context)
     {
         using var checkpoint = Checkpoint.Open(_run.Model);
-        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.Stored);
         using var weights = checkpoint.LoadWeights(compute.DType, compute.Device);
         return Measure(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(_run.Model), split, context);
     }

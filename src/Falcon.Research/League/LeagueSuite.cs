@@ -47,7 +47,7 @@ internal abstract class LeagueSuite
     public LeagueScore Score(string directory, LeagueSplit split, RunContext context)
     {
         using var checkpoint = Checkpoint.Open(directory);
-        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.Stored);
         using var weights = checkpoint.LoadWeights(compute.DType, compute.Device);
         return Score(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(directory), split, null, context);
     }

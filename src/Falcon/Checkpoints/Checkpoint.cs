@@ -3,6 +3,7 @@ using Falcon.Checkpoints.Safetensors;
 using Falcon.Models;
 using Falcon.Models.Families;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 using static TorchSharp.torch;
 
 namespace Falcon.Checkpoints;
@@ -31,6 +32,18 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>Number of stored weights.</summary>
     public long ParameterCount => Entries.Sum(entry => entry.Shape.Aggregate(1L, (product, size) => product * size));
+
+    /// <summary>The number types in which the weights are stored.</summary>
+    public StoredWeights Stored
+    {
+        get
+        {
+            long Of(string dtype) =>
+                Entries.Where(entry => entry.DType == dtype).Sum(entry => entry.Shape.Aggregate(1L, (product, size) => product * size));
+            var (bfloat16, float16) = (Of("BF16"), Of("F16"));
+            return new StoredWeights(ParameterCount - bfloat16 - float16, bfloat16, float16);
+        }
+    }
 
     /// <summary>Bytes that the weights take in memory.</summary>
     /// <param name="dtype">Compute dtype.</param>

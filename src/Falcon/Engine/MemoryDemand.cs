@@ -21,6 +21,12 @@ public sealed record MemoryDemand(
     EngineSettings Engine
 )
 {
+    /// <summary>
+    /// Most logits in memory at a time where no gradient is taken, 128 MiB of float32: with a large vocabulary those of a whole batch would
+    /// be larger than the model.
+    /// </summary>
+    internal const long LogitsAtATime = 1 << 25;
+
     /// <summary>Float32 numbers that the optimiser keeps of each trained parameter beside its master.</summary>
     public int Moments { get; init; } = 2;
 
@@ -64,8 +70,16 @@ public sealed record MemoryDemand(
         var logits = 4L * sizeof(float) * Model.VocabularySize;
         if (!OfStates) return tokens * (SavedBytesPerToken(0, Model.LayerCount - 1, startsAtDown: false) + logits);
         var top = ToOutput ? Model.LayerCount - 1 : Target;
-        return tokens * (SavedBytesPerToken(Math.Max(0, Lowest), top, StartsAtDown) + (ToOutput ? logits : 0));
+        return tokens * (SavedBytesPerToken(Math.Max(0, Lowest), top, StartsAtDown) + (ToOutput ? logits : 0)) + AboveBytes(tokens);
     }
+
+    // A pass over the layers above the target while the step's own tensors wait for their backward pass: the intermediate tensors of one
+    // layer, and logits, their shifted exponentials and the states before the head.
+    private long AboveBytes(long tokens) =>
+        Needs.HasFlag(PassNeeds.LayersAbove)
+            ? tokens * Element * (4L * Model.IntermediateSize + 4L * Model.HiddenSize)
+                + 2 * sizeof(float) * Math.Min(tokens * Model.VocabularySize, LogitsAtATime)
+            : 0;
 
     /// <summary>
     /// Bytes of a forward pass without gradient over the largest batches that are made (8192 tokens), and of the logits of a part of them.

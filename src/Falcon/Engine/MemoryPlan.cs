@@ -28,8 +28,23 @@ public sealed record MemoryPlan(
 {
     // Runtime, libtorch and its kernels' work space; measured with the small models, and with 7B shapes where matrices are repacked for
     // bfloat16 products.
-    private const long Program = 380L << 20;
-    private const double FileShare = 0.9;
+    internal const long Program = 380L << 20;
+    private const double UsableShare = 0.9;
+
+    /// <summary>
+    /// Resident memory above which freed memory is given back (<see cref="Runtime.Machine.FreedMemory"/>): below the prediction, since
+    /// memory grows on until the next look at it.
+    /// </summary>
+    public long ReturnAbove => ReturnAboveFor(Predicted);
+
+    /// <summary>The same for any prediction.</summary>
+    /// <param name="predicted">Predicted peak of resident memory in bytes.</param>
+    internal static long ReturnAboveFor(long predicted) => (long)(predicted * UsableShare);
+
+    /// <summary>The bytes of resident memory that a run may take.</summary>
+    /// <param name="engine">Has the limit, where one is set.</param>
+    /// <param name="available">Bytes of memory that can be had.</param>
+    internal static long LimitOf(EngineSettings engine, long available) => engine.MemoryLimit ?? (long)(available * UsableShare);
 
     /// <summary>In a line for the log.</summary>
     public string Describe() =>
@@ -53,7 +68,7 @@ public sealed record MemoryPlan(
     public static MemoryPlan Make(MemoryDemand demand, IEnumerable<TokenBatch> batches, long available, long freeDisk)
     {
         var engine = demand.Engine;
-        var limit = engine.MemoryLimit ?? (long)(available * FileShare);
+        var limit = LimitOf(engine, available);
         if ((engine.Stream || engine.StateInFile) && !demand.CanStream)
             throw new UserInputException(
                 "engine.stream and engine.stateInFile need the shared path with its cache, a few trained matrices and the CPU; leave them "
@@ -71,7 +86,7 @@ public sealed record MemoryPlan(
         if (demand.CanStream && !engine.StateInFile) plans.Add(Plan(streamed: true, inFile: false, cached: true));
         if (demand.CanStream) plans.Add(Plan(streamed: true, inFile: true, cached: true));
 
-        bool FitsOnDisk(MemoryPlan plan) => plan.CacheBytes - plan.CacheMemory <= freeDisk * FileShare;
+        bool FitsOnDisk(MemoryPlan plan) => plan.CacheBytes - plan.CacheMemory <= freeDisk * UsableShare;
         if (plans.FirstOrDefault(plan => plan.Predicted <= limit && FitsOnDisk(plan)) is { } chosen) return chosen;
         // What the machine has to spare is an estimate; a limit that was set is kept.
         if (engine.MemoryLimit is null && FitsOnDisk(plans[^1])) return plans[^1];

@@ -1,3 +1,4 @@
+using Falcon.Engine;
 using Falcon.Models;
 using static TorchSharp.torch;
 
@@ -29,9 +30,6 @@ public sealed record TokenScores(double[] LogProbabilities, bool[] Hits)
 /// <summary>Log-probabilities of the scored tokens of many texts: the forward pass that all likelihood metrics share.</summary>
 public static class TokenLikelihoods
 {
-    // Logits in memory at a time, 128 MiB of float32: with a large vocabulary they would be larger than the model.
-    private const long LogitsAtATime = 1 << 25;
-
     private const int DefaultTokensPerBatch = 4096;
 
     /// <summary>Scores texts in batches of similar length.</summary>
@@ -174,7 +172,7 @@ public static class TokenLikelihoods
     {
         List<float> logProbabilities = [], means = [], variances = [];
         List<bool> hits = [];
-        var rows = Math.Max(1, LogitsAtATime / model.Config.VocabularySize);
+        var rows = Math.Max(1, MemoryDemand.LogitsAtATime / model.Config.VocabularySize);
         for (long begin = 0; begin < targets.shape[0]; begin += rows)
         {
             using var scope = NewDisposeScope();

@@ -32,6 +32,12 @@ public sealed record RunRecord(
     /// </summary>
     public long? PeakBytes { get; init; }
 
+    /// <summary>What was predicted for <see cref="PeakBytes"/>, in bytes; null where nothing was predicted.</summary>
+    public long? PredictedPeakBytes { get; init; }
+
+    /// <summary>Device and dtype of the computation with the reason, in a line; null in records of earlier versions.</summary>
+    public string? Compute { get; init; }
+
     /// <summary>Version of the format of this record.</summary>
     public int Version { get; init; } = CurrentVersion;
 }

@@ -4,6 +4,7 @@ using Falcon.Engine;
 using Falcon.Layers;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
+using Falcon.Runtime.Machine;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 using static TorchSharp.torch;
@@ -35,21 +36,16 @@ public static class AnalyzeRun
         var tokenizer = HfTokenizer.Load(config.Model);
         var topics = TopicTexts.Read(config.Data, tokenizer);
         checkpoint.RequireKnown(topics.SelectMany(topic => topic.Forget.Concat(topic.Retain)).SelectMany(text => text));
-        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
+        var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.Stored, context.MemoryLimit);
         context.Log.Information(compute.Reason);
         File.WriteAllText(directory.PathOf("config.json"), ConfigFile.Write(config with { FirstLayer = first, LastLayer = last }));
         directory.WriteJson(
             "environment.json",
-            EnvironmentRecord.Capture(
-                compute.Device.ToString(),
-                compute.DType.ToString(),
-                (long)config.Seed,
-                context.Clock,
-                get_num_threads()
-            )
+            EnvironmentRecord.Capture(compute, (long)config.Seed, context.Clock, get_num_threads())
         );
 
         using var opened = OpenedModel.Open(checkpoint, compute, context.MemoryLimit, context.Log, last);
+        using var freed = FreedMemory.ReturnAbove(opened.ReturnAbove);
         var settings = new LayerSettings
         {
             Samples = config.Samples,

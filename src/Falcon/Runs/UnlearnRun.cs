@@ -5,6 +5,7 @@ using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
+using System.Text.Json;
 using static TorchSharp.torch;
 
 namespace Falcon.Runs;
@@ -65,6 +66,8 @@ public static class UnlearnRun
         {
             Monitor = monitored,
             PeakBytes = PeakMemory.Bytes(),
+            PredictedPeakBytes = session.Plan.Predicted,
+            Compute = session.Compute.Reason,
         };
         context.Log.Information(
             $"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(session.Plan.Predicted)})"
@@ -102,6 +105,19 @@ public static class UnlearnRun
         return files;
     }
 
+    // Chosen automatically, the dtype may be another one on another machine, and half a run in each would be neither.
+    private static void RequireSameDType(RunDirectory directory, string dtype)
+    {
+        var path = directory.PathOf("environment.json");
+        if (!directory.IsResumed || !File.Exists(path)) return;
+        var earlier = JsonSerializer.Deserialize<EnvironmentRecord>(File.ReadAllText(path), ResultJson.Options)!.DType;
+        if (earlier != dtype)
+            throw new UserInputException(
+                $"{path}: the interrupted run computed in {earlier}, and {dtype} is chosen here. Resume it with --dtype "
+                    + $"{earlier.ToLowerInvariant()}."
+            );
+    }
+
     private static void WriteSettings(RunDirectory directory, UnlearningSession session)
     {
         var (config, compute) = (session.Config, session.Compute);
@@ -113,13 +129,8 @@ public static class UnlearnRun
                     + "start anew."
             );
         File.WriteAllText(path, text);
-        var environment = EnvironmentRecord.Capture(
-            compute.Device.ToString(),
-            compute.DType.ToString(),
-            (long)config.Seed,
-            session.Context.Clock,
-            get_num_threads()
-        );
+        var environment = EnvironmentRecord.Capture(compute, (long)config.Seed, session.Context.Clock, get_num_threads());
+        RequireSameDType(directory, environment.DType);
         directory.WriteJson("environment.json", environment);
         directory.RequireFreeSpace(CheckpointWriter.ByteLength(session.Checkpoint), "the new model");
     }

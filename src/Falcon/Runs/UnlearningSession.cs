@@ -7,6 +7,7 @@ using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runs.Configuration;
+using Falcon.Runtime.Machine;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
@@ -20,6 +21,7 @@ namespace Falcon.Runs;
 public sealed class UnlearningSession : IDisposable
 {
     private readonly Checkpoint? _teacherCheckpoint;
+    private readonly FreedMemory _freed;
     private FrozenModel? _source;
     private FrozenModel? _teacher;
     private IReadOnlyList<TopicTexts> _given = []; // what layer and monitor go by; training also has what the model writes itself
@@ -31,10 +33,12 @@ public sealed class UnlearningSession : IDisposable
         Compute = ComputeOptions.Choose(
             context.Device,
             context.DType,
-            checkpoint.ParameterCount + (_teacherCheckpoint?.ParameterCount ?? 0)
+            checkpoint.Stored + (_teacherCheckpoint?.Stored ?? default),
+            config.Engine.MemoryLimit
         );
         Target = config.Layers.Target;
         SearchedLayers = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
+        _freed = FreedMemory.ReturnAbove(MemoryPlan.LimitOf(config.Engine, PeakMemory.Available())); // until there is a plan
     }
 
     /// <summary>The whole configuration.</summary>
@@ -141,6 +145,7 @@ public sealed class UnlearningSession : IDisposable
     {
         if (Config.Data.GeneratedRetain > 0) Topics = WithGenerated(MakePlan().Streamed);
         Plan = MakePlan();
+        _freed.Above = Plan.ReturnAbove;
         Context.Log.Information(Plan.Describe());
         if (Config.Engine.CacheDirectory is not null && !Plan.Cached)
             Context.Log.Warning(
@@ -199,6 +204,7 @@ public sealed class UnlearningSession : IDisposable
         _teacher?.Dispose();
         _teacherCheckpoint?.Dispose();
         Checkpoint.Dispose();
+        _freed.Dispose();
     }
 
     /// <summary>The texts of every step.</summary>

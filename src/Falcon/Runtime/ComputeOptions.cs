@@ -1,3 +1,4 @@
+using Falcon.Runtime.Machine;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,15 +10,19 @@ namespace Falcon.Runtime;
 /// <param name="Reason">The reasons, for the log.</param>
 public sealed record ComputeOptions(Device Device, ScalarType DType, string Reason)
 {
+    // Widened weights may take a third of the memory: activations, gradients and the copies of trained weights need the rest.
+    private const int MemoryShare = 3;
+
     /// <summary>Float32 on the CPU: what tests and parity checks use.</summary>
     public static ComputeOptions Exact => new(torch.CPU, float32, "float32 on the CPU");
 
     /// <summary>Chooses device and dtype from the values of <c>--device</c> and <c>--dtype</c>.</summary>
     /// <param name="device"><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</param>
     /// <param name="dtype"><c>auto</c>, <c>float32</c>, <c>bfloat16</c> or <c>float16</c>.</param>
-    /// <param name="parameterCount">Number of weights, for the automatic dtype.</param>
+    /// <param name="stored">The weights of all models that are used together, for the automatic dtype.</param>
+    /// <param name="memoryLimit">Bytes that the run may take; null for the memory of the machine or container.</param>
     /// <exception cref="UserInputException">A value is not known, or the device is not available.</exception>
-    public static ComputeOptions Choose(string device, string dtype, long parameterCount)
+    public static ComputeOptions Choose(string device, string dtype, StoredWeights stored, long? memoryLimit = null)
     {
         var (chosenDevice, deviceReason) = device switch
         {
@@ -40,13 +45,44 @@ public sealed record ComputeOptions(Device Device, ScalarType DType, string Reas
             ),
             "float16" => (float16, "float16 as requested"),
             "auto" when chosenDevice.type == DeviceType.CUDA => (bfloat16, "bfloat16, which is fast and safe on CUDA devices"),
-            "auto" when parameterCount * sizeof(float) <= GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 3 => (
-                float32,
-                "float32, since the weights fit comfortably into memory"
+            "auto" => OnProcessor(
+                stored,
+                MatrixTiles.MultiplyBFloat16,
+                memoryLimit ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes
             ),
-            "auto" => (bfloat16, "bfloat16, since float32 weights would take more than a third of the memory"),
             _ => throw new UserInputException($"--dtype {dtype}: not known. Use auto, float32, bfloat16 or float16."),
         };
         return new ComputeOptions(chosenDevice, chosenDType, $"computing on {deviceReason}, in {dtypeReason}");
+    }
+
+    /// <summary>
+    /// The automatic dtype on the CPU. It depends on the checkpoint, the processor's features and the memory that there is or that is
+    /// allowed, not on what is free now or on any timing: the same command on the same machine gives the same bytes.
+    /// </summary>
+    /// <param name="stored">The stored weights.</param>
+    /// <param name="tiles">Whether the processor multiplies bfloat16 in tiles.</param>
+    /// <param name="memory">Bytes that the run may take.</param>
+    internal static (ScalarType DType, string Reason) OnProcessor(StoredWeights stored, bool tiles, long memory)
+    {
+        if (!stored.AreHalf) return (float32, "float32, as the weights are stored");
+        if (stored.AreBFloat16 && tiles)
+            return (bfloat16, "bfloat16, as the weights are stored: the processor multiplies it in tiles (AMX)");
+        var bytes = stored.Count * sizeof(float);
+        var fits = bytes <= memory / MemoryShare;
+        var size = $"in float32 the weights take {PeakMemory.Text(bytes)} and the memory is {PeakMemory.Text(memory)}";
+        return (stored.AreBFloat16, fits) switch
+        {
+            (true, true) => (float32, $"float32, since the processor has no tiles for the stored bfloat16 (AMX) ({size})"),
+            (true, false) => (
+                bfloat16,
+                $"bfloat16, as the weights are stored, though the processor has no tiles for it (AMX) and is slow: {size}, and they may be "
+                    + $"a third of it"
+            ),
+            (false, true) => (float32, $"float32, which holds every stored 16-bit value ({size})"),
+            (false, false) => (
+                bfloat16,
+                $"bfloat16, which rounds the stored float16 values and is slow without tiles (AMX): {size}, and they may be a third of it"
+            ),
+        };
     }
 }

@@ -33,6 +33,17 @@ public sealed record EnvironmentRecord(
     long Seed,
     DateTimeOffset Started)
 {
+    /// <summary>Why this device and number type, in a line; null in records of earlier versions.</summary>
+    public string? ComputeReason { get; init; }
+
+    /// <summary>Records this process and machine for a computation.</summary>
+    /// <param name="compute">Device and dtype, with the reason.</param>
+    /// <param name="seed">Seed of every random choice.</param>
+    /// <param name="clock">Source of the start time.</param>
+    /// <param name="threads">Threads of one tensor operation; null for the default of libtorch.</param>
+    public static EnvironmentRecord Capture(ComputeOptions compute, long seed, TimeProvider clock, int? threads = null) =>
+        Capture(compute.Device.ToString(), compute.DType.ToString(), seed, clock, threads) with { ComputeReason = compute.Reason };
+
     /// <summary>Records this process and machine, without loading a native library.</summary>
     /// <param name="device">Where the run computes.</param>
     /// <param name="dtype">Number type of the weights in memory.</param>

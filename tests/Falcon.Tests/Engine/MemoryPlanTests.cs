@@ -18,23 +18,7 @@ public sealed class MemoryPlanTests : IDisposable
     public void MemoryPlan_ChoosesTheFastestWayThatFits()
     {
         // Shapes of a 7B model: 32 layers, width 4096; three down projections of layers 5 to 7 are trained in bfloat16.
-        var shape = TinyCheckpoint.Config();
-        foreach (
-            var (key, value) in new (string, int)[]
-            {
-                ("hidden_size", 4096),
-                ("intermediate_size", 14336),
-                ("num_hidden_layers", 32),
-                ("num_attention_heads", 32),
-                ("num_key_value_heads", 8),
-                ("vocab_size", 32000),
-            }
-        )
-            shape[key] = value;
-        var folder = _folder.At("shape");
-        Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "config.json"), shape.ToJsonString());
-        var model = ModelConfig.Load(folder);
+        var model = Shape(4096, 14336, 32, 32, 8, 32000);
         var compute = new ComputeOptions(CPU, bfloat16, "");
         TokenBatch[] batches =
         [
@@ -59,6 +43,43 @@ public sealed class MemoryPlanTests : IDisposable
         Assert.True(Plan(8_000_000_000) is { Streamed: true, StateInFile: false });
         Assert.True(Plan(4_000_000_000) is { Streamed: true, StateInFile: true });
         Assert.Contains("--memory-limit", Assert.Throws<UserInputException>(() => Plan(1L << 30)).Message, StringComparison.Ordinal);
+    }
+
+    // Shapes of SmolLM2-135M, batches of 4 texts of 500 tokens. Losses that look at answers run the layers above the target while the
+    // step's own tensors wait; their logits come in parts of 128 MiB, held twice.
+    [Fact]
+    public void MemoryPlan_LayersAbove_CountTheirPassAndNoMoreLogitsThanAreMade()
+    {
+        var model = Shape(576, 1536, 30, 9, 3, 49152);
+        TokenBatch[] batches = [new TokenBatch([.. Enumerable.Range(1, 4).Select(id => Enumerable.Repeat(id, 500).ToArray())], 0)];
+        long Step(PassNeeds needs) =>
+            new MemoryDemand(model, ComputeOptions.Exact, 7, TrainedParameters.Select(model, 7, 3, ["all"]), needs, new EngineSettings())
+                .StepBytes(batches[0].Rows * batches[0].Length);
+
+        var above = Step(PassNeeds.TargetStates | PassNeeds.LayersAbove) - Step(PassNeeds.TargetStates);
+
+        Assert.InRange(above, 256L << 20, 400L << 20);
+    }
+
+    private ModelConfig Shape(int hidden, int inner, int layers, int heads, int keyValueHeads, int vocabulary)
+    {
+        var shape = TinyCheckpoint.Config();
+        foreach (
+            var (key, value) in new (string, int)[]
+            {
+                ("hidden_size", hidden),
+                ("intermediate_size", inner),
+                ("num_hidden_layers", layers),
+                ("num_attention_heads", heads),
+                ("num_key_value_heads", keyValueHeads),
+                ("vocab_size", vocabulary),
+            }
+        )
+            shape[key] = value;
+        var folder = _folder.At("shape");
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "config.json"), shape.ToJsonString());
+        return ModelConfig.Load(folder);
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using Falcon.Attacks.Protocol;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Results;
+using Falcon.Runtime.Machine;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
@@ -16,19 +17,26 @@ internal sealed class AttackModels : IDisposable
     {
         Hashes = paths.ToDictionary(one => one.Role, one => EvaluatedModel.Of(one.Path, context.Cancellation));
         List<Checkpoint> checkpoints = [.. paths.Select(one => Own(Checkpoint.Open(one.Path)))];
-        Compute = ComputeOptions.Choose(context.Device, context.DType, checkpoints.Sum(checkpoint => checkpoint.ParameterCount));
+        Compute = ComputeOptions.Choose(
+            context.Device,
+            context.DType,
+            checkpoints.Aggregate(default(StoredWeights), (sum, checkpoint) => sum + checkpoint.Stored),
+            context.MemoryLimit
+        );
         context.Log.Information(Compute.Reason);
-        Loaded = paths
-            .Zip(checkpoints, (one, checkpoint) =>
-                (
-                    one.Role,
-                    Model: new LoadedModel(
-                        Own(OpenedModel.Open(checkpoint, Compute, context.MemoryLimit, context.Log)).Model,
-                        HfTokenizer.Load(one.Path)
-                    )
-                )
-            )
-            .ToDictionary(one => one.Role, one => one.Model);
+        var limit = OpenedModel.LimitOf(context.MemoryLimit);
+        Dictionary<AttackRole, LoadedModel> loaded = [];
+        var bytes = 0L;
+        foreach (var (one, checkpoint) in paths.Zip(checkpoints))
+        {
+            // The limit is that of the process: each model has what those before it left.
+            var opened = Own(OpenedModel.Open(checkpoint, Compute, limit - bytes, context.Log));
+            bytes += opened.WeightBytes;
+            loaded.Add(one.Role, new LoadedModel(opened.Model, HfTokenizer.Load(one.Path)));
+        }
+
+        Own(FreedMemory.ReturnAbove(OpenedModel.ReturnAboveFor(bytes, limit)));
+        Loaded = loaded;
         var original = Loaded[AttackRole.Original];
         foreach (var (role, path) in paths)
         {

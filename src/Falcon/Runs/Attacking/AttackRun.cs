@@ -36,13 +36,10 @@ public static class AttackRun
         using var directory = RunDirectory.Create(settings.Out, RunDirectory.IsInterrupted(settings.Out));
         var data = AttackDataReader.Read(settings, settings.Template ?? run?.Template ?? new(), context.Log);
         using var models = AttackModels.Open(settings, context);
-        var environment = EnvironmentRecord.Capture(
-            models.Compute.Device.ToString(),
-            models.Compute.DType.ToString().ToLowerInvariant(),
-            (long)settings.Seed,
-            context.Clock,
-            get_num_threads()
-        );
+        var environment = EnvironmentRecord.Capture(models.Compute, (long)settings.Seed, context.Clock, get_num_threads()) with
+        {
+            DType = models.Compute.DType.ToString().ToLowerInvariant(),
+        };
         var attackSettings = new AttackSettings(settings.Budget, settings.Seed, context.Log, context.Cancellation);
         data = data with { Form = ChooseForm(models.Loaded[AttackRole.Original], data, attackSettings) };
         var (files, dataKey) = Hashes(settings, context.Cancellation);

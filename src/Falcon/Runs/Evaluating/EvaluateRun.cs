@@ -3,6 +3,7 @@ using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Suites;
 using Falcon.Results;
+using Falcon.Runtime.Machine;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
@@ -45,15 +46,13 @@ public static class EvaluateRun
             .SelectMany(suite => suite.Files)
             .Distinct()
             .ToDictionary(file => file, file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, cancellation)));
-        var compute = ComputeOptions.Choose(settings.Device, settings.DType, ParameterCount(settings.Model));
+        var compute = ComputeOptions.Choose(settings.Device, settings.DType, Stored(settings.Model), settings.MemoryLimit);
         log.Information(compute.Reason);
         log.Information($"prompt template: {settings.TemplateSource}");
-        var environment = EnvironmentRecord.Capture(
-            compute.Device.ToString(),
-            compute.DType.ToString().ToLowerInvariant(),
-            settings.Questions.Seed,
-            clock
-        );
+        var environment = EnvironmentRecord.Capture(compute, settings.Questions.Seed, clock) with
+        {
+            DType = compute.DType.ToString().ToLowerInvariant(),
+        };
 
         using var examples = ExampleLog.Open(settings.Out);
         if (examples.Found > 0)
@@ -156,10 +155,10 @@ public static class EvaluateRun
         return [.. result.Measurements, .. result.ReferenceMeasurements, .. result.BeforeMeasurements];
     }
 
-    private static long ParameterCount(string directory)
+    private static StoredWeights Stored(string directory)
     {
         using var checkpoint = Checkpoint.Open(directory);
-        return checkpoint.ParameterCount;
+        return checkpoint.Stored;
     }
 
     /// <summary>All suites on one model; the model is loaded only when something has to be measured.</summary>
@@ -182,6 +181,7 @@ public static class EvaluateRun
         var tokenizer = HfTokenizer.Load(model.Path);
         using var checkpoint = Checkpoint.Open(model.Path);
         using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
+        using var freed = FreedMemory.ReturnAbove(opened.ReturnAbove);
         return
         [
             .. session.Suites.Zip(found, (suite, earlier) =>

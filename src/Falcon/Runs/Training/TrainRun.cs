@@ -1,11 +1,14 @@
 using System.Diagnostics;
 using System.Globalization;
 using Falcon.Checkpoints;
+using Falcon.Engine;
 using Falcon.Evaluation;
 using Falcon.Models;
+using Falcon.Models.Families;
 using Falcon.Optimization;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 using Falcon.Tokenization;
 using static TorchSharp.torch;
 
@@ -31,14 +34,8 @@ public static class TrainRun
         var clock = Stopwatch.StartNew();
         config.Validate();
         using var directory = RunDirectory.Create(outDirectory);
-        var compute = ComputeOptions.Choose(context.Device, "float32", 0);
-        var environment = EnvironmentRecord.Capture(
-            compute.Device.ToString(),
-            compute.DType.ToString(),
-            (long)config.Seed,
-            context.Clock,
-            get_num_threads()
-        );
+        var compute = ComputeOptions.Choose(context.Device, "float32", default);
+        var environment = EnvironmentRecord.Capture(compute, (long)config.Seed, context.Clock, get_num_threads());
         var records = TrainingText.Read(config.Data);
         var measured = config.ScoresFor is { } runFile ? ConfigFile.Read<UnlearnConfig>(runFile, []) : null;
 
@@ -66,6 +63,10 @@ public static class TrainRun
                     + $"on {texts.Count:N0} texts of {texts.Sum(text => text.Ids.Length):N0} tokens; {compute.Reason}"
             )
         );
+        var longest = config.Data.BatchSize * texts.Select(text => (long)text.Ids.Length).DefaultIfEmpty().Max();
+        var predicted = PredictedBytes(architecture, compute, weights, longest);
+        context.Log.Information($"predicted peak memory {PeakMemory.Text(predicted)}");
+        using var freed = FreedMemory.ReturnAbove(MemoryPlan.ReturnAboveFor(predicted));
         var (steps, loss) = Train(config, new CausalLM(architecture, weights), weights, texts, tokenizer.PadId ?? 0, context);
 
         Save(config, source, weights, directory);
@@ -84,8 +85,16 @@ public static class TrainRun
             ]
         );
         directory.WriteJson("train.json", record);
+        context.Log.Information($"peak memory {PeakMemory.Text(PeakMemory.Bytes())} (predicted {PeakMemory.Text(predicted)})");
         directory.Commit();
         return record;
+    }
+
+    // Weights, gradients and two moments, and a step over the longest batch.
+    private static long PredictedBytes(ModelConfig model, ComputeOptions compute, Weights weights, long tokens)
+    {
+        var demand = new MemoryDemand(model, compute, model.LayerCount - 1, [.. weights.Tensors.Keys], PassNeeds.Likelihoods, new());
+        return MemoryPlan.Program + 4 * sizeof(float) * weights.Tensors.Values.Sum(weight => weight.numel()) + demand.StepBytes(tokens);
     }
 
     private static (int Steps, double Loss) Train(

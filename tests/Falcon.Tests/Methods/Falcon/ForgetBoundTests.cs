@@ -13,8 +13,11 @@ public sealed class ForgetBoundTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    [Fact]
-    public void Weights_UnchangedModel_AreTheSigmoidOfLevelMinusAnswerLoss()
+    [Theory]
+    [InlineData(1 << 25)]
+    [InlineData(2 * 257)] // the logits of two tokens at a time
+    [InlineData(1)]
+    public void Weights_UnchangedModel_AreTheSigmoidOfLevelMinusAnswerLoss(long mostLogits)
     {
         var (weights, model) = Checkpoint.LoadModel(TinyCheckpoint.Write(_folder.At("model")), float32, CPU);
         using var owned = weights;
@@ -26,7 +29,8 @@ public sealed class ForgetBoundTests : IDisposable
         var mask = batch.LossMask(CPU);
         var hidden = model.HiddenStates(batch.InputIds(CPU), 1, context);
 
-        var actual = new ForgetBound(model, 1, width: 0.5).Weights(hidden, batch, mask, level: 5).data<float>().ToArray();
+        var bound = new ForgetBound(model, 1, width: 0.5) { MostLogits = mostLogits };
+        var actual = bound.Weights(hidden, batch, mask, level: 5).data<float>().ToArray();
 
         // The other way to the losses: the scorer of the evaluation. Positions 2, 3, 4 of the first text count (the last predicts nothing),
         // 1 and 2 of the second.

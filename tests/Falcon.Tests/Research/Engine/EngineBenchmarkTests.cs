@@ -70,7 +70,7 @@ public class EngineBenchmarkTests
         var bytes = EngineBenchmark.BaselineBytes(
             new EngineBenchmarkSettings("mistral-7b", 7),
             config,
-            ComputeOptions.Choose("cpu", "bfloat16", 0)
+            ComputeOptions.Choose("cpu", "bfloat16", default)
         );
         Assert.InRange(bytes, 2 * 14_496_047_104, 60_000_000_000);
     }
