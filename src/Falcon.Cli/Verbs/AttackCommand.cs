@@ -75,8 +75,8 @@ internal static class AttackCommand
         };
         var memoryLimit = OptionParsing.Bytes(
             "--memory-limit",
-            "Resident memory that a model may take, such as 4GB; a model that does not fit is read layer by layer. The default is what the "
-                + "machine has to spare."
+            "Resident memory that the models may take together, such as 4GB; one that does not fit is read layer by layer. The default "
+                + "is what the machine has to spare."
         );
         var destination = UnlearnCommand.OutOption();
         budget.AcceptOneOf("quick", "standard", "thorough");

@@ -2,7 +2,6 @@ using System.Text.Json;
 using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Layers;
-using Falcon.Results;
 using Falcon.Runs;
 using Falcon.Runs.Attacking;
 using Falcon.Runs.Configuration;
@@ -17,7 +16,7 @@ namespace Falcon.Tests.Runs;
 
 /// <summary>Runs alone: it looks at the memory of the whole process.</summary>
 [CollectionDefinition(nameof(FreedMemoryTests), DisableParallelization = true)]
-public sealed class FreedMemoryCollection;
+public sealed class AloneWithTheHeap;
 
 /// <summary>
 /// A heap that batches of ever other lengths have torn: most of it is free, and the C library keeps it. Every verb must give it back, and
@@ -26,7 +25,7 @@ public sealed class FreedMemoryCollection;
 [Collection(nameof(FreedMemoryTests))]
 public sealed class FreedMemoryTests : IDisposable
 {
-    private const long Torn = 1L << 30;
+    private const long Torn = 512L << 20;
     private const long Limit = 400L << 20; // models are read layer by layer under it
 
     private readonly TemporaryFolder _folder = new();
@@ -162,7 +161,8 @@ public sealed class FreedMemoryTests : IDisposable
                 break;
             case "attack":
                 var questions = PlaceQuestions.Write(_folder.At("questions.jsonl"), PlaceQuestions.Subjects);
-                AttackRun.Execute(new AttackRunSettings(model, model, [questions], _folder.At("run")) { Attacks = ["prefilling"] }, context);
+                var attacked = new AttackRunSettings(model, model, [questions], _folder.At("run")) { Attacks = ["prefilling"] };
+                AttackRun.Execute(attacked, context);
                 break;
             default:
                 using (var directory = RunDirectory.Create(_folder.At("run")))

@@ -31,14 +31,14 @@ public sealed class ComputeOptionsTests : IDisposable
     [InlineData("nothing stored", 0, 0, 0, true, ScalarType.Float32)]
     public void OnProcessor_EveryKind_FollowsStorageFeaturesAndMemory(
         string kind,
-        long float32,
-        long bfloat16,
-        long float16,
+        long inFloat32,
+        long inBFloat16,
+        long inFloat16,
         bool tiles,
         ScalarType expected
     )
     {
-        var (dtype, reason) = ComputeOptions.OnProcessor(new StoredWeights(float32, bfloat16, float16), tiles, Memory);
+        var (dtype, reason) = ComputeOptions.OnProcessor(new StoredWeights(inFloat32, inBFloat16, inFloat16), tiles, Memory);
 
         Assert.True(dtype == expected, $"{kind}: {dtype}, {reason}");
         Assert.StartsWith(expected.ToString(), reason, StringComparison.OrdinalIgnoreCase);
