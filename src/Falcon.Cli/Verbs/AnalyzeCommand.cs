@@ -32,6 +32,7 @@ internal static class AnalyzeCommand
         );
         var destination = UnlearnCommand.OutOption();
         foreach (var option in new Option[] { layers, samples, eta, memoryLimit, destination }) command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -47,17 +48,23 @@ internal static class AnalyzeCommand
                 parsed.GetRequiredValue(destination),
                 parsed.GetValue(memoryLimit)
             );
-            return session.Finish(Execute(arguments, session), Show);
+            return session.Finish(Execute(arguments, form.Over(new PromptForm(), parsed), session), Show);
         });
         return command;
     }
 
-    private static AnalyzeResult Execute(AnalyzeArguments arguments, CommandSession session)
+    private static AnalyzeResult Execute(AnalyzeArguments arguments, PromptForm form, CommandSession session)
     {
         var config = new AnalyzeConfig
         {
             Model = arguments.Model,
-            Data = new DataSettings { Forget = arguments.Forget, Retain = arguments.Retain, Fields = arguments.Field },
+            Data = new DataSettings
+            {
+                Forget = arguments.Forget,
+                Retain = arguments.Retain,
+                Fields = arguments.Field,
+                PromptForm = form,
+            },
             FirstLayer = arguments.Layers?.First,
             LastLayer = arguments.Layers?.Last,
             Seed = (ulong)(session.Seed ?? 0),

@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.Globalization;
 using Falcon.Reporting;
 using Falcon.Results;
+using Falcon.Data;
 using Falcon.Runs.Attacking;
+using Falcon.Runs.Evaluating;
 using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
@@ -110,6 +112,7 @@ internal static class AttackCommand
             }
         )
             command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -131,6 +134,9 @@ internal static class AttackCommand
                 Budget = Enum.Parse<AttackBudget>(parsed.GetRequiredValue(budget), ignoreCase: true),
                 Seed = (ulong)(session.Seed ?? 0),
                 Cache = parsed.GetValue(cache),
+                Form = form.AreGiven(parsed)
+                    ? form.Over(RunForm.Of(parsed.GetRequiredValue(model))?.Form ?? new PromptForm(), parsed)
+                    : null,
             };
             return session.Finish(
                 AttackRun.Execute(settings, session.Context with { MemoryLimit = parsed.GetValue(memoryLimit) }),

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
 using Falcon.Runs.Configuration;
@@ -86,7 +87,7 @@ internal static class EvaluateCommand
         var set = new Option<string[]>("--set")
         {
             Description =
-                "Another setting: template.question, template.answer, template.endOfText (default: those of the run that made the model), "
+                "Another setting: template.question, template.answer, template.endOfText (plain form; default: those of the run that made the model), "
                     + "maxNewTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.",
             HelpName = "key=value",
             Arity = ArgumentArity.OneOrMore,
@@ -135,14 +136,15 @@ internal static class EvaluateCommand
             }
         )
             command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
             var directory = parsed.GetRequiredValue(model);
             var sets = parsed.GetValue(set) ?? [];
-            var run = RunTemplate.Of(directory);
-            var config = ConfigFile.Read(null, sets, new EvaluateConfig { Template = run?.Template ?? new() }).Validate();
+            var run = RunForm.Of(directory);
+            var config = ConfigFile.Read(null, sets, new EvaluateConfig { Template = run?.Form?.Template ?? new() }).Validate();
             var isSet = sets.Any(one => one.StartsWith("template", StringComparison.Ordinal));
             var settings = new EvaluationSettings(
                 directory,
@@ -165,8 +167,8 @@ internal static class EvaluateCommand
                 FullAnswers = config.FullAnswers,
                 LeakSamples = config.LeakSamples,
                 LeakTemperature = config.LeakTemperature,
-                Template = isSet ? config.Template : null,
-                TemplateSource = isSet ? "--set" : null,
+                Form = form.AreGiven(parsed) || isSet ? form.Over(Start(run?.Form, isSet ? config.Template : null), parsed) : null,
+                FormSource = form.AreGiven(parsed) ? "command line" : isSet ? "--set" : null,
                 Device = session.Device,
                 DType = session.DType,
                 MemoryLimit = parsed.GetValue(memoryLimit),
@@ -177,6 +179,10 @@ internal static class EvaluateCommand
         return command;
     }
 
+    // A template of one's own takes the place of the run's form.
+    private static PromptForm Start(PromptForm? run, PromptTemplate? own) =>
+        own is null ? run ?? new PromptForm() : new PromptForm { Template = own };
+
     internal static void Show(IAnsiConsole console, EvaluationResult result)
     {
         var table = new Table().Border(TableBorder.Rounded).AddColumns("metric", "value", "95 % interval", "reference", "better", "n");
@@ -186,6 +192,6 @@ internal static class EvaluateCommand
         foreach (var (name, metric) in result.Metrics)
             table.AddRow(new[] { name }.Concat(ScoreTable.Cells(metric)).Select(cell => new Text(cell)));
         console.Write(table);
-        console.WriteLine($"prompt template: {result.TemplateSource}");
+        console.WriteLine($"prompt form: {result.Form.Describe()} ({result.FormSource})");
     }
 }

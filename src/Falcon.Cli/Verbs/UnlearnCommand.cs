@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Falcon.Data;
 using System.Globalization;
 using Falcon.Engine;
 using Falcon.Methods;
@@ -128,6 +129,7 @@ internal static class UnlearnCommand
             }
         )
             command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -151,7 +153,7 @@ internal static class UnlearnCommand
                 parsed.GetValue(reference),
                 parsed.GetValue(cacheDirectory)
             );
-            return session.Finish(Execute(arguments, session), ScoreTable.Show);
+            return session.Finish(Execute(arguments with { Form = given => form.Over(given, parsed) }, session), ScoreTable.Show);
         });
         return command;
     }
@@ -197,6 +199,7 @@ internal static class UnlearnCommand
                 Forget = arguments.Forget ?? config.Data.Forget,
                 Retain = arguments.Retain ?? config.Data.Retain,
                 Fields = arguments.Field ?? config.Data.Fields,
+                PromptForm = arguments.Form?.Invoke(config.Data.PromptForm) ?? config.Data.PromptForm,
             },
         };
         if (arguments.UtilityBudget is not null || arguments.Reference is not null)
@@ -248,4 +251,8 @@ internal sealed record UnlearnArguments(
     string? UtilityBudget = null,
     string? Reference = null,
     string? CacheDirectory = null
-);
+)
+{
+    /// <summary>Lays the prompt form's options over a form.</summary>
+    public Func<PromptForm, PromptForm>? Form { get; init; }
+}

@@ -1,7 +1,7 @@
 namespace Falcon.Data;
 
 /// <summary>One message of a conversation.</summary>
-/// <param name="Role"><c>system</c>, <c>user</c>, <c>assistant</c> or <c>tool</c>.</param>
+/// <param name="Role"><c>system</c>, <c>developer</c>, <c>user</c>, <c>assistant</c> or <c>tool</c>.</param>
 /// <param name="Content">The text of the message, unchanged.</param>
 public sealed record ChatMessage(string Role, string Content);
 
@@ -35,6 +35,11 @@ public sealed record CorpusRecord(string? Question, string? Answer, string? Text
     /// </summary>
     public string? Subject { get; init; }
 
-    /// <summary>The whole conversation, for the chat template; empty when the record has no <c>messages</c>.</summary>
+    /// <summary>
+    /// The whole conversation, for the chat template; it ends with the assistant's message. Empty when the record has no <c>messages</c>.
+    /// </summary>
     public IReadOnlyList<ChatMessage> Messages { get; init; } = [];
+
+    /// <summary>The file of a conversation, for messages about it; null for other records.</summary>
+    public string? File { get; init; }
 }

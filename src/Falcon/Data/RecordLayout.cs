@@ -14,7 +14,7 @@ internal sealed class RecordLayout
         "question", "answer", "prompt", "completion", "messages", "text", "choices", "subject", "paraphrased_question",
         "paraphrased_answer", "perturbed_answer",
     ];
-    private static readonly string[] Roles = ["system", "user", "assistant", "tool"];
+    private static readonly string[] Roles = ["system", "developer", "user", "assistant", "tool"];
 
     private readonly string _path;
     private readonly Dictionary<string, string> _names = [];
@@ -102,26 +102,78 @@ internal sealed class RecordLayout
             throw new UserInputException(
                 $"{_path}, {row.Place}, field \"{Name("messages")}\": the role \"{odd.Role}\" is not known; use {string.Join(", ", Roles)}."
             );
-        var last = messages.FindLastIndex(message => message.Role == "assistant");
-        var asked = last < 0 ? -1 : messages.FindLastIndex(last, message => message.Role == "user");
+        if (messages is [] or [.., { Role: not "assistant" }])
+            throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": the conversation must end with the assistant's answer, but "
+                    + $"{(messages.Count == 0 ? "it is empty" : $"its last message is of the role \"{messages[^1].Role}\"")}; add the "
+                    + "answer or take the messages after it out."
+            );
+        if (messages is [.., { Role: "assistant" }, _])
+            throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": the last two messages are both the assistant's, so it is not clear "
+                    + "which one is the answer; join them or take one out."
+            );
+        var asked = messages.FindLastIndex(message => message.Role == "user");
         if (asked < 0)
             throw new UserInputException(
-                $"{_path}, {row.Place}, field \"{Name("messages")}\": no user message with an assistant message after it; add both."
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": no user message before the assistant's answer; add it."
             );
-        return new CorpusRecord(messages[asked].Content, messages[last].Content, null, row.Line)
+        return new CorpusRecord(messages[asked].Content, messages[^1].Content, null, row.Line)
         {
             Messages = messages,
             Subject = Optional(row, "subject"),
+            File = _path,
         };
     }
 
-    private string MessagePart(CorpusRow row, JsonElement message, int index, string part) =>
-        message.ValueKind == JsonValueKind.Object && message.TryGetProperty(part, out var value) && value.ValueKind == JsonValueKind.String
-            ? Text(row, "messages", value)
-            : throw new UserInputException(
-                $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\": text is needed; "
-                    + "every message has a role and a content."
-            );
+    private string MessagePart(CorpusRow row, JsonElement message, int index, string part)
+    {
+        var place = $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\"";
+        if (message.ValueKind != JsonValueKind.Object || !message.TryGetProperty(part, out var value))
+            throw new UserInputException($"{place}: text is needed; every message has a role and a content.");
+        if (value.ValueKind == JsonValueKind.Array && part == "content") return Parts(row, value, place);
+        if (value.ValueKind == JsonValueKind.String) return Text(row, "messages", value);
+        var calls = value.ValueKind == JsonValueKind.Null && message.TryGetProperty("tool_calls", out _);
+        throw new UserInputException(
+            calls
+                ? $"{place}: the message calls tools and has no text, which is not supported; take such conversations out."
+                : $"{place}: text is needed, found {Kind(value)}; every message has a role and a content."
+        );
+    }
+
+    // Content in parts, as chat services write it; the texts belong together as they stand.
+    private string Parts(CorpusRow row, JsonElement parts, string place)
+    {
+        List<string> texts = [];
+        foreach (var (part, index) in parts.EnumerateArray().Select((part, index) => (part, index)))
+        {
+            if (part.ValueKind == JsonValueKind.String)
+            {
+                texts.Add(Text(row, "messages", part));
+                continue;
+            }
+
+            var type =
+                part.ValueKind == JsonValueKind.Object && part.TryGetProperty("type", out var named) && named.ValueKind == JsonValueKind.String
+                    ? named.GetString()
+                    : null;
+            if (
+                type is not (null or "text")
+                || part.ValueKind != JsonValueKind.Object
+                || !part.TryGetProperty("text", out var text)
+                || text.ValueKind != JsonValueKind.String
+            )
+                throw new UserInputException(
+                    $"{place}[{index}]: only parts of text are read, found {(type is null ? Kind(part) : $"the type \"{type}\"")}; "
+                        + "take the part or the record out."
+                );
+            texts.Add(Text(row, "messages", text));
+        }
+
+        return texts.Count > 0
+            ? string.Concat(texts)
+            : throw new UserInputException($"{place}: the list of parts is empty; give the message a text.");
+    }
 
     private List<string> Choices(CorpusRow row, out bool answerIsText)
     {

@@ -91,7 +91,7 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     /// The likelihood pass over question records: the answer, its paraphrase, and wrong answers of each (<see cref="AnswerScores"/>).
     /// </summary>
     /// <param name="records">Questions with answers.</param>
-    /// <param name="template">How question and answer become text.</param>
+    /// <param name="prompts">The form in which the model is asked, with its tokenizer.</param>
     /// <param name="stage">Name of the stage in the log.</param>
     /// <param name="log">Where progress goes.</param>
     /// <param name="cancellation">Stops between batches.</param>
@@ -99,18 +99,18 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
     public IReadOnlyList<AnswerScores> ScoreAnswers(
         IReadOnlyList<CorpusRecord> records,
-        PromptTemplate template,
+        PromptEncoder prompts,
         string stage,
         IRunLog log,
         CancellationToken cancellation
-    ) => AnswerScores.Of(records, Score(AnswerScores.Sequences(Tokenizer, template, records), stage, log, cancellation));
+    ) => AnswerScores.Of(records, Score(AnswerScores.Sequences(prompts, records), stage, log, cancellation));
 
     /// <summary>
     /// The generation pass: prompts of similar length are continued together. Each batch has a random generator of its own, seeded by
     /// (seed, batch), so a resumed run samples what an undisturbed one would have. A prompt that leaves no room for an answer in the
     /// model's positions loses its beginning, but keeps at least half of the positions; the log says so.
     /// </summary>
-    /// <param name="prompts">The tokens of each prompt (<see cref="GreedyAnswers.PromptTokens"/>).</param>
+    /// <param name="prompts">The tokens of each prompt (<see cref="PromptEncoder.EncodePrompt(CorpusRecord)"/>).</param>
     /// <param name="settings">Number of new tokens, temperature (0 is greedy), and seed.</param>
     /// <param name="stage">Name of the stage in the log.</param>
     /// <param name="log">Where progress goes.</param>
@@ -172,14 +172,14 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     }
 
     /// <summary>Greedy answers as text.</summary>
-    /// <param name="prompts">The prompts, template included.</param>
+    /// <param name="prompts">The tokens of the prompts.</param>
     /// <param name="maxNewTokens">Largest number of new tokens in an answer.</param>
     /// <param name="stage">Name of the stage in the log.</param>
     /// <param name="log">Where progress goes.</param>
     /// <param name="cancellation">Stops between batches and tokens.</param>
     /// <returns>One answer for each prompt, without special tokens and without white space at its ends.</returns>
     public IReadOnlyList<string> GreedyTexts(
-        IReadOnlyList<string> prompts,
+        IReadOnlyList<int[]> prompts,
         int maxNewTokens,
         string stage,
         IRunLog log,
@@ -187,7 +187,7 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     ) =>
         [
             .. Answer(
-                    [.. prompts.Select(prompt => GreedyAnswers.PromptTokens(Tokenizer, prompt))],
+                    prompts,
                     new GenerationSettings(maxNewTokens),
                     stage,
                     log,

@@ -44,14 +44,14 @@ internal static class AdapterScores
         {
             var merged = Path.Combine(work, "merged");
             Merge(baseDirectory, adapterDirectory, merged, Path.Combine(work, "scratch.bin"));
-            var template = RunTemplate.Of(modelDirectory);
+            var run = RunForm.Of(modelDirectory);
             IReadOnlyDictionary<string, MetricValue> Of(string model, string name) => EvaluateRun.Execute(
                 new EvaluationSettings(model, evaluation.Suites, evaluation.Data, null, Path.Combine(work, name + ".json"))
                 {
                     ForgetSplit = evaluation.ForgetSplit,
                     Questions = new QuestionSettings { RougeSamples = evaluation.RougeSamples },
-                    Template = template?.Template,
-                    TemplateSource = template?.ConfigPath,
+                    Form = run?.Form,
+                    FormSource = run?.ConfigPath,
                     Device = context.Device,
                     DType = context.DType,
                     MemoryLimit = context.MemoryLimit,

@@ -47,7 +47,7 @@ public static class WeightPatch
                 $"{modelDirectory}: every tensor is the same as in {baseDirectory}; there is no change to store. "
                     + "Give the model after unlearning with --model."
             );
-        var run = RunTemplate.Of(modelDirectory)?.ConfigPath;
+        var run = RunForm.Of(modelDirectory)?.ConfigPath;
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         SafetensorsWriter.Write(
             file,

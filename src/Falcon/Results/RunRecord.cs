@@ -1,3 +1,4 @@
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Results;
@@ -31,6 +32,9 @@ public sealed record RunRecord(
     /// Largest resident memory of the process, in bytes, as the operating system counts it; null in records of earlier versions.
     /// </summary>
     public long? PeakBytes { get; init; }
+
+    /// <summary>The form in which the model was trained and asked, chat or plain; null in records of earlier versions.</summary>
+    public PromptForm? Form { get; init; }
 
     /// <summary>Version of the format of this record.</summary>
     public int Version { get; init; } = CurrentVersion;

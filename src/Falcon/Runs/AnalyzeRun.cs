@@ -33,7 +33,11 @@ public static class AnalyzeRun
         if (last >= layers)
             throw new UserInputException($"--layers {first}-{last}: the model has layers 0 to {layers - 1}; give a range of them.");
         var tokenizer = HfTokenizer.Load(config.Model);
-        var topics = TopicTexts.Read(config.Data, tokenizer);
+        var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        config = config with { Data = config.Data with { PromptForm = prompts.Form } };
+        context.Log.Information($"prompt form: {prompts.Form.Describe()}");
+        var topics = TopicTexts.Read(config.Data, prompts);
+        foreach (var note in prompts.Notes) context.Log.Information(note);
         checkpoint.RequireKnown(topics.SelectMany(topic => topic.Forget.Concat(topic.Retain)).SelectMany(text => text));
         var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.ParameterCount);
         context.Log.Information(compute.Reason);
@@ -87,6 +91,9 @@ public static class AnalyzeRun
                 clock.Elapsed.TotalSeconds,
                 Layer: analysis.SelectedLayer
             )
+            {
+                Form = prompts.Form,
+            }
         );
         return analysis;
     }

@@ -1,3 +1,4 @@
+using Falcon.Runs.Evaluating;
 using System.Diagnostics;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
@@ -28,21 +29,23 @@ public static class UnlearnRun
         config.Validate();
         using var directory = RunDirectory.Create(outDirectory, resume);
         using var place = RunPlace.Of(directory);
+        config = OnItsDay(config, directory);
         var evaluates = config.Evaluation.Samples > 0;
         using var session = UnlearningSession.Open(config, place, context, evaluates);
+        config = session.Config;
         WriteSettings(directory, session);
         session.ReadTexts();
         var evaluation = BeforeAfter.Complete(config);
         context.Log.Information(session.Compute.Reason);
+        context.Log.Information($"prompt form: {session.Prompts.Form.Describe()}");
         var control = BeforeAfter.Control(evaluation, config, session.Compute, context);
         session.PlanMemory();
         session.OpenModels();
         ProbeScores Measure(CausalLM model) =>
             ProbeScores.Measure(
                 model,
-                session.Tokenizer,
+                session.Prompts,
                 evaluation,
-                config.Data.Template,
                 config.Data.Fields,
                 context.Log,
                 context.Cancellation
@@ -64,6 +67,7 @@ public static class UnlearnRun
         )
         {
             Monitor = monitored,
+            Form = session.Prompts.Form,
             PeakBytes = PeakMemory.Bytes(),
         };
         context.Log.Information(
@@ -75,6 +79,12 @@ public static class UnlearnRun
         directory.Commit();
         return record;
     }
+
+    // A resumed run goes on with the date on which it began.
+    private static UnlearnConfig OnItsDay(UnlearnConfig config, RunDirectory directory) =>
+        directory.IsResumed && config.Data.Date is null && RunForm.DateIn(directory.PathOf("config.json")) is { } day
+            ? config with { Data = config.Data with { Date = day } }
+            : config;
 
     // What is measured is what is saved.
     private static (MonitorRecord? Monitored, ProbeScores After) TrainAndSave(

@@ -26,7 +26,9 @@ public sealed class UnlearningSession : IDisposable
 
     private UnlearningSession(UnlearnConfig config, RunPlace place, RunContext context, Checkpoint checkpoint, HfTokenizer tokenizer)
     {
-        (Config, Place, Context, Checkpoint, Tokenizer) = (config, place, context, checkpoint, tokenizer);
+        (Place, Context, Checkpoint, Tokenizer) = (place, context, checkpoint, tokenizer);
+        Prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        Config = config = config with { Data = config.Data with { PromptForm = Prompts.Form } };
         _teacherCheckpoint = TeacherModel.Open(config.Objective, checkpoint, tokenizer);
         Compute = ComputeOptions.Choose(
             context.Device,
@@ -37,7 +39,7 @@ public sealed class UnlearningSession : IDisposable
         SearchedLayers = LayerAnalysis.Range(config.Layers, checkpoint.Config.LayerCount);
     }
 
-    /// <summary>The whole configuration.</summary>
+    /// <summary>The whole configuration; its prompt form is chat or plain.</summary>
     public UnlearnConfig Config { get; }
 
     /// <summary>Where the files of the run lie.</summary>
@@ -51,6 +53,9 @@ public sealed class UnlearningSession : IDisposable
 
     /// <summary>Its tokenizer.</summary>
     public HfTokenizer Tokenizer { get; }
+
+    /// <summary>The form in which the model is asked, with its tokenizer.</summary>
+    public PromptEncoder Prompts { get; }
 
     /// <summary>Dtype and device.</summary>
     public ComputeOptions Compute { get; }
@@ -122,7 +127,11 @@ public sealed class UnlearningSession : IDisposable
 
     /// <summary>Reads and tokenises forget and retain files.</summary>
     /// <exception cref="UserInputException">A file cannot be used, or a token is unknown to the model.</exception>
-    public void ReadTexts() => TakeTexts(TopicTexts.Read(Config.Data, Tokenizer));
+    public void ReadTexts()
+    {
+        TakeTexts(TopicTexts.Read(Config.Data, Prompts));
+        foreach (var note in Prompts.Notes) Context.Log.Information(note);
+    }
 
     /// <summary>Takes texts that are tokenised already.</summary>
     /// <exception cref="UserInputException">A token is unknown to the model, or the trained tensors do not exist.</exception>

@@ -27,6 +27,7 @@ public sealed class HfTokenizer
     private readonly HashSet<string> _specialContents;
     private readonly Dictionary<string, object?> _chatTokens = [];
     private readonly Lazy<ChatTemplate> _chatTemplate;
+    private readonly Lazy<TurnEnding?> _turnEnding;
 
     private HfTokenizer(TokenizerFiles files)
     {
@@ -53,6 +54,7 @@ public sealed class HfTokenizer
         foreach (var name in new[] { "bos_token", "eos_token", "pad_token", "unk_token" })
             if (files.SpecialToken(name) is { } content)
                 _chatTokens[name] = content;
+        _turnEnding = new(() => TurnEnding.Of(this));
         _chatTemplate = new(() =>
             ChatTemplates.ChatTemplate.Parse(
                 ChatTemplate
@@ -62,6 +64,23 @@ public sealed class HfTokenizer
             )
         );
     }
+
+    /// <summary>Whether the chat template asks for the date, so that the same conversation is rendered otherwise on another day.</summary>
+    internal bool ChatPrintsDate => ChatTemplate?.Contains("strftime_now", StringComparison.Ordinal) == true;
+
+    /// <summary>What the chat template writes after an answer; null without a template that can be rendered.</summary>
+    internal TurnEnding? TurnEnding => _turnEnding.Value;
+
+    /// <summary>
+    /// The token that ends an answer in the model's chat template, which may be another one than <see cref="EosId"/>; null for none.
+    /// </summary>
+    public int? TurnEndId => TurnEnding?.TokenId;
+
+    /// <summary>
+    /// The tokens that end what a model writes: those that its configuration names, <see cref="EosId"/> and <see cref="TurnEndId"/>.
+    /// </summary>
+    /// <param name="configured">End tokens of config.json and generation_config.json.</param>
+    public HashSet<int> StopIds(IEnumerable<int> configured) => [.. configured, .. new[] { EosId, TurnEndId }.OfType<int>()];
 
     /// <summary>Number of ids: the highest id of the vocabulary and the added tokens, plus one.</summary>
     public int VocabularySize { get; }
@@ -152,7 +171,8 @@ public sealed class HfTokenizer
         return null;
     }
 
-    private string? TokenOf(int id) => _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
+    /// <summary>The content of a token as the vocabulary spells it; null for an id that has none.</summary>
+    internal string? TokenOf(int id) => _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
 
     /// <summary>
     /// Renders a conversation with the model's chat template. Encode the result without adding special tokens: the template writes them.
@@ -162,6 +182,7 @@ public sealed class HfTokenizer
     /// <param name="variables">
     /// More variables of the template, such as <c>tools</c> or <c>enable_thinking</c>; they override those of this method.
     /// </param>
+    /// <param name="now">The time for templates that print it; null for the current local time.</param>
     /// <exception cref="UserInputException">The model has no chat template.</exception>
     /// <exception cref="ChatTemplateException">The template refused the conversation.</exception>
     /// <exception cref="UnsupportedCheckpointException">
@@ -170,7 +191,8 @@ public sealed class HfTokenizer
     public string RenderChat(
         IEnumerable<ChatMessage> messages,
         bool addGenerationPrompt,
-        IReadOnlyDictionary<string, object?>? variables = null
+        IReadOnlyDictionary<string, object?>? variables = null,
+        DateTimeOffset? now = null
     )
     {
         ArgumentNullException.ThrowIfNull(messages);
@@ -182,7 +204,7 @@ public sealed class HfTokenizer
             ["add_generation_prompt"] = addGenerationPrompt,
         };
         foreach (var (name, value) in variables ?? new Dictionary<string, object?>()) all[name] = value;
-        return _chatTemplate.Value.Render(all);
+        return _chatTemplate.Value.Render(all, now);
     }
 
     private void EncodeText(string text, List<int> ids)

@@ -128,11 +128,12 @@ public sealed class CorpusErrorTests : IDisposable
     )]
     [InlineData(
         "{\"messages\":[{\"role\":\"human\",\"content\":\"x\"}]}",
-        "a.jsonl, line 1, field \"messages\": the role \"human\" is not known; use system, user, assistant, tool."
+        "a.jsonl, line 1, field \"messages\": the role \"human\" is not known; use system, developer, user, assistant, tool."
     )]
     [InlineData(
         "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
-        "a.jsonl, line 1, field \"messages\": no user message with an assistant message after it; add both."
+        "a.jsonl, line 1, field \"messages\": the conversation must end with the assistant's answer, but its last message is of the role "
+            + "\"user\"; add the answer or take the messages after it out."
     )]
     public void Read_FaultyJsonLines_NamesLineFieldAndRemedy(string text, string expected) =>
         Assert.Equal(expected, Message(Write("a.jsonl", text)));

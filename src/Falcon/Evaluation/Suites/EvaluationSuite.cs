@@ -1,6 +1,7 @@
 using Falcon.Data;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Evaluation.Suites;
 
@@ -14,6 +15,8 @@ namespace Falcon.Evaluation.Suites;
 /// <param name="settings">Settings of the evaluation.</param>
 public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, EvaluationSettings settings)
 {
+    private PromptEncoder? _prompts;
+
     /// <summary>Extensions of files that may hold records, each with its dot.</summary>
     protected static IReadOnlyList<string> RecordExtensions { get; } = [".jsonl", ".json", ".csv", ".parquet"];
 
@@ -27,7 +30,12 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
     protected EvaluationSettings Settings { get; } = settings;
 
     /// <summary>
-    /// The settings that change the numbers of this suite, as text; template and seed are not part of it. Numbers of an earlier evaluation
+    /// Whether the questions are those of a published benchmark, whose own form is plain text (<see cref="FormKind.Auto"/>).
+    /// </summary>
+    public virtual bool IsBenchmark => false;
+
+    /// <summary>
+    /// The settings that change the numbers of this suite, as text; prompt form and seed are not part of it. Numbers of an earlier evaluation
     /// are used again only where this text is the same.
     /// </summary>
     public abstract string SettingsText { get; }
@@ -59,6 +67,18 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
     /// <param name="metric">Name of a metric of <see cref="Measure"/>.</param>
     /// <returns>The value; null where the metric has none.</returns>
     public virtual double? Ignorance(string metric) => null;
+
+    /// <summary>What a reader should know about the prompts of the last measurement; one sentence each.</summary>
+    internal IReadOnlyCollection<string> PromptNotes => _prompts?.Notes ?? [];
+
+    /// <summary>The form in which a model is asked, with its tokenizer.</summary>
+    /// <param name="loaded">The model.</param>
+    /// <exception cref="UserInputException">The form does not fit the tokenizer.</exception>
+    protected PromptEncoder PromptsOf(LoadedModel loaded)
+    {
+        ArgumentNullException.ThrowIfNull(loaded);
+        return _prompts = new PromptEncoder(loaded.Tokenizer, Settings.FormFor(loaded.Tokenizer, IsBenchmark));
+    }
 
     /// <summary>Measures a model. Every metric must be finite.</summary>
     /// <param name="loaded">The model; borrowed.</param>

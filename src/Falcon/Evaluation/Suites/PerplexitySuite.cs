@@ -20,6 +20,8 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
 
     private PerplexitySuite(IReadOnlyList<string> files, EvaluationSettings settings) : base(SuiteName, files, settings) { }
 
+    public override bool IsBenchmark => true; // whole texts have no form
+
     public override string SettingsText => string.Create(CultureInfo.InvariantCulture, $"window {Settings.MaxLength}");
 
     public static PerplexitySuite Open(EvaluationSettings settings)

@@ -98,7 +98,7 @@ public sealed record ModelConfig
     /// </summary>
     public string? DeclaredDType { get; init; }
 
-    /// <summary>Token ids that end a generation, from <c>eos_token_id</c>.</summary>
+    /// <summary>Token ids that end a generation: <c>eos_token_id</c> of config.json, then those that only generation_config.json has.</summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
     /// <summary>Reads <c>config.json</c> in <paramref name="directory"/>.</summary>
@@ -114,7 +114,8 @@ public sealed record ModelConfig
         var path = Path.Combine(directory, "config.json");
         if (!File.Exists(path))
             throw new UserInputException($"{path}: not found. A Hugging Face checkpoint directory has a config.json beside its weights.");
-        return Read(path);
+        var config = Read(path);
+        return config with { EosTokenIds = [.. config.EosTokenIds.Union(GenerationConfig.EosTokenIds(directory))] };
     }
 
     /// <summary>Reads one configuration file.</summary>

@@ -6,7 +6,7 @@ namespace Falcon.Runs.Configuration;
 /// <summary>What decides the numbers of an evaluation beside model and data; set on the command line with <c>--set KEY=VALUE</c>.</summary>
 public sealed record EvaluateConfig
 {
-    /// <summary>How question and answer become text; the default is the template of the run that made the model.</summary>
+    /// <summary>Plain form: how question and answer become text; the default is that of the run that made the model.</summary>
     public PromptTemplate Template { get; init; } = new();
 
     /// <summary>Most new tokens of an answer (qa, tofu, leak).</summary>

@@ -37,8 +37,8 @@ public static class EvaluateRun
     )
     {
         var begin = clock.GetTimestamp();
-        var run = RunTemplate.Of(settings.Model);
-        settings = WithTemplate(settings, run);
+        var run = RunForm.Of(settings.Model);
+        settings = WithForm(settings, run, clock);
         var suites = settings.Suites.Distinct().Select(name => SuiteCatalog.Open(name, settings)).ToList();
         var earlier = EarlierMeasurements(settings.Out);
         var data = suites
@@ -47,7 +47,7 @@ public static class EvaluateRun
             .ToDictionary(file => file, file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, cancellation)));
         var compute = ComputeOptions.Choose(settings.Device, settings.DType, ParameterCount(settings.Model));
         log.Information(compute.Reason);
-        log.Information($"prompt template: {settings.TemplateSource}");
+        log.Information($"prompt form: {Describe(settings, suites)} ({settings.FormSource})");
         var environment = EnvironmentRecord.Capture(
             compute.Device.ToString(),
             compute.DType.ToString().ToLowerInvariant(),
@@ -96,7 +96,7 @@ public static class EvaluateRun
             model,
             reference,
             [.. data.Values],
-            settings.ChosenTemplate,
+            settings.Form!,
             settings.Questions.Seed,
             environment,
             clock.GetElapsedTime(begin).TotalSeconds,
@@ -105,7 +105,7 @@ public static class EvaluateRun
             referenceMeasured
         )
         {
-            TemplateSource = settings.TemplateSource!,
+            FormSource = settings.FormSource!,
             Warnings = warnings,
             Before = before,
             BeforeMeasurements = beforeMeasured,
@@ -115,9 +115,28 @@ public static class EvaluateRun
         return result;
     }
 
-    private static EvaluationSettings WithTemplate(EvaluationSettings settings, RunTemplate? run) => settings.Template is not null
-        ? settings with { TemplateSource = settings.TemplateSource ?? "given" }
-        : settings with { Template = run?.Template ?? new(), TemplateSource = run?.Template is null ? "default" : run.ConfigPath };
+    private static EvaluationSettings WithForm(EvaluationSettings settings, RunForm? run, TimeProvider clock)
+    {
+        var source = settings.Form is not null ? settings.FormSource ?? "given" : run?.Form is null ? "auto" : run.ConfigPath;
+        var form = (settings.Form ?? run?.Form ?? new()).OnDay(DateOnly.FromDateTime(clock.GetLocalNow().DateTime));
+        var tokenizer = HfTokenizer.Load(settings.Model);
+        form.Resolve(tokenizer.ChatTemplate is not null); // fails early
+        return settings with
+        {
+            Form = form,
+            FormSource = source,
+            HasChatTemplate = tokenizer.ChatTemplate is not null,
+            PrintsDate = tokenizer.ChatPrintsDate,
+        };
+    }
+
+    private static string Describe(EvaluationSettings settings, IReadOnlyList<EvaluationSuite> suites)
+    {
+        var forms = suites.Select(suite => (suite.Name, Form: settings.FormOf(suite.IsBenchmark).Describe())).ToList();
+        return forms.DistinctBy(one => one.Form).Count() == 1
+            ? forms[0].Form
+            : string.Join(", ", forms.Select(one => $"{one.Name}: {one.Form}"));
+    }
 
     private sealed record Session(
         EvaluationSettings Settings,
@@ -138,7 +157,7 @@ public static class EvaluateRun
         public string TaskOf(EvaluationSuite suite) =>
             $"{suite.Name} [{suite.SettingsText}{OutsideCode.IdentityOf(suite)}] on "
                 + $"{string.Join(' ', suite.Files.Select(file => $"{Path.GetFileName(file)}:{Data[file].Sha256}"))} as "
-                + $"{JsonSerializer.Serialize(Settings.ChosenTemplate, ResultJson.LineOptions)}";
+                + $"{JsonSerializer.Serialize(Settings.FormOf(suite.IsBenchmark), ResultJson.LineOptions)}";
 
         /// <summary>What else the numbers depend on.</summary>
         public string Engine =>
@@ -203,6 +222,7 @@ public static class EvaluateRun
     private static SuiteMeasurement Measure(EvaluationSuite suite, LoadedModel loaded, EvaluatedModel model, Session session)
     {
         var values = suite.Measure(loaded, session.Log, session.Cancellation);
+        foreach (var note in suite.PromptNotes) session.Log.Information($"{suite.Name}: {note}");
         foreach (var (name, metric) in values.Metrics)
             if (!double.IsFinite(metric.Value))
                 throw new NumericalFailureException(
@@ -234,7 +254,7 @@ public static class EvaluateRun
                     .. session.Suites.Select(suite =>
                         result.Measurements.FirstOrDefault(measurement => measurement.Task == session.TaskOf(suite))
                         ?? throw new UserInputException(
-                            $"{path}: it holds no {suite.Name} result on these data with these settings and this prompt template; "
+                            $"{path}: it holds no {suite.Name} result on these data with these settings and this prompt form; "
                                 + $"evaluate that model with the same --data and options, or name its model directory."
                         )
                     ),
@@ -243,10 +263,10 @@ public static class EvaluateRun
         }
 
         var model = EvaluatedModel.Of(path, session.Cancellation);
-        if (RunTemplate.Of(path)?.Template is { } other && other != session.Settings.ChosenTemplate)
+        if (RunForm.Of(path)?.Form is { } other && session.Suites.Any(suite => session.Settings.IsOther(other, suite.IsBenchmark)))
             session.Log.Warning(
-                $"{path}: its run used another prompt template than the one in use here ({session.Settings.TemplateSource}); its numbers "
-                    + $"are those of a model asked in an unusual way"
+                $"{path}: its run used another prompt form than the one in use here ({session.Settings.FormSource}); its numbers are those "
+                    + $"of a model asked in an unusual way"
             );
         var measured = Measure(model, session, out var allReused);
         reused &= allReused;

@@ -122,7 +122,7 @@ public sealed class PrefixObjectiveTests : IDisposable
         var directory = Fixtures.At("falcon", "models", name);
         var (model, same) = (Load(directory), Load(directory)); // opened one by one, as attack opens its models
         var original = same.With(new Dictionary<string, Tensor> { [Changed] = same.Weight(Changed) * Factor });
-        var objective = new PrefixObjective(model, Items, 0, Bos)
+        var objective = new PrefixObjective(model, Items, 0, place: 1)
         {
             Original = original,
             RepresentationLayer = Layer,
