@@ -16,9 +16,9 @@ internal static class EvaluateCommand
     {
         var command = new Verb(
             "evaluate",
-            "Measure a model: the benchmarks tofu, muse, wmdp and mmlu; on files of your own multiple choice (mcq), extraction strength "
-                + "(memorization), membership inference (privacy), sampled answers (leak), perplexity, and answer probability with "
-                + "ROUGE-L (qa). Every number comes with its 95 % interval.",
+            "Measure a model: the benchmarks tofu, muse, wmdp and mmlu; on files of your own multiple choice (mcq), facts of a subject "
+                + "folder (facts), extraction strength (memorization), membership inference (privacy), sampled answers (leak), "
+                + "perplexity, and answer probability with ROUGE-L (qa). Every number comes with its 95 % interval.",
             "evaluate --model runs/first/model --suite tofu --data data/tofu --reference models/never-taught --out "
                 + "runs/first/evaluation.json",
             "evaluate --model runs/first/model --suite qa,perplexity --data qa=questions.jsonl,perplexity=texts.txt --out "
@@ -87,8 +87,8 @@ internal static class EvaluateCommand
         var set = new Option<string[]>("--set")
         {
             Description =
-                "Another setting: template.question, template.answer, template.endOfText (plain form; default: those of the run that made the model), "
-                    + "maxNewTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.",
+                "Another setting: template.question, template.answer, template.endOfText (plain form; default: those of the run that made "
+                    + "the model), maxNewTokens, factTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.",
             HelpName = "key=value",
             Arity = ArgumentArity.OneOrMore,
         };
@@ -165,6 +165,7 @@ internal static class EvaluateCommand
                 MaxLength = parsed.GetValue(window),
                 Shots = parsed.GetValue(shots),
                 FullAnswers = config.FullAnswers,
+                FactTokens = config.FactTokens,
                 LeakSamples = config.LeakSamples,
                 LeakTemperature = config.LeakTemperature,
                 Form = form.AreGiven(parsed) || isSet ? form.Over(Start(run?.Form, isSet ? config.Template : null), parsed) : null,

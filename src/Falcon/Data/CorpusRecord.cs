@@ -1,3 +1,6 @@
+using System.Globalization;
+using Falcon.Runtime;
+
 namespace Falcon.Data;
 
 /// <summary>One message of a conversation.</summary>
@@ -42,4 +45,29 @@ public sealed record CorpusRecord(string? Question, string? Answer, string? Text
 
     /// <summary>The file of a conversation, for messages about it; null for other records.</summary>
     public string? File { get; init; }
+
+    /// <summary>
+    /// The token ids of a row that comes tokenised (<c>input_ids</c>), which has neither question nor text; empty for other records.
+    /// </summary>
+    public IReadOnlyList<int> TokenIds { get; init; } = [];
+
+    /// <summary>
+    /// Index of the first of the <see cref="TokenIds"/> that counts in a loss, as <c>labels</c> say; 0 where all count.
+    /// </summary>
+    public int AnswerFrom { get; init; }
+
+    /// <summary>Checks that the <see cref="TokenIds"/> are ids of a vocabulary.</summary>
+    /// <exception cref="UserInputException">One is not; the message names the line.</exception>
+    internal void RequireKnown(string file, int vocabulary)
+    {
+        foreach (var id in TokenIds)
+            if (id >= vocabulary)
+                throw new UserInputException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{file}, line {Line}, field \"input_ids\": {id} is no token of this model, whose vocabulary has {vocabulary}; "
+                            + $"use the ids of the model's own tokenizer."
+                    )
+                );
+    }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Falcon.Data.Rows;
 using Falcon.Runtime;
 
 namespace Falcon.Data;
@@ -12,16 +13,20 @@ internal sealed class RecordLayout
     private static readonly string[] Known =
     [
         "question", "answer", "prompt", "completion", "messages", "text", "choices", "subject", "paraphrased_question",
-        "paraphrased_answer", "perturbed_answer",
+        "paraphrased_answer", "perturbed_answer", "input_ids", "labels",
     ];
     private static readonly string[] Roles = ["system", "developer", "user", "assistant", "tool"];
 
     private readonly string _path;
+    private readonly bool _tokenIds;
     private readonly Dictionary<string, string> _names = [];
 
-    public RecordLayout(string path, string? fields)
+    /// <param name="path">The file, for messages.</param>
+    /// <param name="fields">Names of fields that the user gave; null for none.</param>
+    /// <param name="tokenIds">Whether rows of <c>input_ids</c> are wanted; otherwise they are refused.</param>
+    public RecordLayout(string path, string? fields, bool tokenIds = false)
     {
-        _path = path;
+        (_path, _tokenIds) = (path, tokenIds);
         foreach (var part in fields?.Split(',', StringSplitOptions.TrimEntries) ?? [])
         {
             if (part.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } ours, { Length: > 0 } theirs])
@@ -54,6 +59,7 @@ internal sealed class RecordLayout
             {
                 Subject = Optional(row, "subject"),
             },
+            "input_ids" => WithTokenIds(row),
             _ => throw new UserInputException(
                 $"{_path}, {row.Place}: none of the known fields (question and answer, prompt and completion, messages, text); "
                     + $"found {Found(row)}; name them with --field question=NAME,answer=NAME."
@@ -66,7 +72,7 @@ internal sealed class RecordLayout
     /// </summary>
     private string? Shape(CorpusRow row)
     {
-        string[][] shapes = [["question", "answer"], ["prompt", "completion"], ["messages"], ["text"]];
+        string[][] shapes = [["question", "answer"], ["prompt", "completion"], ["messages"], ["text"], ["input_ids"]];
         return (shapes.FirstOrDefault(shape => shape.Any(_names.ContainsKey))
             ?? shapes.FirstOrDefault(shape => shape.All(name => Find(row, name) is not null))
             ?? shapes.FirstOrDefault(shape => shape.Any(name => Find(row, name) is not null)))?[0];
@@ -90,6 +96,22 @@ internal sealed class RecordLayout
             CorrectChoice = correct,
             Subject = Optional(row, "subject") ?? (correct is null ? null : SubjectOfFileName()),
         };
+    }
+
+    private CorpusRecord WithTokenIds(CorpusRow row)
+    {
+        if (!_tokenIds)
+            throw new UserInputException(
+                $"{_path}, {row.Place}: the row holds token ids (input_ids), and words are needed here; give question and answer, "
+                    + "messages or text."
+            );
+        var (ids, from) = TokenIds.Read(
+            $"{_path}, {row.Place}",
+            Required(row, "input_ids"),
+            Find(row, "labels"),
+            Find(row, "attention_mask")
+        );
+        return new CorpusRecord(null, null, null, row.Line) { TokenIds = ids, AnswerFrom = from };
     }
 
     private CorpusRecord WithMessages(CorpusRow row)

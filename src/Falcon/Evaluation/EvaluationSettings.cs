@@ -60,6 +60,9 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary>leak: temperature of the sampling, above 0.</summary>
     public double LeakTemperature { get; init; } = 1;
 
+    /// <summary>facts: most new tokens of an answer.</summary>
+    public int FactTokens { get; init; } = 16;
+
     /// <summary>The form in use for questions of a kind.</summary>
     /// <param name="tokenizer">The tokenizer of the model that is asked.</param>
     /// <param name="isBenchmark">Whether they are those of a published benchmark.</param>

@@ -17,6 +17,30 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
 {
     private const int AnswersAtATime = 64;
 
+    private readonly HfTokenizer? _tokenizer = Tokenizer;
+    private readonly string _directory = "the model";
+
+    /// <summary>Its tokenizer.</summary>
+    /// <exception cref="UserInputException">The model directory has none, and what is measured needs one.</exception>
+    public HfTokenizer Tokenizer
+    {
+        get =>
+            _tokenizer
+            ?? throw new UserInputException(
+                $"{_directory}: there is no tokenizer.json and no tokenizer.model, which these data need. Copy the tokenizer files of the "
+                    + "model into this directory, or give rows of input_ids (suite perplexity)."
+            );
+        init => _tokenizer = value;
+    }
+
+    private LoadedModel(CausalLM model, string directory) : this(model, (HfTokenizer)null!) => _directory = directory;
+
+    /// <summary>A model of a directory without a tokenizer, for data that come as token ids.</summary>
+    internal static LoadedModel WithoutTokenizer(CausalLM model, string directory) => new(model, directory);
+
+    /// <summary>Any valid id for padding, which no real token sees.</summary>
+    internal int PadId => _tokenizer?.PadId ?? 0;
+
     /// <summary>Where scored examples are kept; null for nowhere.</summary>
     internal ExampleLog? Log { get; init; }
 
@@ -61,24 +85,11 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
             Model,
             sequences,
             missing,
-            Tokenizer.PadId ?? 0,
+            PadId,
             distributions,
             (batch, scores) =>
             {
-                if (
-                    scores
-                        .SelectMany(score => score.LogProbabilities.Concat(score.Variances))
-                        .FirstOrDefault(value => !double.IsFinite(value), 0.0)
-                    is not 0.0
-                        and var wrong
-                )
-                    throw new NumericalFailureException(
-                        string.Create(
-                            CultureInfo.InvariantCulture,
-                            $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it "
-                                + $"needs --dtype float32. Nothing was written."
-                        )
-                    );
+                RequireFinite(stage, scores);
                 Log?.Append(scores.Zip(KeysOf(batch), (score, key) => LoggedExample.Of(key, score, distributions)));
                 Take(batch, scores);
             },
@@ -196,6 +207,21 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
                 .Select(tokens => Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim()),
         ];
 
-    private List<string> KeysOf(string kind, int[] batch, Func<int, int[]> tokens) =>
+    /// <summary>Checks what a likelihood pass has computed.</summary>
+    /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
+    internal static void RequireFinite(string stage, IEnumerable<TokenScores> scores)
+    {
+        var values = scores.SelectMany(score => score.LogProbabilities.Concat(score.Variances));
+        if (values.FirstOrDefault(value => !double.IsFinite(value), 0.0) is not 0.0 and var wrong)
+            throw new NumericalFailureException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs --dtype "
+                        + $"float32. Nothing was written."
+                )
+            );
+    }
+
+    internal List<string> KeysOf(string kind, int[] batch, Func<int, int[]> tokens) =>
         Log is null ? [] : [.. batch.Select(i => ExampleLog.KeyOf(Scope, kind, i, tokens(i)))];
 }

@@ -192,7 +192,7 @@ public sealed class CorpusErrorTests : IDisposable
     [InlineData(
         "question=q,query=a",
         "field names \"question=q,query=a\": \"query\" is not a known field; use question, answer, prompt, completion, messages, "
-            + "text, choices, subject, paraphrased_question, paraphrased_answer, perturbed_answer."
+            + "text, choices, subject, paraphrased_question, paraphrased_answer, perturbed_answer, input_ids, labels."
     )]
     [InlineData("text=a,text=b", "field names \"text=a,text=b\": \"text\" is named twice; name it once.")]
     [InlineData("text=body", "a.jsonl, line 1: the field \"body\" is missing; found text; add it, or name another with --field text=NAME.")]

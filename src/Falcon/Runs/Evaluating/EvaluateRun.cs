@@ -119,14 +119,14 @@ public static class EvaluateRun
     {
         var source = settings.Form is not null ? settings.FormSource ?? "given" : run?.Form is null ? "auto" : run.ConfigPath;
         var form = (settings.Form ?? run?.Form ?? new()).OnDay(DateOnly.FromDateTime(clock.GetLocalNow().DateTime));
-        var tokenizer = HfTokenizer.Load(settings.Model);
-        form.Resolve(tokenizer.ChatTemplate is not null); // fails early
+        var tokenizer = TokenizerFiles.AreIn(settings.Model) ? HfTokenizer.Load(settings.Model) : null; // token ids need none
+        form.Resolve(tokenizer?.ChatTemplate is not null); // fails early
         return settings with
         {
             Form = form,
             FormSource = source,
-            HasChatTemplate = tokenizer.ChatTemplate is not null,
-            PrintsDate = tokenizer.ChatPrintsDate,
+            HasChatTemplate = tokenizer?.ChatTemplate is not null,
+            PrintsDate = tokenizer?.ChatPrintsDate == true,
         };
     }
 
@@ -198,16 +198,17 @@ public static class EvaluateRun
         if (reused) return [.. found.OfType<SuiteMeasurement>()];
 
         session.Log.Information($"measuring {model.Path}");
-        var tokenizer = HfTokenizer.Load(model.Path);
         using var checkpoint = Checkpoint.Open(model.Path);
+        var tokenizer = TokenizerFiles.AreIn(model.Path) ? HfTokenizer.Load(model.Path) : null;
         using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
+        var loaded = tokenizer is null ? LoadedModel.WithoutTokenizer(opened.Model, model.Path) : new LoadedModel(opened.Model, tokenizer);
         return
         [
             .. session.Suites.Zip(found, (suite, earlier) =>
                 earlier
                 ?? Measure(
                     suite,
-                    new LoadedModel(opened.Model, tokenizer)
+                    loaded with
                     {
                         Log = session.Examples,
                         Scope = $"{model.Identity}\n{session.TaskOf(suite)}\n{session.Engine}",
