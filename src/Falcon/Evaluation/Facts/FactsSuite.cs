@@ -87,7 +87,7 @@ internal sealed class FactsSuite : EvaluationSuite
     }
 
     // The whole answers, then the bare ones. A bare answer that continues raw text needs the space that opens the whole one.
-    private static IReadOnlyList<ScoredSequence> Answers(FactQuestion question, FactPrompt prompt) =>
+    internal static IReadOnlyList<ScoredSequence> Answers(FactQuestion question, FactPrompt prompt) =>
         [
             .. question.Options.Select(prompt.Continued),
             .. question.BareOptions.Select(
