@@ -227,7 +227,7 @@ public sealed class HfTokenizerTests : IDisposable
     /// <summary>The first tokenizer among the fixtures whose decoder is byte-level.</summary>
     private static string AnyByteLevelTokenizer() =>
         Directory
-            .GetDirectories(Fixtures.At("tokenizers", "tiny"))
+            .GetDirectories(Fixtures.AtOrSkip("tokenizers", "tiny"))
             .Order(StringComparer.Ordinal)
             .First(directory =>
                 JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "tokenizer.json")))!["decoder"]?["type"]?.GetValue<string>()

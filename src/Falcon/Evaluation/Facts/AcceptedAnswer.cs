@@ -23,7 +23,7 @@ internal static class AcceptedAnswer
         return false;
     }
 
-    private static bool IsWordAt(string text, int at) => Rune.TryGetRuneAt(text, at, out var rune) && IsWord(rune);
+    private static bool IsWordAt(string text, int at) => at < text.Length && Rune.TryGetRuneAt(text, at, out var rune) && IsWord(rune);
 
     private static bool IsWordBefore(string text, int at) =>
         Rune.DecodeLastFromUtf16(text.AsSpan(0, at), out var rune, out _) == System.Buffers.OperationStatus.Done && IsWord(rune);
