@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Facts;
 using Falcon.Evaluation.Suites;
@@ -77,12 +78,12 @@ public sealed class PublishedScoresTests(PublishedModelTests.Imported imported) 
             .. LetterQuestions
                 .Read(file)
                 .Take(wanted.Length)
-                .Select(question => new HarnessQuestion(subject, MultipleChoicePrompt.Mmlu(subject, question, []), null, question)),
+                .Select(question => new HarnessQuestion(subject, MultipleChoicePrompt.AskedMmlu(subject, question, []), null, question)),
         ];
         WithModel(loaded =>
         {
             var scores = loaded.Score(
-                HarnessChoices.Sequences(questions, loaded),
+                HarnessChoices.Sequences(questions, PromptEncoder.Plain(loaded.Tokenizer), loaded.Model.Config.MaxPositions),
                 "mmlu",
                 SilentRunLog.Instance,
                 TestContext.Current.CancellationToken
@@ -183,7 +184,8 @@ public sealed class PublishedScoresTests(PublishedModelTests.Imported imported) 
         List<FactQuestion> questions = [.. FactFile.Read(World.FileOrSkip(subject, File)).Take(golden.Count)];
         WithModel(loaded =>
         {
-            List<FactPrompt> prompts = [.. questions.Select(question => FactPrompt.Of(loaded.Tokenizer, question, new()))];
+            var form = new PromptEncoder(loaded.Tokenizer, new PromptForm());
+            List<FactPrompt> prompts = [.. questions.Select(question => FactPrompt.Of(form, question))];
             var scores = SharedPrompts.ScoreAll(
                 loaded,
                 [.. questions.Zip(prompts, FactsSuite.Answers)],

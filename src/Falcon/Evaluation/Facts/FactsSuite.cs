@@ -46,9 +46,8 @@ internal sealed class FactsSuite : EvaluationSuite
             .. Files.Select(file => (Path.GetFileNameWithoutExtension(file), FactFile.Read(file))),
         ];
         List<FactQuestion> all = [.. sets.SelectMany(set => set.Questions)];
-        if (loaded.Tokenizer.ChatTemplate is null && all.Any(question => !question.IsCompletion))
-            log.Information($"{SuiteName}: the tokenizer has no chat template; questions are asked in the prompt template of the run");
-        List<FactPrompt> prompts = [.. all.Select(question => FactPrompt.Of(loaded.Tokenizer, question, Settings.ChosenTemplate))];
+        var form = PromptsOf(loaded);
+        List<FactPrompt> prompts = [.. all.Select(question => FactPrompt.Of(form, question))];
         var scores = SharedPrompts.ScoreAll(
             loaded,
             [.. all.Zip(prompts, Answers)],
