@@ -2,23 +2,25 @@ using System.CommandLine;
 using System.Globalization;
 using Falcon.Evaluation.Metrics;
 using Falcon.Exchange;
+using Falcon.Exchange.Gguf;
 using Falcon.Reporting;
 using Falcon.Runs.Evaluating;
 using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
 
-/// <summary><c>falcon export</c>: writes the change in the layout of another tool.</summary>
+/// <summary><c>falcon export</c>: writes a model or a change in the layout of another tool.</summary>
 internal static class ExportCommand
 {
     public static Command Create(SessionStart start)
     {
         var command = new Verb(
             "export",
-            "Write the change that unlearning made in the layout of another tool.",
+            "Write a model, or the change that unlearning made, in the layout of another tool.",
             "export lora --base models/my-model --model runs/first/model --rank 16 --out adapters/first"
         );
         command.Add(Lora(start));
+        command.Add(Gguf(start));
         return command;
     }
 
@@ -78,6 +80,59 @@ internal static class ExportCommand
             );
         });
         return command;
+    }
+
+    private static Verb Gguf(SessionStart start)
+    {
+        var command = new Verb(
+            "gguf",
+            "Write a model as a GGUF file for llama.cpp, Ollama and LM Studio, with a Modelfile beside it. A model or tokenizer that "
+                + "llama.cpp would not run rightly is refused with the reason.",
+            "export gguf --model runs/first/model --out exports/first.gguf",
+            "export gguf --model runs/first/model --type q8_0 --out exports/first-q8.gguf"
+        );
+        var model = InspectCommand.ModelOption();
+        var type = new Option<string>("--type")
+        {
+            Description = $"Number type of the matrices: {string.Join(", ", GgufExport.TypeNames)}. Norms and biases stay float32.",
+            HelpName = "TYPE",
+            DefaultValueFactory = _ => "f16",
+        };
+        var destination = new Option<string>("--out")
+        {
+            Description = "The file to write, ending in .gguf. It appears whole or not at all, and replaces one of that name.",
+            HelpName = "FILE",
+            Required = true,
+        };
+        foreach (var option in new Option[] { model, type, destination })
+            command.Add(option);
+        var common = new CommonOptions(command);
+        command.SetAction(parsed =>
+        {
+            using var session = start(parsed, common);
+            return session.Finish(
+                GgufExport.Execute(
+                    parsed.GetRequiredValue(model),
+                    parsed.GetValue(type)!,
+                    parsed.GetRequiredValue(destination),
+                    session.Context
+                ),
+                Show
+            );
+        });
+        return command;
+    }
+
+    private static void Show(IAnsiConsole console, GgufExportRecord result)
+    {
+        var types = string.Join(", ", result.Types.Select(type => $"{type.Value} {type.Key}"));
+        console.WriteLine(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{result.File}: {result.Architecture}, {result.Parameters:N0} parameters ({types}), {result.Bytes / 1e6:N1} MB"
+            )
+        );
+        console.WriteLine($"{result.Modelfile}: answers stop at {string.Join(", ", result.Stops)}");
     }
 
     private static void Show(IAnsiConsole console, LoraExportResult result)

@@ -153,6 +153,9 @@ public sealed class HfTokenizer
     /// </summary>
     public int? TokenId(string content) => _addedByContent.TryGetValue(content, out var id) ? id : _model.IdOf(content);
 
+    /// <summary>The tokens that are searched for in a text before any other step.</summary>
+    internal IReadOnlyCollection<AddedToken> AddedTokens => _addedById.Values;
+
     /// <summary>Whether <see cref="Decode"/> leaves this id out when it skips special tokens.</summary>
     public bool IsSpecial(int id) =>
         _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
