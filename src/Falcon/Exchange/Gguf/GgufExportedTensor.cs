@@ -6,7 +6,9 @@ using Falcon.Runtime;
 
 namespace Falcon.Exchange.Gguf;
 
-/// <summary>A tensor of a checkpoint on its way into a GGUF file. At most some rows of it are in memory, or one matrix to transpose.</summary>
+/// <summary>
+/// A tensor of a checkpoint on its way into a GGUF file. At most some rows of it are in memory, or one matrix to transpose.
+/// </summary>
 /// <param name="file">The file that holds it.</param>
 /// <param name="entry">Its place there.</param>
 /// <param name="order">What differs in the GGUF file.</param>

@@ -177,7 +177,7 @@ internal sealed class GgufHyperparameters
             if (_config.Ropes[layer] is null != (Architecture == "smollm3" && (layer + 1) % 4 == 0))
                 throw Refused(
                     $"layer {layer} {(_config.Ropes[layer] is null ? "does not rotate" : "rotates")}",
-                    $"llama.cpp rotates {(Architecture == "smollm3" ? "all layers but each fourth" : "all layers")} of {Architecture} models"
+                    $"llama.cpp rotates all layers{(Architecture == "smollm3" ? " but each fourth" : "")} of {Architecture} models"
                 );
         var (rope, theta) = (_config.Ropes[_config.LayerCount - 1] ?? _config.Ropes[0]!, _config.Ropes[0]!.Theta);
         if (Architecture == "gemma3")
@@ -232,7 +232,7 @@ internal sealed class GgufHyperparameters
                 Factors("rope_factors_long.weight", rope.LongFactors);
                 Factors("rope_factors_short.weight", rope.ShortFactors);
                 _notes.Add(
-                    $"llama.cpp takes the long rotary factors as soon as its context is above {original} tokens (contexts are rounded up to "
+                    $"llama.cpp takes the long rotary factors as soon as its context is above {original} tokens (it rounds contexts up to "
                         + $"a multiple of 256), whatever the text's length: run short texts with a context of at most {original}."
                 );
                 break;

@@ -3,7 +3,7 @@ using Falcon.Runtime;
 
 namespace Falcon.Exchange.Gguf;
 
-/// <summary>The keys of an architecture that are understood here. Another one may change what the model computes, so it is refused.</summary>
+/// <summary>The keys of an architecture that are understood here. Another one may change what the model computes.</summary>
 internal static class GgufKeys
 {
     private static readonly string[] Common =
@@ -47,9 +47,10 @@ internal static class GgufKeys
         );
         if (unknown is not null)
             throw new UnsupportedCheckpointException(
-                $"{file.Path}: the key {string.Concat(unknown.Take(60).Select(one => char.IsControl(one) ? '?' : one))} of the architecture "
-                    + "is not known here, so the model may compute otherwise. Take another file of the model, or convert it from its Hugging "
-                    + "Face directory."
+                $"{file.Path}: the key {Shown(unknown)} of the architecture is not known here, so the model may compute otherwise. Take "
+                    + "another file of the model, or convert it from its Hugging Face directory."
             );
     }
+
+    private static string Shown(string text) => string.Concat(text.Take(60).Select(one => char.IsControl(one) ? '?' : one));
 }

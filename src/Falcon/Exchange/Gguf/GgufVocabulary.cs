@@ -50,7 +50,7 @@ internal sealed class GgufVocabulary
     public IReadOnlyList<string> Notes => _notes;
 
     /// <summary>
-    /// Whether white space right of special tokens belongs to them. llama.cpp does that if <c>general.name</c> holds "phi-3", and only then.
+    /// Whether white space right of special tokens belongs to them. llama.cpp does that if <c>general.name</c> holds "phi-3", only then.
     /// </summary>
     public bool StripsRight { get; private set; }
 
@@ -143,7 +143,8 @@ internal sealed class GgufVocabulary
         var like = TextSplitting.Like(_files.Tokenizer["pre_tokenizer"]);
         if (like.Count == 0)
             throw Refused(
-                $"llama.cpp has no name for the way its pre_tokenizer splits texts (tried: {string.Join(", ", TextSplitting.All.Select(one => one.Name))})"
+                "llama.cpp has no name for the way its pre_tokenizer splits texts (tried: "
+                    + $"{string.Join(", ", TextSplitting.All.Select(one => one.Name))})"
             );
         var ignoresMerges = Model["ignore_merges"].Flag(false);
         var splitting = like.FirstOrDefault(one => one.IgnoresMerges == ignoresMerges)
@@ -181,7 +182,7 @@ internal sealed class GgufVocabulary
             );
         Add("pre", "default");
         Add("tokens", _tokens);
-        Add("scores", Scores());
+        Add("scores", PieceScores.Of(_tokens, _types, Merges(), Refused));
         Add("token_type", _types.Select(type => (int)type).ToArray());
         if (!prefix)
             Add("add_space_prefix", false);
@@ -208,45 +209,6 @@ internal sealed class GgufVocabulary
                     plain.Append(" a").Any(text => Made(text, false) != Wanted(text, prefix)) || Made(" a", true) != Wanted(" a", prefix)
                 );
         throw Refused("its normalizer and pre_tokenizer do more than turn spaces into ▁, which is all that llama.cpp does");
-    }
-
-    // Pieces merge by descending score; the merges of a tokenizer.json give the order.
-    private float[] Scores()
-    {
-        var ids = _tokens
-            .Index()
-            .Where(token => _types[token.Index] == SentencePieceType.Normal)
-            .ToDictionary(token => token.Item, token => token.Index);
-        Dictionary<string, int> ranks = [];
-        var last = "";
-        HashSet<(string, string)> merges = [];
-        foreach (var (left, right) in Merges())
-        {
-            merges.Add((left, right));
-            var whole = left + right;
-            if (!ids.ContainsKey(whole))
-                continue; // an added token, found before pieces are merged
-            if (whole != last && !ranks.TryAdd(whole, ranks.Count))
-                throw Refused($"the merges that make '{whole}' have others between them, so that no score gives their order");
-            last = whole;
-        }
-
-        foreach (var (text, _) in ids)
-            for (var at = 1; at < text.Length; at++)
-                if (ids.ContainsKey(text[..at]) && ids.ContainsKey(text[at..]) && !merges.Contains((text[..at], text[at..])))
-                    throw Refused(
-                        $"'{text[..at]}' and '{text[at..]}' are not merged although '{text}' is a token; llama.cpp would merge them"
-                    );
-        var scores = new float[_tokens.Length];
-        var next = ranks.Count;
-        for (var id = 0; id < scores.Length; id++)
-            scores[id] = _types[id] switch
-            {
-                SentencePieceType.Byte => 0,
-                SentencePieceType.Normal => -(ranks.TryGetValue(_tokens[id], out var rank) ? rank : next++),
-                _ => -1000,
-            };
-        return scores;
     }
 
     private IEnumerable<(string Left, string Right)> Merges()

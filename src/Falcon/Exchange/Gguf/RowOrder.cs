@@ -5,7 +5,7 @@ namespace Falcon.Exchange.Gguf;
 /// (norms that scale by 1 + weight), or rows and columns exchanged. Source: llama.cpp's converter, whose output is in the fixtures.
 /// </summary>
 /// <param name="HeadSize">Size D of a head where rows change their places; else 0.</param>
-/// <param name="Heads">Number A of heads where queries, keys and values are regrouped; 0 where the halves of each head are interleaved.</param>
+/// <param name="Heads">Number of heads where queries, keys and values are regrouped; 0 where the halves of each head interleave.</param>
 /// <param name="AddsOne">Whether the file holds 1 + weight.</param>
 /// <param name="IsTransposed">Whether the file holds the transpose.</param>
 internal sealed record RowOrder(int HeadSize = 0, int Heads = 0, bool AddsOne = false, bool IsTransposed = false)
@@ -19,7 +19,7 @@ internal sealed record RowOrder(int HeadSize = 0, int Heads = 0, bool AddsOne = 
     /// <summary>[in, out] in the checkpoint, [out, in] in the file.</summary>
     public static RowOrder Transposed { get; } = new(IsTransposed: true);
 
-    /// <summary>Rows [heads, 2, D/2] in the checkpoint, [heads, D/2, 2] in the file: pairs that rotate together are neighbours there.</summary>
+    /// <summary>Rows [heads, 2, D/2] in the checkpoint, [heads, D/2, 2] in the file: pairs that rotate are neighbours there.</summary>
     public static RowOrder Interleaved(int headSize) => new(headSize);
 
     /// <summary>Rows [heads, 3, D] in the checkpoint, [3, heads, D] in the file: all queries, then all keys, then all values.</summary>

@@ -146,7 +146,8 @@ internal sealed record TextSplitting(
         foreach (var end in new[] { "s", "t", "re", "ve", "m", "ll", "d", "S", "T", "RE", "Ve", "M", "lL", "D", "x", "ſ" })
         foreach (var before in new[] { "it", "IT ", "9", "" })
             yield return $"{before}'{end}{before}";
-        yield return "In 1984, 12345678 people (3,456.7 of them) paid $1,000 -- isn't it?\r\n\r\n  for (int i = 0; i < 10; ++i) {\n\t\tx[i]++;\n}\n";
+        yield return "In 1984, 12345678 people (3,456.7 of them) paid $1,000 -- isn't it?\r\n\r\n";
+        yield return "  for (int i = 0; i < 10; ++i) {\n\t\tx[i]++;\n}\n";
         yield return "HELLO World helloWorld camelCase snake_case http://example.org/?a=b&c=d  naïve café — 日本語 テスト  العربية ١٢٣ हिन्दी";
         yield return "   leading and trailing   \n \n  \t mixed \u00A0 spaces ...!!! ??? <|x|> ### `code` **bold** #1 @2";
     }

@@ -10,6 +10,14 @@ namespace Falcon.Tests.Exchange.Gguf;
 /// <summary>An exported model, imported again, is the model that was exported.</summary>
 public sealed class GgufExportTests : IDisposable
 {
+    // TinyFamily's template in Go's language.
+    private const string Translated =
+        "{{ $before := \"\" }}{{ range .Messages }}{{ if eq .Role \"system\" }}<|system|>\n{{ .Content }}"
+        + "{{ else if eq .Role \"assistant\" }}<|end|>\n<|assistant|>\n{{ .Content }}"
+        + "{{ else }}{{ if eq $before \"\" }}<|user|>\n{{ else if eq $before \"system\" }}<|end|>\n<|user|>\n"
+        + "{{ else }}<|end|>\n<|user|>\n{{ end }}{{ .Content }}{{ end }}{{ $before = .Role }}{{ end }}"
+        + "{{ if ne $before \"assistant\" }}<|end|>\n<|assistant|>\n{{ end }}";
+
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -54,13 +62,7 @@ public sealed class GgufExportTests : IDisposable
         Assert.Contains("FROM ./tiny.gguf", lines);
         foreach (var stop in result.Stops)
             Assert.Contains($"PARAMETER stop \"{stop}\"", lines);
-        Assert.Contains(
-            "<|user|>\n{{ .Content }}",
-            File.ReadAllText(result.Modelfile)
-                .Replace("{{ else }}", "", StringComparison.Ordinal)
-                .Replace("{{ end }}", "", StringComparison.Ordinal),
-            StringComparison.Ordinal
-        );
+        Assert.Contains($"TEMPLATE \"\"\"{Translated}\"\"\"\n", File.ReadAllText(result.Modelfile), StringComparison.Ordinal);
         using var runner = LlamaRunner.Load(result.File);
         Assert.All(new[] { 596, 598, 601 }, id => Assert.True(runner.IsEnd(id), $"{id}"));
         Assert.False(runner.IsEnd(599));

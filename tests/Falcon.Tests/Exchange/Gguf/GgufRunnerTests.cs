@@ -52,7 +52,7 @@ public sealed class GgufRunnerTests : IDisposable
             return new([("", "")]);
         return new([
             .. from folder in Directory.EnumerateDirectories(root).Order(StringComparer.Ordinal)
-            where Directory.Exists(Path.Combine(folder, "hf"))
+            where File.Exists(Path.Combine(folder, "hf", "model.safetensors"))
             from type in new[] { "f32", "f16" }
             select (Path.GetFileName(folder), type),
         ]);
@@ -64,7 +64,7 @@ public sealed class GgufRunnerTests : IDisposable
     public void Export_FixtureModel_RunsAsInFalcon(string name, string type)
     {
         if (name.Length == 0)
-            Assert.Skip("no GGUF models");
+            Assert.Skip("no GGUF models with the checkpoint they were made from");
         Compare(Fixtures.At("gguf", "models", name, "hf"), type);
     }
 
@@ -80,16 +80,15 @@ public sealed class GgufRunnerTests : IDisposable
         using var checkpoint = Checkpoint.Open(directory);
         using var weights = checkpoint.LoadWeights(float32, CPU);
         var model = new CausalLM(checkpoint.Config, weights);
+        var prompts = Texts.Select(text => tokenizer.Encode(text)).Where(prompt => prompt.Length > 0).ToList();
+        var settings = new GenerationSettings(MaxNewTokens: NewTokens);
+        var answers = Generation.Continue(model, prompts, settings, stopIds: [], padId: 0);
         var compared = 0;
-        foreach (var text in Texts)
+        foreach (var (prompt, answer) in prompts.Zip(answers))
         {
-            var prompt = tokenizer.Encode(text);
-            var clear = runner.Greedy(prompt, NewTokens).TakeWhile(step => step.Lead >= Lead).Select(step => step.Token).ToArray();
+            int[] clear = [.. runner.Greedy(prompt, NewTokens).TakeWhile(step => step.Lead >= Lead).Select(step => step.Token)];
             compared += clear.Length;
-            if (clear.Length == 0)
-                continue;
-            var settings = new GenerationSettings(MaxNewTokens: clear.Length);
-            Assert.Equal(clear, Generation.Continue(model, [prompt], settings, stopIds: [], padId: 0)[0]);
+            Assert.Equal(clear, answer.Take(clear.Length));
         }
 
         Assert.True(compared > Texts.Length * NewTokens / 3, $"only {compared} tokens have a clear lead");

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Falcon.Checkpoints.Safetensors;
 using Falcon.Models;
 using Falcon.Models.Families;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Exchange.Gguf;
@@ -60,12 +61,11 @@ internal static class TinyFamily
             "tiny-bytelevel-gpt2",
             """{"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 256, "n_inner": 96}"""
         ),
-        ["gpt_neox"] = ("tiny-bytelevel-neox", """{"model_type": "gpt_neox", "rotary_pct": 0.5, "hidden_act": "gelu_new"}"""),
+        ["gpt_neox"] = ("tiny-bytelevel-neox", """{"model_type": "gpt_neox", "rotary_pct": 0.5}"""),
         ["gpt_neox-sequential"] = (
             "tiny-bytelevel-neox",
             """
-            {"model_type": "gpt_neox", "rotary_pct": 0.25, "use_parallel_residual": false, "tie_word_embeddings": true,
-             "hidden_act": "gelu_new"}
+            {"model_type": "gpt_neox", "rotary_pct": 0.25, "use_parallel_residual": false, "tie_word_embeddings": true}
             """
         ),
     };
@@ -86,6 +86,8 @@ internal static class TinyFamily
         var source = Path.Combine(Fixtures.RepositoryRoot, "tests", "fixtures", "tokenizers", "tiny", tokenizer, "tokenizer.json");
         File.Copy(source, Path.Combine(directory, "tokenizer.json"));
         var isSentencePiece = tokenizer.StartsWith("tiny-bytefallback", StringComparison.Ordinal);
+        if (isSentencePiece)
+            CompleteMerges(Path.Combine(directory, "tokenizer.json"));
         var hasTurns = File.ReadAllText(source).Contains("<|end|>", StringComparison.Ordinal);
         File.WriteAllText(
             Path.Combine(directory, "tokenizer_config.json"),
@@ -125,6 +127,37 @@ internal static class TinyFamily
         File.WriteAllText(Path.Combine(directory, "config.json"), config.ToJsonString());
         WriteWeights(directory, dtype);
         return directory;
+    }
+
+    // The tests' tokenizers were trained as byte pairs; SentencePiece merges every two pieces that are a third.
+    private static void CompleteMerges(string path)
+    {
+        var tokenizer = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        var model = tokenizer["model"]!.AsObject();
+        Dictionary<string, int> ranks = [];
+        foreach (var merge in model["merges"]!.AsArray())
+            ranks.TryAdd(
+                merge is JsonArray pair ? $"{pair[0]}{pair[1]}" : merge!.GetValue<string>().Replace(" ", "", StringComparison.Ordinal),
+                ranks.Count
+            );
+        var added = tokenizer["added_tokens"]!.AsArray().Select(token => token!["content"]!.GetValue<string>()).ToHashSet();
+        SentencePiece[] pieces =
+        [
+            .. model["vocab"]!
+                .AsObject()
+                .OrderBy(token => token.Value!.GetValue<int>())
+                .Select(token => new SentencePiece(
+                    token.Key,
+                    -ranks.GetValueOrDefault(token.Key, 100_000 + token.Value!.GetValue<int>()),
+                    added.Contains(token.Key) && token.Key[0] == '<' || token.Key.StartsWith("<0x", StringComparison.Ordinal)
+                        ? SentencePieceType.Control
+                        : SentencePieceType.Normal
+                )),
+        ];
+        model["merges"] = new JsonArray([
+            .. SentencePieceConversion.Merges(pieces).Select(pair => (JsonNode)new JsonArray(pair.Left, pair.Right)),
+        ]);
+        File.WriteAllText(path, tokenizer.ToJsonString());
     }
 
     private static void WriteWeights(string directory, ScalarType dtype)
