@@ -49,7 +49,8 @@ internal static class BlockEncoding
         foreach (var value in values)
             largest = MathF.Max(largest, MathF.Abs(value));
         var scale = largest / 127;
-        var inverse = scale != 0 ? 1 / scale : 0;
+        // Below 3e-39 the inverse is infinite, and all that ggml then writes is zeros.
+        var inverse = scale != 0 && float.IsFinite(1 / scale) ? 1 / scale : 0;
         BinaryPrimitives.WriteHalfLittleEndian(block, ToHalf(scale, largest));
         for (var i = 0; i < Values; i++)
             block[2 + i] = (byte)(sbyte)MathF.Round(values[i] * inverse, MidpointRounding.AwayFromZero);

@@ -94,6 +94,10 @@ internal sealed class GgufVocabulary
         var runs = tokenizer
             .AddedTokens.Where(token => !token.Special && token.Content.Contains('▁') && made.Contains(token.Content))
             .ToList();
+        if (runs.Count > 0)
+            _notes.Add(
+                "A text with the character ▁ itself, which stands for spaces in this vocabulary, gets other token ids in llama.cpp."
+            );
         var contents = runs.Select(run => run.Content).ToHashSet();
         HashSet<string> ended = [];
         var (last, inOrder) = ("", true);

@@ -55,7 +55,10 @@ internal static class TinyFamily
         ["phi3-partial"] = ("tiny-bytefallback-phi3", """{"model_type": "phi3", "sliding_window": null, "partial_rotary_factor": 0.5}"""),
         ["phi3-longrope"] = (
             "tiny-bytefallback-phi3",
-            $$"""{"model_type": "phi3", "sliding_window": null, "original_max_position_embeddings": 128, "rope_scaling": {{Scaled}}}"""
+            $$"""
+            {"model_type": "phi3", "sliding_window": null, "max_position_embeddings": 1024, "original_max_position_embeddings": 256,
+             "rope_scaling": {{Scaled}}}
+            """
         ),
         ["gpt2"] = (
             "tiny-bytelevel-gpt2",
