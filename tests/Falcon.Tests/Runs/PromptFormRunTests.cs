@@ -3,7 +3,6 @@ using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
 using Falcon.Layers;
-using Falcon.Results;
 using Falcon.Runs;
 using Falcon.Runs.Configuration;
 using Falcon.Runs.Evaluating;

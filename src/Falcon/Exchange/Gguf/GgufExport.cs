@@ -52,7 +52,7 @@ public static class GgufExport
 
         using var checkpoint = Checkpoint.Open(directory);
         var tokenizer = HfTokenizer.Load(directory);
-        var stops = StopTokens.Of(directory, checkpoint.Config, tokenizer);
+        var stops = StopTokens.Of(checkpoint.Config, tokenizer);
         var model = new GgufHyperparameters(checkpoint.Config, directory, Configured(directory, "original_max_position_embeddings"));
         var begin = tokenizer.BosId ?? Configured(directory, "bos_token_id");
         var vocabulary = new GgufVocabulary(directory, tokenizer, checkpoint.Config.VocabularySize, begin, stops);
@@ -78,7 +78,7 @@ public static class GgufExport
             notes.Add("Only the language model is in the file; the part that reads images is left out.");
         if (tokenizer.ChatTemplate is not null && template is null)
             notes.Add("The chat template does not show a question and an answer as they are, so the Modelfile has a plain TEMPLATE.");
-        if (tokenizer.ChatTemplate?.Contains("strftime_now", StringComparison.Ordinal) == true)
+        if (tokenizer.ChatPrintsDate)
             notes.Add("The chat template prints the date; in the Modelfile's TEMPLATE it is that of this export.");
         foreach (var note in notes)
             context.Log.Warning(note);
