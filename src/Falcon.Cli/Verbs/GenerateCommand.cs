@@ -77,6 +77,7 @@ internal static class GenerateCommand
     {
         using var checkpoint = Checkpoint.Open(directory);
         var tokenizer = HfTokenizer.Load(directory);
+        checkpoint.TellNotes(session.Context.Log, tokenizer);
         var context = session.Context;
         // System message and date of the run that made the model, where a run did and a conversation is asked for.
         var prompts = new PromptEncoder(

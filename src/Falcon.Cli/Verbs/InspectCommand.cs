@@ -56,6 +56,7 @@ internal static class InspectCommand
         Fact("tokenizer", Describe(result.Tokenizer));
         Fact("sha256", result.Sha256);
         foreach (var file in result.Files.Count > 1 ? result.Files : []) Fact("  " + file.Name, file.Sha256);
+        foreach (var note in result.Notes) Fact("note", note);
         console.Write(facts);
         var tensors = new Table().Border(TableBorder.Simple).AddColumns("tensor", "dtype", "shape");
         foreach (var tensor in result.Tensors)

@@ -25,6 +25,7 @@ namespace Falcon.Checkpoints;
 /// <param name="Sha256">One hash for all weights (<see cref="ContentHash.OfModel"/>).</param>
 /// <param name="Files">Each weight file with size and hash.</param>
 /// <param name="Tensors">Every tensor in the order of the files.</param>
+/// <param name="Notes">What a reader should know about how the files were understood (<see cref="Checkpoint.Notes"/>).</param>
 public sealed record ModelInspection(
     string Model,
     string Architecture,
@@ -42,7 +43,8 @@ public sealed record ModelInspection(
     TokenizerSummary? Tokenizer,
     string Sha256,
     IReadOnlyList<FileHash> Files,
-    IReadOnlyList<TensorDescription> Tensors
+    IReadOnlyList<TensorDescription> Tensors,
+    IReadOnlyList<string> Notes
 )
 {
     private static readonly string[] PartNames = ["embedding", "attention", "mlp", "norms", "output head", "other"];
@@ -56,7 +58,7 @@ public sealed record ModelInspection(
     public static ModelInspection Read(string directory, CancellationToken cancellation = default)
     {
         using var checkpoint = Checkpoint.Open(directory);
-        var tokenizer = TokenizerFiles.AreIn(directory) ? TokenizerSummary.Of(HfTokenizer.Load(directory)) : null;
+        var tokenizer = TokenizerFiles.AreIn(directory) ? HfTokenizer.Load(directory) : null;
         var hash = ContentHash.OfModel(directory, cancellation);
         var config = checkpoint.Config;
         var counts = checkpoint.Entries
@@ -82,10 +84,11 @@ public sealed record ModelInspection(
                 .GroupBy(item => item.DType)
                 .OrderBy(type => type.Key, StringComparer.Ordinal)
                 .ToDictionary(type => type.Key, type => type.Sum(item => item.Count)),
-            tokenizer,
+            tokenizer is null ? null : TokenizerSummary.Of(tokenizer),
             hash.Sha256,
             hash.Files,
-            [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))]
+            [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))],
+            [.. checkpoint.Notes, .. tokenizer?.Notes ?? []]
         );
     }
 

@@ -33,6 +33,7 @@ public static class AnalyzeRun
         if (last >= layers)
             throw new UserInputException($"--layers {first}-{last}: the model has layers 0 to {layers - 1}; give a range of them.");
         var tokenizer = HfTokenizer.Load(config.Model);
+        checkpoint.TellNotes(context.Log, tokenizer);
         var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
         config = config with { Data = config.Data with { PromptForm = prompts.Form } };
         context.Log.Information($"prompt form: {prompts.Form.Describe()}");

@@ -38,28 +38,35 @@ public sealed class HfTokenizer
         _postProcessor = PostProcessor.Read(file["post_processor"]);
         _decode = Decoders.Read(file["decoder"]);
 
-        var added = AddedToken.ReadAll(file["added_tokens"], _model);
+        List<string> notes = [];
+        var added = AddedToken.ReadAll(file["added_tokens"], _model, SpecialTokens.InSideFiles(files), notes);
         foreach (var token in added) (_addedById[token.Id], _addedByContent[token.Content]) = (token, token.Id);
         _specialContents = [.. added.Where(token => token.Special).Select(token => token.Content)];
         _rawSearch = new(added.Where(token => !token.Normalized), content => content);
         _normalizedSearch = new(added.Where(token => token.Normalized), _normalize);
         VocabularySize = Math.Max(_model.HighestId, _addedById.Keys.DefaultIfEmpty(-1).Max()) + 1;
 
-        BosToken = files.SpecialToken("bos_token");
-        EosToken = files.SpecialToken("eos_token");
+        var special = new SpecialTokens(files, TokenOf, _specialContents.Contains, notes);
+        BosToken = special.Find("bos_token");
+        EosToken = special.Find("eos_token");
         BosId = IdOf(BosToken);
         EosId = IdOf(EosToken);
-        PadId = IdOf(files.SpecialToken("pad_token")) ?? EosId;
-        ChatTemplate = files.ChatTemplate();
+        PadId = IdOf(special.Find("pad_token")) ?? EosId;
         foreach (var name in new[] { "bos_token", "eos_token", "pad_token", "unk_token" })
-            if (files.SpecialToken(name) is { } content)
+            if (special.Find(name) is { } content)
                 _chatTokens[name] = content;
+        var (template, unused) = ChatTemplateFiles.Read(files);
+        ChatTemplate = template;
+        if (unused is not null) notes.Add(unused);
+        Notes = notes;
         _turnEnding = new(() => TurnEnding.Of(this));
         _chatTemplate = new(() =>
             ChatTemplates.ChatTemplate.Parse(
                 ChatTemplate
                     ?? throw new UserInputException(
-                        $"{file.File}: the tokenizer has no chat template. Add a chat_template.jinja beside it, or use plain prompts."
+                        unused is null
+                            ? $"{file.File}: the tokenizer has no chat template. Add a chat_template.jinja beside it, or use plain prompts."
+                            : unused + ", or use plain prompts."
                     )
             )
         );
@@ -86,16 +93,21 @@ public sealed class HfTokenizer
     public int VocabularySize { get; }
 
     /// <summary>
-    /// The beginning-of-text token, as <c>tokenizer_config.json</c> or else <c>special_tokens_map.json</c> names it; null for none.
+    /// The beginning-of-text token, as <c>tokenizer_config.json</c>, <c>special_tokens_map.json</c>, <c>config.json</c> or
+    /// <c>generation_config.json</c> names it, the first that does; null for none.
     /// </summary>
     public int? BosId { get; }
 
-    /// <summary>
-    /// The end-of-text token, as <c>tokenizer_config.json</c> or else <c>special_tokens_map.json</c> names it; null for none.
-    /// </summary>
+    /// <summary>The end-of-text token, found like <see cref="BosId"/>; null for none.</summary>
     public int? EosId { get; }
 
-    /// <summary>The padding token; <see cref="EosId"/> if none is named.</summary>
+    /// <summary>
+    /// What a reader should know about how the files were understood, one sentence each: ids that differ from those in the file, special
+    /// tokens that were found elsewhere or not at all, chat templates that are not used. Empty for most tokenizers.
+    /// </summary>
+    public IReadOnlyList<string> Notes { get; }
+
+    /// <summary>The padding token, found like <see cref="BosId"/>; <see cref="EosId"/> if none is named.</summary>
     public int? PadId { get; }
 
     /// <summary>The content of the token <see cref="BosId"/>, such as <c>&lt;s&gt;</c>; null for none.</summary>
@@ -105,7 +117,8 @@ public sealed class HfTokenizer
     public string? EosToken { get; }
 
     /// <summary>
-    /// The chat template (Jinja), from <c>chat_template.jinja</c> or else <c>tokenizer_config.json</c>; null for none.
+    /// The chat template (Jinja), from <c>chat_template.jinja</c> or else <c>tokenizer_config.json</c> (of several, the one named
+    /// default); null for none. <see cref="Notes"/> says which others lie there.
     /// </summary>
     public string? ChatTemplate { get; }
 

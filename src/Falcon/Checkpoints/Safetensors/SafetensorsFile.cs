@@ -53,6 +53,7 @@ public sealed class SafetensorsFile : IDisposable
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
+        LfsPointer.Refuse(path);
         try
         {
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);

@@ -88,6 +88,9 @@ public sealed record ArchitectureDescription
     /// <summary>The full module name of the output head.</summary>
     public string OutputHead { get; init; } = "lm_head";
 
+    /// <summary>Other names that files of the family use for the output head; the one found in the files is taken.</summary>
+    public IReadOnlyList<string> OtherHeads { get; init; } = [];
+
     /// <summary>The kind of all norms.</summary>
     public NormKind Norm { get; init; }
 
@@ -154,7 +157,7 @@ public sealed record ArchitectureDescription
     /// </summary>
     internal bool Allows(string name) =>
         name == HeadWeight
-        || name == "language_model." + HeadWeight
+        || OtherHeads.Any(head => name == head + ".weight")
         || Buffers.Any(end => name.EndsWith(end, StringComparison.Ordinal))
         || Foreign.Any(start => name.StartsWith(start, StringComparison.Ordinal));
 
@@ -181,6 +184,7 @@ public sealed record ArchitectureDescription
     {
         Base = "language_model.model.",
         OtherBases = ["model.language_model."],
+        OtherHeads = ["language_model.lm_head", "model.language_model.lm_head"],
         Foreign = ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."],
     };
 

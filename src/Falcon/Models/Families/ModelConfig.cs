@@ -46,6 +46,9 @@ public sealed record ModelConfig
     /// <summary>Whether the output head is the embedding matrix.</summary>
     public required bool TiedEmbeddings { get; init; }
 
+    /// <summary>Whether the file says <see cref="TiedEmbeddings"/> itself; otherwise it is the family's default.</summary>
+    public bool DeclaresTiedEmbeddings { get; init; } = true;
+
     /// <summary>Whether the q, k and v projections have a bias.</summary>
     public bool QueryKeyValueBias { get; init; }
 
@@ -122,6 +125,7 @@ public sealed record ModelConfig
     /// <inheritdoc cref="Load(string)" path="/exception"/>
     public static ModelConfig Read(string path)
     {
+        LfsPointer.Refuse(path);
         JsonDocument document;
         try
         {

@@ -200,6 +200,7 @@ public static class EvaluateRun
         session.Log.Information($"measuring {model.Path}");
         var tokenizer = HfTokenizer.Load(model.Path);
         using var checkpoint = Checkpoint.Open(model.Path);
+        checkpoint.TellNotes(session.Log, tokenizer);
         using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
         return
         [

@@ -51,6 +51,7 @@ public static class TrainRun
                 directory.WorkingPath
             );
         var tokenizer = HfTokenizer.Load(source?.Directory ?? directory.WorkingPath);
+        source?.TellNotes(context.Log, tokenizer);
         var architecture = source?.Config ?? NewModelFiles.WriteConfig(config.Model, tokenizer, directory.WorkingPath);
         var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
         config = config with { Data = config.Data with { PromptForm = prompts.Form } };
