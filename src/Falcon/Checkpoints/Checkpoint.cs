@@ -72,9 +72,7 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>The names of stored matrices that must stay equal to another tensor: copies of a tied embedding.</summary>
     internal IReadOnlyList<string> CopiesOf(string name) =>
-        Config.TiedEmbeddings && name == Config.Architecture.EmbeddingWeight || !Config.TiedEmbeddings && name == Config.Architecture.HeadWeight
-            ? StoredHeads.CopiesIn(_files, Config)
-            : [];
+        name == StoredHeads.Used(Config) ? StoredHeads.CopiesIn(_files, Config) : [];
 
     /// <summary>Opens a model directory and compares the stored names and shapes with its configuration, in both directions.</summary>
     /// <exception cref="UserInputException">A directory or file is missing.</exception>

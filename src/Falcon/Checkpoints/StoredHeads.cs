@@ -22,11 +22,13 @@ internal static class StoredHeads
     /// <exception cref="UnsupportedCheckpointException">It differs; the message says how to use the one or the other.</exception>
     public static void RequireCopies(WeightFiles files, ModelConfig config)
     {
-        if (!files.TryLocate(Used(config), out var used)) return; // reported as missing
+        if (!files.TryLocate(Used(config), out var used))
+            return; // reported as missing
         foreach (var name in CopiesIn(files, config))
         {
             var copy = files.Locate(name);
-            if (Difference(copy, used) is not { } difference) continue;
+            if (Difference(copy, used) is not { } difference)
+                continue;
             throw new UnsupportedCheckpointException(
                 config.TiedEmbeddings
                     ? $"{copy.File.Path}: \"{name}\" is not the embedding \"{Used(config)}\" ({difference}), but config.json ties the "
@@ -47,7 +49,8 @@ internal static class StoredHeads
             : $"\"tie_word_embeddings\" is not there, which for a {config.ModelType} model means {value}";
     }
 
-    private static string Used(ModelConfig config) =>
+    /// <summary>The tensor that gives the logits.</summary>
+    public static string Used(ModelConfig config) =>
         config.TiedEmbeddings ? config.Architecture.EmbeddingWeight : config.Architecture.HeadWeight;
 
     private static string? Difference((SafetensorsFile File, SafetensorsEntry Entry) a, (SafetensorsFile File, SafetensorsEntry Entry) b)
@@ -59,9 +62,13 @@ internal static class StoredHeads
             var length = (int)Math.Min(Chunk, a.Entry.ByteLength - at);
             var left = a.File.Bytes(a.Entry, at, length);
             var right = b.File.Bytes(b.Entry, at, length);
-            if (left.SequenceEqual(right)) continue;
+            if (left.SequenceEqual(right))
+                continue;
             var rowBytes = Math.Max(1, a.Entry.ByteLength / Math.Max(1, a.Entry.Shape.FirstOrDefault(1)));
-            return string.Create(CultureInfo.InvariantCulture, $"they differ from row {(at + left.CommonPrefixLength(right)) / rowBytes} on");
+            return string.Create(
+                CultureInfo.InvariantCulture,
+                $"they differ from row {(at + left.CommonPrefixLength(right)) / rowBytes} on"
+            );
         }
 
         return null;

@@ -13,8 +13,19 @@ internal static class WeightComparison
     // What quantising libraries store beside a matrix (bitsandbytes, GPTQ, AWQ, compressed-tensors).
     private static readonly string[] Quantised =
     [
-        ".SCB", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", ".qweight", ".qzeros", ".scales", ".g_idx",
-        ".weight_scale", ".weight_packed", ".weight_scale_inv", ".weight_format",
+        ".SCB",
+        ".absmax",
+        ".quant_map",
+        ".nested_absmax",
+        ".nested_quant_map",
+        ".qweight",
+        ".qzeros",
+        ".scales",
+        ".g_idx",
+        ".weight_scale",
+        ".weight_packed",
+        ".weight_scale_inv",
+        ".weight_format",
     ];
 
     /// <summary>Refuses a checkpoint whose weights do not fit its configuration.</summary>
@@ -28,12 +39,15 @@ internal static class WeightComparison
             );
         var expected = WeightNames.Expected(config).ToDictionary(item => item.Name, item => item.Shape);
         List<string> missing = [.. expected.Keys.Where(name => !files.TryLocate(name, out _))];
-        if (missing is [var only] && only == config.Architecture.HeadWeight) throw WithoutHead(files, config);
-        if (missing.Count > 0 && OtherPrefix(files, missing) is { } renamed) throw renamed;
+        if (missing is [var only] && only == config.Architecture.HeadWeight)
+            throw WithoutHead(files, config);
+        if (missing.Count > 0 && OtherPrefix(files, missing) is { } renamed)
+            throw renamed;
         List<string> faults = [.. missing.Select(name => $"missing {name}{Nearest(files, name)}")];
         foreach (var (name, shape) in expected)
         {
-            if (!files.TryLocate(name, out var found)) continue;
+            if (!files.TryLocate(name, out var found))
+                continue;
             if (!found.Entry.Shape.SequenceEqual(shape))
                 faults.Add($"{name} has shape {Text(found.Entry.Shape)}, config.json asks for {Text(shape)}");
             else if (found.Entry.DType is not ("F32" or "BF16" or "F16"))
@@ -42,10 +56,9 @@ internal static class WeightComparison
 
         foreach (var name in files.Names.Where(name => !expected.ContainsKey(name) && !config.Architecture.Allows(name)))
             faults.Add($"unexpected {name}");
-        if (faults.Count == 0) return;
-        var more = faults.Count > MostFaults
-            ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - MostFaults} more")
-            : "";
+        if (faults.Count == 0)
+            return;
+        var more = faults.Count > MostFaults ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - MostFaults} more") : "";
         throw new UnsupportedCheckpointException(
             $"{files.Directory}: the weights do not fit config.json: {string.Join("; ", faults.Take(MostFaults))}{more}. "
                 + "Use the config.json and the weights of one and the same checkpoint."
@@ -67,7 +80,8 @@ internal static class WeightComparison
     {
         foreach (var (name, stored) in missing.Select(name => (name, Ending(files, name))))
         {
-            if (stored is null) continue;
+            if (stored is null)
+                continue;
             var prefix = stored[..^name.Length];
             return new(
                 $"{files.Locate(stored).File.Path}: the tensor \"{name}\" is called \"{stored}\" in the file. The names begin with "
@@ -98,7 +112,8 @@ internal static class WeightComparison
     {
         var next = 0;
         foreach (var part in many)
-            if (next < few.Length && few[next] == part) next++;
+            if (next < few.Length && few[next] == part)
+                next++;
         return next == few.Length;
     }
 

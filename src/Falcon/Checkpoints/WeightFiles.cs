@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Falcon.Checkpoints.Safetensors;
 using Falcon.Runtime;
+using Falcon.Runtime.Files;
 
 namespace Falcon.Checkpoints;
 

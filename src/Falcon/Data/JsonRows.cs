@@ -4,10 +4,17 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>A record before its fields are read.</summary>
-/// <param name="Value">The fields; a JSON object, or a JSON string for a bare text.</param>
+/// <param name="Value">The fields; a JSON object, or a JSON string for a bare text. Unused where there are columns.</param>
 /// <param name="Line">Line or row, from 1.</param>
 /// <param name="Place">Line or row for messages: <c>line 3</c>, <c>row 3</c>.</param>
-internal readonly record struct CorpusRow(JsonElement Value, int Line, string Place);
+internal readonly record struct CorpusRow(JsonElement Value, int Line, string Place)
+{
+    /// <summary>The names of the columns, for a row whose fields are read one by one; null for a row that is read whole.</summary>
+    public IReadOnlyList<string>? Columns { get; init; }
+
+    /// <summary>Reads a field of such a row; null for one that is null or not there.</summary>
+    public Func<string, JsonElement?>? Column { get; init; }
+}
 
 /// <summary>JSON lines, and JSON arrays.</summary>
 internal static class JsonRows

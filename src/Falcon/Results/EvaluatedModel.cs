@@ -5,7 +5,10 @@ namespace Falcon.Results;
 /// <summary>Which model a number belongs to.</summary>
 /// <param name="Path">The model directory, as it was given.</param>
 /// <param name="Sha256">Hash of the weights (<see cref="ContentHash.OfModel"/>).</param>
-/// <param name="Files">Hashes of the weight files, of <c>config.json</c> and of the tokenizer's files.</param>
+/// <param name="Files">
+/// Hashes of every file that shapes a number: the weights with their index, <c>config.json</c>, <c>generation_config.json</c>, the
+/// tokenizer's files and the chat template.
+/// </param>
 public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<FileHash> Files)
 {
     private static readonly string[] SideFiles =
@@ -15,6 +18,9 @@ public sealed record EvaluatedModel(string Path, string Sha256, IReadOnlyList<Fi
         "tokenizer.model",
         "tokenizer_config.json",
         "special_tokens_map.json",
+        "chat_template.jinja",
+        "generation_config.json",
+        "model.safetensors.index.json",
     ];
 
     /// <summary>Hashes a model directory.</summary>

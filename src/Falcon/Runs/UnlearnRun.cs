@@ -98,6 +98,7 @@ public static class UnlearnRun
         training.Finish();
         var after = training.Measure(measure);
         training.Save(directory.PathOf("model"));
+        ExplicitTokenIds.Complete(directory.PathOf("model"), session.Tokenizer, session.Context.Log);
         return (monitored, after);
     }
 

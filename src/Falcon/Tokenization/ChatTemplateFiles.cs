@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Falcon.Runtime;
+using Falcon.Runtime.Files;
 
 namespace Falcon.Tokenization;
 
@@ -39,7 +39,8 @@ internal sealed record ChatTemplateFiles(string? Template, string? Note)
         }
         else if ((single ?? several.Where(item => item.Name == Default).Select(item => item.Text).FirstOrDefault()) is { } other)
         {
-            if (other.TrimEnd('\n') != template.TrimEnd('\n')) unused.Add("another chat_template in tokenizer_config.json");
+            if (other.TrimEnd('\n') != template.TrimEnd('\n'))
+                unused.Add("another chat_template in tokenizer_config.json");
         }
 
         var folder = files.PathOf(MoreFolder);
@@ -71,7 +72,8 @@ internal sealed record ChatTemplateFiles(string? Template, string? Note)
             return configured.Items().Select(item => (item["name"].TextOrNull() ?? "", item["template"].Text()));
         if (configured.Json.ValueKind == JsonValueKind.Object)
             return configured.Members().Select(item => (item.Name, item.Value.Text()));
-        if (configured.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null or JsonValueKind.String) return [];
+        if (configured.Json.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null or JsonValueKind.String)
+            return [];
         throw configured.Unsupported("a text, a list of templates with name and template, or an object expected");
     }
 }

@@ -15,6 +15,10 @@ namespace Falcon.Tokenization;
 /// </remarks>
 public sealed class HfTokenizer
 {
+    // A token has about four characters of text; the margin is more than one word ever takes.
+    private const long StartCharacters = 16;
+    private const int StartMargin = 256;
+
     private readonly Func<string, string> _normalize;
     private readonly PreTokenizer _preTokenize;
     private readonly BytePairEncoding _model;
@@ -144,6 +148,29 @@ public sealed class HfTokenizer
         EncodeText(WellFormed(text), ids);
         if (addSpecialTokens) ids.AddRange(_postProcessor.After);
         return [.. ids];
+    }
+
+    /// <summary>
+    /// The first ids of a text, those that <see cref="Encode"/> gives. Of a long text only as much is read as they need, so the beginning
+    /// of a text of any length costs no more than a short text.
+    /// </summary>
+    /// <param name="text">Any text.</param>
+    /// <param name="count">The most ids to return.</param>
+    /// <param name="addSpecialTokens">As in <see cref="Encode"/>; the ids after a text are added only where all of it is returned.</param>
+    public int[] EncodeStart(string text, int count, bool addSpecialTokens = true)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        for (var length = StartCharacters * (count + StartMargin); length < text.Length; length *= 2)
+        {
+            if (char.IsHighSurrogate(text[(int)length - 1])) length++;
+            // The end of the part may be cut into other tokens than in the whole text, so it must lie well behind the last one wanted.
+            var ids = Encode(text[..(int)length], addSpecialTokens);
+            if (ids.Length >= count + StartMargin) return ids[..count];
+        }
+
+        var all = Encode(text, addSpecialTokens);
+        return all.Length > count ? all[..count] : all;
     }
 
     /// <summary>The text of ids. Ids outside the vocabulary are left out; bytes that are not UTF-8 become U+FFFD.</summary>

@@ -34,13 +34,19 @@ internal sealed class SpecialTokens(TokenizerFiles files, Func<int, string?> tok
             .. (decoder.Json.ValueKind == JsonValueKind.Object ? decoder.Members() : [])
                 .Where(member => member.Value["special"].Flag(false))
                 .Select(member =>
-                    (int.TryParse(member.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : int.MaxValue, member.Value)
+                    (
+                        int.TryParse(member.Name, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : int.MaxValue,
+                        member.Value
+                    )
                 ),
         ];
-        foreach (var (_, token) in declared.OrderBy(item => item.Id)) yield return token;
+        foreach (var (_, token) in declared.OrderBy(item => item.Id))
+            yield return token;
         foreach (var name in new[] { "bos_token", "eos_token", "unk_token", "pad_token" })
-            if (files.SpecialTokenSection(name) is { } section) yield return section;
-        foreach (var listed in files.ListedTokens()) yield return listed;
+            if (files.SpecialTokenSection(name) is { } section)
+                yield return section;
+        foreach (var listed in files.ListedTokens())
+            yield return listed;
     }
 
     /// <summary>The text of a special token; null where no file names one.</summary>
@@ -49,10 +55,13 @@ internal sealed class SpecialTokens(TokenizerFiles files, Func<int, string?> tok
 
     private string? Search(string name)
     {
-        if (files.SpecialToken(name) is { } named) return named;
-        if (!Meanings.TryGetValue(name, out var meaning)) return null;
+        if (files.SpecialToken(name) is { } named)
+            return named;
+        if (!Meanings.TryGetValue(name, out var meaning))
+            return null;
         // A tokenizer that says it has no begin token means that texts begin without one, whatever number config.json carries along.
-        if (name == "bos_token" && files.SaysNone(name)) return null;
+        if (name == "bos_token" && files.SaysNone(name))
+            return null;
         if (files.SpecialTokenId(name) is not { } given)
         {
             if (name == "eos_token")
@@ -63,7 +72,9 @@ internal sealed class SpecialTokens(TokenizerFiles files, Func<int, string?> tok
         var token = tokenOf(given.Id);
         if (token is not null && isSpecial(token))
         {
-            notes.Add(FormattableString.Invariant($"{files.Directory}: the token that {meaning} is '{token}', by {given.Place} ({given.Id})"));
+            notes.Add(
+                FormattableString.Invariant($"{files.Directory}: the token that {meaning} is '{token}', by {given.Place} ({given.Id})")
+            );
             return token;
         }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Falcon.Runtime;
+using Falcon.Runtime.Files;
 
 namespace Falcon.Tokenization;
 
@@ -66,7 +67,8 @@ internal sealed class TokenizerFiles
     public TokenizerSection? SpecialTokenSection(string name)
     {
         foreach (var section in NamedLists().Select(list => list[name]).Prepend(_specialTokensMap[name]).Prepend(Configuration[name]))
-            if (TokenContent(section) is not null) return section;
+            if (TokenContent(section) is not null)
+                return section;
         return null;
     }
 
@@ -99,7 +101,11 @@ internal sealed class TokenizerFiles
     /// </summary>
     public IEnumerable<TokenizerSection> ListedTokens()
     {
-        foreach (var list in NamedLists().Append(Configuration["additional_special_tokens"]).Append(_specialTokensMap["additional_special_tokens"]))
+        foreach (
+            var list in NamedLists()
+                .Append(Configuration["additional_special_tokens"])
+                .Append(_specialTokensMap["additional_special_tokens"])
+        )
         {
             var items = list.Json.ValueKind switch
             {
@@ -108,7 +114,8 @@ internal sealed class TokenizerFiles
                 _ => [],
             };
             foreach (var item in items)
-                if (TokenContent(item) is { Length: > 0 }) yield return item;
+                if (TokenContent(item) is { Length: > 0 })
+                    yield return item;
         }
     }
 
@@ -129,7 +136,8 @@ internal sealed class TokenizerFiles
     public TokenizerSection Read(string name)
     {
         var file = PathOf(name);
-        if (!File.Exists(file)) return new(default, file, "");
+        if (!File.Exists(file))
+            return new(default, file, "");
         LfsPointer.Refuse(file);
         try
         {
@@ -145,7 +153,7 @@ internal sealed class TokenizerFiles
     private IEnumerable<TokenizerSection> NamedLists()
     {
         foreach (var file in new[] { Configuration, _specialTokensMap })
-            foreach (var key in new[] { "extra_special_tokens", "model_specific_special_tokens" })
-                yield return file[key];
+        foreach (var key in new[] { "extra_special_tokens", "model_specific_special_tokens" })
+            yield return file[key];
     }
 }

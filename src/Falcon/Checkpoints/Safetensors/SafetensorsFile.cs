@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
 using Falcon.Runtime;
+using Falcon.Runtime.Files;
 using Microsoft.Win32.SafeHandles;
 
 namespace Falcon.Checkpoints.Safetensors;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Falcon.Data;
+using Falcon.Data.Columns;
 using Falcon.Results;
 using Falcon.Runtime;
 
@@ -98,7 +99,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
             ParquetRows
                 .Read(file)
                 .Select(row =>
-                    row.Value.TryGetProperty("text", out var text) && text.GetString() is { } line
+                    row.Column!("text")?.GetString() is { } line
                         ? line.Length == 0
                             ? " \n"
                             : line

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Falcon.Runtime;
+using Falcon.Runtime.Files;
 
 namespace Falcon.Models.Families;
 

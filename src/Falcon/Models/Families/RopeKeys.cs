@@ -47,10 +47,12 @@ internal static class RopeKeys
         var newer = reader.Object(Newer);
         var byKind = newer is not null && (newer.Has(Full) || newer.Has(Sliding) || sliding is not null);
         var ofFull = Of(reader, byKind ? newer!.Object(Full) : newer, $"{Newer}{(byKind ? "." + Full : "")}", maxPositions, full);
-        var ofSliding = byKind || sliding is not null
-            ? Of(reader, byKind ? newer!.Object(Sliding) : null, $"{Newer}.{Sliding}", maxPositions, sliding ?? full)
-            : ofFull;
-        if (byKind) newer!.RefuseUnknownKeys();
+        var ofSliding =
+            byKind || sliding is not null
+                ? Of(reader, byKind ? newer!.Object(Sliding) : null, $"{Newer}.{Sliding}", maxPositions, sliding ?? full)
+                : ofFull;
+        if (byKind)
+            newer!.RefuseUnknownKeys();
         return [.. windows.Select(window => window is null ? ofFull : ofSliding)];
     }
 
@@ -61,7 +63,8 @@ internal static class RopeKeys
         var scaling = defaults.ScalingKey is { } key ? reader.Object(key) : null;
         Agree(reader, theta, scaling, "rope_theta", "rope_scaling");
         var older = Settings(scaling, theta, share);
-        if (newer is null) return older;
+        if (newer is null)
+            return older;
         Agree(reader, theta, newer, "rope_theta", place);
         Agree(reader, share, newer, "partial_rotary_factor", place);
         if (scaling is not null && scaling.Has("rope_theta"))
@@ -105,7 +108,8 @@ internal static class RopeKeys
 
     private static void Agree(ConfigReader reader, (string Key, double Value)? top, ConfigReader? settings, string key, string place)
     {
-        if (top is not { } found || settings is null || !settings.Has(key) || settings.Double(key) == found.Value) return;
+        if (top is not { } found || settings is null || !settings.Has(key) || settings.Double(key) == found.Value)
+            return;
         throw reader.Unsupported(
             found.Key,
             Text(found.Value),

@@ -40,6 +40,8 @@ public static class EvaluateRun
         var run = RunForm.Of(settings.Model);
         settings = WithForm(settings, run, clock);
         var suites = settings.Suites.Distinct().Select(name => SuiteCatalog.Open(name, settings)).ToList();
+        foreach (var (read, leftOut) in suites.SelectMany(suite => suite.FilesLeftOut()).Distinct())
+            log.Warning($"{leftOut}: not read, because {Path.GetFileName(read)} has the same name and is read instead");
         var earlier = EarlierMeasurements(settings.Out);
         var data = suites
             .SelectMany(suite => suite.Files)

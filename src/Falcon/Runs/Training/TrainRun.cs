@@ -74,6 +74,7 @@ public static class TrainRun
         var (steps, loss) = Train(config, new CausalLM(architecture, weights), weights, texts, tokenizer.PadId ?? 0, context);
 
         Save(config, source, weights, directory);
+        if (source is not null) ExplicitTokenIds.Complete(directory.WorkingPath, tokenizer, context.Log);
         if (measured is not null) Measure(measured, tokenizer, directory, compute, context);
         var record = new TrainRecord(
             config,

@@ -1,7 +1,6 @@
-using System.Globalization;
 using System.Text.RegularExpressions;
 
-namespace Falcon.Tokenization;
+namespace Falcon.Tokenization.Patterns;
 
 /// <summary>A stretch of a text, <c>[Start, End)</c>: a match of a pattern, or the text between matches.</summary>
 internal readonly record struct Stretch(int Start, int End, bool IsMatch);
@@ -12,29 +11,26 @@ internal readonly record struct Stretch(int Start, int End, bool IsMatch);
 /// </summary>
 internal sealed class SplitPattern
 {
-    // One BMP character of each category. While matching it replaces the code points above U+FFFF of that category.
-    private static readonly char[] Replacements = ReplacementOfEachCategory();
-
     private readonly string _literal = "";
     private readonly Regex? _regex;
+    private readonly AstralReplacements? _replacements;
 
     private SplitPattern(string literal) => _literal = literal;
 
-    private SplitPattern(Regex regex) => _regex = regex;
+    private SplitPattern(Regex regex, AstralReplacements replacements) => (_regex, _replacements) = (regex, replacements);
 
     public static SplitPattern Literal(string text) => new(text);
 
-    /// <summary>
-    /// A regular expression. In Oniguruma, unlike .NET, 'ſ (U+017F) matches 's when case is ignored; and ^ and $ match at line ends, as
-    /// with Multiline.
-    /// </summary>
-    public static SplitPattern Expression(string pattern) =>
-        new(
-            new Regex(
-                pattern.Replace("(?i:'s", "(?i:'[s\u017F]", StringComparison.Ordinal),
-                RegexOptions.Compiled | RegexOptions.CultureInvariant | RegexOptions.Multiline
-            )
+    /// <summary>A regular expression in the dialect of the reference tokenizers.</summary>
+    /// <exception cref="FormatException">It is not valid, or not supported.</exception>
+    public static SplitPattern Expression(string pattern)
+    {
+        var read = OnigurumaPattern.Read(pattern);
+        return new(
+            new Regex(read.Translated, RegexOptions.Compiled | RegexOptions.CultureInvariant),
+            new AstralReplacements(read.Ranges, read.UsesHan)
         );
+    }
 
     public static SplitPattern Read(TokenizerSection section)
     {
@@ -45,9 +41,9 @@ internal sealed class SplitPattern
         {
             return Expression(expression);
         }
-        catch (ArgumentException error)
+        catch (Exception error) when (error is FormatException or ArgumentException)
         {
-            throw section.Unsupported($"the regular expression {expression} is not supported ({error.Message})");
+            throw section.Unsupported($"the regular expression {expression} is not supported ({error.Message.TrimEnd('.')})");
         }
     }
 
@@ -67,7 +63,7 @@ internal sealed class SplitPattern
         }
         else
         {
-            var (shadow, positions) = Shadow(text);
+            var (shadow, positions) = _replacements!.Shadow(text);
             foreach (var match in _regex.EnumerateMatches(shadow)) Add(positions[match.Index], positions[match.Index + match.Length]);
         }
         if (end < text.Length) stretches.Add(new(end, text.Length, false));
@@ -88,35 +84,4 @@ internal sealed class SplitPattern
     }
 
     private int IndexOfLiteral(string text, int from) => _literal.Length == 0 ? -1 : text.IndexOf(_literal, from, StringComparison.Ordinal);
-
-    private static (string Shadow, int[] Positions) Shadow(string text)
-    {
-        var shadow = new char[text.Length];
-        var positions = new int[text.Length + 1];
-        var count = 0;
-        for (var position = 0; position < text.Length; count++)
-        {
-            positions[count] = position;
-            if (char.IsSurrogatePair(text, position))
-            {
-                shadow[count] = Replacements[(int)CharUnicodeInfo.GetUnicodeCategory(text, position)];
-                position += 2;
-            }
-            else
-            {
-                shadow[count] = text[position];
-                position++;
-            }
-        }
-        positions[count] = text.Length;
-        return (new string(shadow, 0, count), positions);
-    }
-
-    private static char[] ReplacementOfEachCategory()
-    {
-        var characters = new char[30];
-        for (var character = '\uFFFF'; character >= '\u0100'; character--)
-            characters[(int)CharUnicodeInfo.GetUnicodeCategory(character)] = character;
-        return characters;
-    }
 }

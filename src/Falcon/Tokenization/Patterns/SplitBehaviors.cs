@@ -1,4 +1,4 @@
-namespace Falcon.Tokenization;
+namespace Falcon.Tokenization.Patterns;
 
 /// <summary>What a Split pre-tokenizer does with matching stretches.</summary>
 internal enum SplitBehavior

@@ -1,4 +1,4 @@
-namespace Falcon.Runtime;
+namespace Falcon.Runtime.Files;
 
 /// <summary>
 /// A Git LFS pointer: the few lines of text that a clone without Git LFS leaves in place of a large file. Whoever opens a file of a model
@@ -17,7 +17,8 @@ internal static class LfsPointer
         try
         {
             var file = new FileInfo(path);
-            if (!file.Exists || file.Length > MostBytes || file.Length < FirstLine.Length) return false;
+            if (!file.Exists || file.Length > MostBytes || file.Length < FirstLine.Length)
+                return false;
             return File.ReadAllBytes(path).AsSpan().StartsWith(FirstLine);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

@@ -1,0 +1,97 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Falcon.Runtime;
+using Parquet;
+using Parquet.Schema;
+
+namespace Falcon.Data.Columns;
+
+/// <summary>
+/// Parquet files as the Hugging Face hub serves them, one row group in memory at a time. A column is read when a record first asks for it,
+/// so columns that nobody uses (images, scores) cost nothing and may hold anything.
+/// </summary>
+internal static class ParquetRows
+{
+    public static IEnumerable<CorpusRow> Read(string path)
+    {
+        using var stream = Guard(path, () => File.OpenRead(path));
+        var reader = Guard(path, () => ParquetReader.CreateAsync(stream, leaveStreamOpen: true).GetAwaiter().GetResult());
+        try
+        {
+            var fields = reader.Schema.Fields.ToDictionary(field => field.Name);
+            string[] names = [.. fields.Keys];
+            var first = 0;
+            for (var index = 0; index < reader.RowGroupCount; index++)
+            {
+                using var group = Guard(path, () => reader.OpenRowGroupReader(index));
+                var columns = new Columns(path, group, fields, first);
+                for (var i = 0; i < group.RowCount; i++)
+                {
+                    var row = i;
+                    yield return new CorpusRow(default, first + i + 1, $"row {first + i + 1}")
+                    {
+                        Columns = names,
+                        Column = name => columns.Value(name, row),
+                    };
+                }
+
+                first += (int)group.RowCount;
+            }
+        }
+        finally
+        {
+            reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        }
+    }
+
+    /// <summary>The columns of a row group that were asked for.</summary>
+    private sealed class Columns(string path, ParquetRowGroupReader group, Dictionary<string, Field> fields, int first)
+    {
+        private readonly Dictionary<string, JsonNode?[]> _read = [];
+
+        public JsonElement? Value(string name, int row)
+        {
+            if (!fields.TryGetValue(name, out var field))
+                return null;
+            if (!_read.TryGetValue(name, out var rows))
+                _read[name] = rows = Guard(path, () => ParquetColumn.Read(group, field), name);
+            if (rows.Length != group.RowCount)
+                throw new UserInputException(
+                    $"{path}: the column \"{name}\" has {rows.Length} values for {group.RowCount} rows from row {first + 1} on; "
+                        + "download the file again."
+                );
+            return rows[row] is { } value ? JsonSerializer.SerializeToElement(value) : null;
+        }
+    }
+
+    /// <summary>The Parquet reader reports damage by exceptions of many types; each becomes an error about the file.</summary>
+    private static T Guard<T>(string path, Func<T> read, string? column = null)
+    {
+        try
+        {
+            return read();
+        }
+        catch (DecoderFallbackException error)
+        {
+            throw new UserInputException(
+                $"{path}: the column \"{column}\" holds bytes that are not UTF-8 text; store texts as strings.",
+                error
+            );
+        }
+        catch (FormatException error) when (column is not null)
+        {
+            throw new UserInputException($"{path}: the column \"{column}\" cannot be used: {error.Message}.", error);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            var reason = error.Message.Split('\n')[0].TrimEnd('.', '\r');
+            throw new UserInputException(
+                column is null
+                    ? $"{path}: not a readable Parquet file ({reason}); download it again."
+                    : $"{path}: the column \"{column}\" is not readable ({reason}); download the file again.",
+                error
+            );
+        }
+    }
+}
