@@ -132,7 +132,20 @@ public sealed class HfTokenizer
     /// <exception cref="UnsupportedCheckpointException">
     /// A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.
     /// </exception>
-    public static HfTokenizer Load(string modelDirectory) => new(new TokenizerFiles(modelDirectory));
+    public static HfTokenizer Load(string modelDirectory)
+    {
+        try
+        {
+            return new(new TokenizerFiles(modelDirectory));
+        }
+        catch (InvalidOperationException error) // of the JSON reader, for bytes or escapes that are no text
+        {
+            throw new UnsupportedCheckpointException(
+                $"{modelDirectory}: a text in the tokenizer's files is not valid Unicode ({error.Message}) Copy the files again.",
+                error
+            );
+        }
+    }
 
     /// <summary>The ids of a text.</summary>
     /// <param name="text">Any text; a lone surrogate counts as U+FFFD.</param>

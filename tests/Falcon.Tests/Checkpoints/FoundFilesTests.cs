@@ -118,4 +118,30 @@ public sealed class FoundFilesTests : IDisposable
         var message = Refusal(folder);
         Assert.Contains($"\"{leftover}\" belongs to quantised weights", message, StringComparison.Ordinal);
     }
+
+    // Files that made earlier readers crash; each is read, or refused with its name.
+    [Theory]
+    [InlineData("config-EX1.json")]
+    [InlineData("config-EX5.json")]
+    [InlineData("config-EX12.json")]
+    [InlineData("tokenizer-EX4.json")]
+    [InlineData("tokenizer-EX10.json")]
+    [InlineData("tokenizer-class-intersection.json")]
+    public void Read_FaultyFile_IsReadOrRefused(string name)
+    {
+        var source = Fixtures.SharedOrSkip("fixtures", "faults", name);
+        var ofTokenizer = name.StartsWith("tokenizer", StringComparison.Ordinal);
+        var folder = TinyCheckpoint.Write(_folder.At("model"));
+        File.Delete(Path.Combine(folder, ofTokenizer ? "tokenizer.json" : "config.json"));
+        File.Copy(source, Path.Combine(folder, ofTokenizer ? "tokenizer.json" : "config.json"));
+        try
+        {
+            if (ofTokenizer) Assert.NotEmpty(HfTokenizer.Load(folder).Encode("The capital of France is Paris."));
+            else Falcon.Models.Families.ModelConfig.Load(folder);
+        }
+        catch (FalconException error)
+        {
+            Assert.StartsWith(folder, error.Message, StringComparison.Ordinal);
+        }
+    }
 }

@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using System.Text;
 using Falcon.Data;
 using Falcon.Runtime;
 using Parquet;
@@ -214,6 +213,8 @@ public sealed class FoundDataTests : IDisposable
     [InlineData("null-in-choices.parquet")]
     [InlineData("json-EX1.json")]
     [InlineData("min-lone-surrogate-key.jsonl")]
+    [InlineData("parquet-HANG-s3.parquet")]
+    [InlineData("parquet-HANG-s4.parquet")]
     public void Read_FaultyFile_IsReadOrRefused(string name)
     {
         var path = Fixtures.SharedOrSkip("fixtures", "faults", name);

@@ -84,6 +84,19 @@ public sealed class SplitPatternTests
             );
     }
 
+    // The ids are those of the reference library for this file.
+    [Fact]
+    public void Encode_PatternWithAnIntersection_GivesTheIdsOfTheReference()
+    {
+        using var folder = new TemporaryFolder();
+        File.Copy(Fixtures.SharedOrSkip("fixtures", "faults", "tokenizer-class-intersection.json"), folder.At("tokenizer.json"));
+        var tokenizer = HfTokenizer.Load(folder.Path);
+        Assert.Equal(
+            [53, 73, 70, 222, 68, 66, 81, 460, 66, 77, 222, 80, 71, 222, 39, 83, 66, 79, 382, 222, 326, 222, 49, 66, 324, 84, 15],
+            tokenizer.Encode("The capital of France is Paris.")
+        );
+    }
+
     [Fact]
     public void Load_PatternWithoutCounterpart_NamesTheConstruct()
     {

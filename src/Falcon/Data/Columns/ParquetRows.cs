@@ -13,10 +13,12 @@ namespace Falcon.Data.Columns;
 /// </summary>
 internal static class ParquetRows
 {
+    private static readonly TimeSpan FooterLimit = TimeSpan.FromSeconds(30);
+
     public static IEnumerable<CorpusRow> Read(string path)
     {
         using var stream = Guard(path, () => File.OpenRead(path));
-        var reader = Guard(path, () => ParquetReader.CreateAsync(stream, leaveStreamOpen: true).GetAwaiter().GetResult());
+        var reader = Guard(path, () => WithinLimit(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: true)));
         try
         {
             var fields = reader.Schema.Fields.ToDictionary(field => field.Name);
@@ -43,6 +45,15 @@ internal static class ParquetRows
         {
             reader.DisposeAsync().AsTask().GetAwaiter().GetResult();
         }
+    }
+
+    // A damaged footer can send the reader into a loop without an end; closing the stream ends it. A sound one takes milliseconds.
+    private static T WithinLimit<T>(Func<Task<T>> read)
+    {
+        var task = Task.Run(read);
+        return ((IAsyncResult)task).AsyncWaitHandle.WaitOne(FooterLimit)
+            ? task.GetAwaiter().GetResult()
+            : throw new TimeoutException("its footer cannot be read to the end");
     }
 
     /// <summary>The columns of a row group that were asked for.</summary>

@@ -143,7 +143,17 @@ public sealed record ModelConfig
         {
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new UnsupportedCheckpointException($"{path}: expected a JSON object.");
-            return FamilyConfig.Read(new ConfigReader(path, document.RootElement));
+            try
+            {
+                return FamilyConfig.Read(new ConfigReader(path, document.RootElement));
+            }
+            catch (InvalidOperationException e) // of the JSON reader, for bytes or escapes that are no text
+            {
+                throw new UnsupportedCheckpointException(
+                    $"{path}: a text in it is not valid Unicode. Restore the file from the original checkpoint.",
+                    e
+                );
+            }
         }
     }
 }
