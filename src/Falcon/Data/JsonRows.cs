@@ -42,7 +42,7 @@ internal static class JsonRows
         {
             return JsonElement.Parse(first, Options).ValueKind == JsonValueKind.Object;
         }
-        catch (JsonException)
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
             return false;
         }
@@ -57,6 +57,10 @@ internal static class JsonRows
         catch (JsonException error)
         {
             throw Malformed(path, line, error, "every line must be one complete JSON object");
+        }
+        catch (InvalidOperationException error)
+        {
+            throw HalfCharacter(path, line, error);
         }
     }
 
@@ -105,9 +109,17 @@ internal static class JsonRows
             {
                 throw Malformed(path, line, error, "no record may have the same field twice");
             }
+            catch (InvalidOperationException error)
+            {
+                throw HalfCharacter(path, line, error);
+            }
             yield return new CorpusRow(value, line, $"line {line}");
         }
     }
+
+    // The parser compares the names of fields as text.
+    private static UserInputException HalfCharacter(string path, int line, InvalidOperationException error) =>
+        new($"{path}, line {line}: the name of a field has an escape such as \\ud800, which is half a character; correct the name.", error);
 
     private static UserInputException Malformed(string path, int line, JsonException error, string remedy) =>
         error.Message.Contains("uplicate", StringComparison.Ordinal)

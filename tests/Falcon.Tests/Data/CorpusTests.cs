@@ -215,7 +215,7 @@ public sealed class CorpusTests : IDisposable
             );
         Assert.Equal("é", Corpus.Stream(path).First().Text);
         Assert.Equal(
-            $"{path}, row 2: invalid UTF-8 in a column of bytes; store texts as strings.",
+            $"{path}, row 2, field \"text\": invalid UTF-8 in a column of bytes; store texts as strings.",
             Assert.Throws<Falcon.Runtime.UserInputException>(() => Corpus.Read(path)).Message
         );
     }

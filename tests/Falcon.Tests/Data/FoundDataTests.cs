@@ -124,9 +124,9 @@ public sealed class FoundDataTests : IDisposable
         Assert.Equal(["b", "c"], records.Select(record => record.Answer));
 
         var asText = Assert.Throws<UserInputException>(() => Corpus.Read(path, "text=Image")).Message;
-        Assert.Contains("the column \"Image\" holds bytes that are not UTF-8 text", asText, StringComparison.Ordinal);
+        Assert.Contains("row 1, field \"Image\": invalid UTF-8 in a column of bytes", asText, StringComparison.Ordinal);
         var asNumber = Assert.Throws<UserInputException>(() => Corpus.Read(path, "text=Score")).Message;
-        Assert.Contains("the column \"Score\" cannot be used: it holds NaN", asNumber, StringComparison.Ordinal);
+        Assert.Contains("row 1, field \"Score\": NaN is no value", asNumber, StringComparison.Ordinal);
     }
 
     // Rows of a list with every kind of absence: null, empty, an element that is null.
@@ -163,7 +163,7 @@ public sealed class FoundDataTests : IDisposable
         using var group = reader.OpenRowGroupReader(0);
         Field column = reader.Schema.Fields.Single(field => field.Name == "Choices");
         var rows = Falcon.Data.Columns.ParquetColumn.Read(group, column);
-        Assert.Equal(["[\"a\",\"b\"]", "null", "[]", "[null,\"x\"]"], rows.Select(row => row?.ToJsonString() ?? "null"));
+        Assert.Equal(["[\"a\",\"b\"]", "null", "[]", "[null,\"x\"]"], rows.Rows.Select(row => row?.ToJsonString() ?? "null"));
     }
 
     [Theory]

@@ -11,23 +11,26 @@ namespace Falcon.Data.Columns;
 /// The values of one column of a row group, assembled from the values and levels of its leaves. Every null keeps its place: the levels
 /// say at which depth a value is missing and where a list goes on (Melnik et al., "Dremel", 2010, section 4).
 /// </summary>
-internal static class ParquetColumn
+/// <param name="Rows">One value for each row; null for a missing one.</param>
+/// <param name="Faults">What is wrong in rows whose value has no JSON form.</param>
+internal sealed record ParquetColumn(JsonNode?[] Rows, IReadOnlyDictionary<int, string> Faults)
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>One value for each row; null for a missing one.</summary>
+    /// <summary>Reads a column.</summary>
     /// <exception cref="FormatException">The column has a type that has no JSON form.</exception>
-    public static JsonNode?[] Read(ParquetRowGroupReader group, Field column)
+    public static ParquetColumn Read(ParquetRowGroupReader group, Field column)
     {
+        Dictionary<int, string> faults = [];
         JsonNode?[]? rows = null;
         foreach (var path in Leaves(column, []))
         {
-            var entries = Entries(group, (DataField)path[^1]);
-            var values = Rows(entries).Select(row => Build(path, 0, row)).ToArray();
+            var entries = Entries(group, (DataField)path[^1], faults);
+            var values = ByRow(entries).Select(row => Build(path, 0, row)).ToArray();
             rows = rows is null ? values : [.. rows.Zip(values, Merge)];
         }
 
-        return rows ?? throw new FormatException("it has no values");
+        return new(rows ?? throw new FormatException("it has no values"), faults);
     }
 
     /// <summary>A value of a leaf with its repetition and definition level.</summary>
@@ -46,7 +49,7 @@ internal static class ParquetColumn
         };
     }
 
-    private static List<List<Entry>> Rows(List<Entry> entries)
+    private static List<List<Entry>> ByRow(List<Entry> entries)
     {
         List<List<Entry>> rows = [];
         foreach (var entry in entries)
@@ -122,27 +125,33 @@ internal static class ParquetColumn
         }
     }
 
-    private static List<Entry> Entries(ParquetRowGroupReader group, DataField leaf)
+    private static List<Entry> Entries(ParquetRowGroupReader group, DataField leaf, Dictionary<int, string> faults)
     {
         using var raw = group.ReadRawColumnDataBaseAsync(leaf).AsTask().GetAwaiter().GetResult();
         var values = Values(raw);
         var definitions = leaf.MaxDefinitionLevel == 0 ? [] : raw.DefinitionLevels.ToArray();
         var repetitions = leaf.MaxRepetitionLevel == 0 ? [] : raw.RepetitionLevels.ToArray();
         var count = definitions.Length > 0 ? definitions.Length : values.Count;
-        var (entries, next) = (new List<Entry>(count), 0);
+        var (entries, next, row) = (new List<Entry>(count), 0, -1);
         for (var i = 0; i < count; i++)
         {
             var definition = definitions.Length > 0 ? definitions[i] : leaf.MaxDefinitionLevel;
             var present = definition == leaf.MaxDefinitionLevel;
             if (present && next == values.Count)
                 throw new FormatException("it ends early");
-            entries.Add(new(repetitions.Length > 0 ? repetitions[i] : 0, definition, present ? values[next++] : null));
+            var repetition = repetitions.Length > 0 ? repetitions[i] : 0;
+            if (repetition == 0)
+                row++;
+            var (value, fault) = present ? values[next++] : default;
+            if (fault is not null)
+                faults.TryAdd(row, fault);
+            entries.Add(new(repetition, definition, value));
         }
 
         return entries;
     }
 
-    private static List<JsonNode?> Values(RawColumnData raw) =>
+    private static List<(JsonNode? Value, string? Fault)> Values(RawColumnData raw) =>
         raw switch
         {
             RawColumnData<ReadOnlyMemory<char>> texts => All(texts, text => JsonValue.Create(text.ToString())),
@@ -157,8 +166,8 @@ internal static class ParquetColumn
             RawColumnData<uint> numbers => All(numbers, value => JsonValue.Create((long)value)),
             RawColumnData<long> numbers => All(numbers, value => JsonValue.Create(value)),
             RawColumnData<ulong> numbers => All(numbers, value => JsonValue.Create(value)),
-            RawColumnData<float> numbers => All(numbers, value => Real(value)),
-            RawColumnData<double> numbers => All(numbers, Real),
+            RawColumnData<float> numbers => Reals(numbers.Values.ToArray().Select(value => (double)value)),
+            RawColumnData<double> numbers => Reals(numbers.Values.ToArray()),
             RawColumnData<decimal> numbers => All(numbers, value => JsonValue.Create(value)),
             RawColumnData<DateTime> times => All(times, value => JsonValue.Create(value.ToString("O", CultureInfo.InvariantCulture))),
             _ => throw new FormatException(
@@ -166,17 +175,31 @@ internal static class ParquetColumn
             ),
         };
 
-    private static List<JsonNode?> All<T>(RawColumnData<T> raw, Func<T, JsonNode?> convert)
+    private static List<(JsonNode? Value, string? Fault)> All<T>(RawColumnData<T> raw, Func<T, JsonNode?> convert)
         where T : struct
     {
-        List<JsonNode?> all = new(raw.Values.Length);
+        List<(JsonNode?, string?)> all = new(raw.Values.Length);
         foreach (var value in raw.Values)
-            all.Add(convert(value));
+        {
+            try
+            {
+                all.Add((convert(value), null));
+            }
+            catch (DecoderFallbackException)
+            {
+                all.Add((null, "invalid UTF-8 in a column of bytes; store texts as strings"));
+            }
+        }
+
         return all;
     }
 
-    private static JsonValue Real(double value) =>
-        double.IsFinite(value)
-            ? JsonValue.Create(value)
-            : throw new FormatException($"it holds {value.ToString(CultureInfo.InvariantCulture)}");
+    private static List<(JsonNode? Value, string? Fault)> Reals(IEnumerable<double> numbers) =>
+        [
+            .. numbers.Select(number =>
+                double.IsFinite(number)
+                    ? ((JsonNode?)JsonValue.Create(number), (string?)null)
+                    : (null, $"{number.ToString(CultureInfo.InvariantCulture)} is no value; correct it")
+            ),
+        ];
 }

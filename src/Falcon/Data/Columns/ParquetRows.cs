@@ -1,6 +1,4 @@
-using System.Text;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Falcon.Runtime;
 using Parquet;
 using Parquet.Schema;
@@ -59,20 +57,22 @@ internal static class ParquetRows
     /// <summary>The columns of a row group that were asked for.</summary>
     private sealed class Columns(string path, ParquetRowGroupReader group, Dictionary<string, Field> fields, int first)
     {
-        private readonly Dictionary<string, JsonNode?[]> _read = [];
+        private readonly Dictionary<string, ParquetColumn> _read = [];
 
         public JsonElement? Value(string name, int row)
         {
             if (!fields.TryGetValue(name, out var field))
                 return null;
-            if (!_read.TryGetValue(name, out var rows))
-                _read[name] = rows = Guard(path, () => ParquetColumn.Read(group, field), name);
-            if (rows.Length != group.RowCount)
+            if (!_read.TryGetValue(name, out var column))
+                _read[name] = column = Guard(path, () => ParquetColumn.Read(group, field), name);
+            if (column.Rows.Length != group.RowCount)
                 throw new UserInputException(
-                    $"{path}: the column \"{name}\" has {rows.Length} values for {group.RowCount} rows from row {first + 1} on; "
+                    $"{path}: the column \"{name}\" has {column.Rows.Length} values for {group.RowCount} rows from row {first + 1} on; "
                         + "download the file again."
                 );
-            return rows[row] is { } value ? JsonSerializer.SerializeToElement(value) : null;
+            if (column.Faults.TryGetValue(row, out var fault))
+                throw new UserInputException($"{path}, row {first + row + 1}, field \"{name}\": {fault}.");
+            return column.Rows[row] is { } value ? JsonSerializer.SerializeToElement(value) : null;
         }
     }
 
@@ -82,13 +82,6 @@ internal static class ParquetRows
         try
         {
             return read();
-        }
-        catch (DecoderFallbackException error)
-        {
-            throw new UserInputException(
-                $"{path}: the column \"{column}\" holds bytes that are not UTF-8 text; store texts as strings.",
-                error
-            );
         }
         catch (FormatException error) when (column is not null)
         {

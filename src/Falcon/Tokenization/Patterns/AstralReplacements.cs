@@ -9,10 +9,11 @@ namespace Falcon.Tokenization.Patterns;
 internal sealed class AstralReplacements
 {
     private const char Lowest = '\u0100';
+    private const char CircledA = '\u24B6';
     private const int CategoryCount = 30;
 
     private readonly char[] _ofCategory = new char[CategoryCount];
-    private readonly char _han;
+    private readonly char[] _ofHan = new char[CategoryCount];
 
     /// <param name="named">Characters and ranges that the pattern names.</param>
     /// <param name="usesHan">Whether the pattern asks for the Han script.</param>
@@ -24,8 +25,8 @@ internal sealed class AstralReplacements
             var category = (int)CharUnicodeInfo.GetUnicodeCategory(character);
             if (_ofCategory[category] == 0 || (IsFree(character) && !CharacterProperty.Han.Contains(character)))
                 _ofCategory[category] = character;
-            if (usesHan && CharacterProperty.Han.Contains(character) && (_han == 0 || IsFree(character)))
-                _han = character;
+            if (usesHan && CharacterProperty.Han.Contains(character) && (_ofHan[category] == 0 || IsFree(character)))
+                _ofHan[category] = character;
         }
     }
 
@@ -54,6 +55,12 @@ internal sealed class AstralReplacements
         return (new string(shadow, 0, count), positions);
     }
 
-    private char Of(int codePoint) =>
-        _han != 0 && CharacterProperty.IsHan(codePoint) ? _han : _ofCategory[(int)CharUnicodeInfo.GetUnicodeCategory(codePoint)];
+    private char Of(int codePoint)
+    {
+        // Letters in circles and squares are symbols that count as characters of words.
+        if (codePoint is (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189))
+            return CircledA;
+        var category = (int)CharUnicodeInfo.GetUnicodeCategory(codePoint);
+        return CharacterProperty.IsHan(codePoint) && _ofHan[category] != 0 ? _ofHan[category] : _ofCategory[category];
+    }
 }

@@ -66,7 +66,6 @@ internal sealed record CharacterProperty(string Text, Func<char, bool> Test, boo
         ["format"] = "Cf",
     };
 
-    // The letters of \w that are in none of its categories: superscripts and fractions of Latin-1, and letters in circles.
     private const string WordRest = "\u00B2\u00B3\u00B9\u00BC\u00BD\u00BE";
 
     /// <summary>Whether <see cref="Text"/> says it all.</summary>
@@ -85,16 +84,21 @@ internal sealed record CharacterProperty(string Text, Func<char, bool> Test, boo
     /// <summary>Hexadecimal digits, of ASCII alone.</summary>
     public static CharacterProperty Hexadecimal { get; } = new("0-9A-Fa-f", char.IsAsciiHexDigit);
 
-    /// <summary>Characters of words: letters, marks, decimal digits, letter numbers, connectors, and a few of other categories.</summary>
-    public static CharacterProperty Word { get; } =
-        new(@"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u00B2\u00B3\u00B9\u00BC-\u00BE\u24B6-\u24E9", character =>
+    /// <summary>Characters of words inside brackets: letters, marks, decimal digits, letter numbers, connectors, letters in circles.</summary>
+    public static CharacterProperty WordInSet { get; } =
+        new(@"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u24B6-\u24E9", character =>
             Is(character, "L")
             || Is(character, "M")
             || Is(character, "Nd")
             || Is(character, "Nl")
             || Is(character, "Pc")
-            || WordRest.Contains(character, StringComparison.Ordinal)
             || character is >= '\u24B6' and <= '\u24E9'
+        );
+
+    /// <summary>Characters of words outside brackets, where the superscripts and fractions of Latin-1 count too.</summary>
+    public static CharacterProperty Word { get; } =
+        new(WordInSet.Text + @"\u00B2\u00B3\u00B9\u00BC-\u00BE", character =>
+            WordInSet.Contains(character) || WordRest.Contains(character, StringComparison.Ordinal)
         );
 
     /// <summary>The Han script within the basic plane. Beyond it, <see cref="IsHan(int)"/> tells.</summary>
@@ -140,6 +144,8 @@ internal sealed record CharacterProperty(string Text, Func<char, bool> Test, boo
             ?? (plain is "l" or "m" or "n" or "p" or "s" or "z" ? plain.ToUpperInvariant() : null);
         if (category is not null)
             return new($@"\p{{{category}}}", character => Is(character, category));
+        if (plain == "punct")
+            return Named("P"); // inside [: :] it has the symbols as well
         return plain == "han" ? Han : Posix(plain);
     }
 

@@ -373,6 +373,8 @@ internal sealed class OnigurumaPattern
         var property = Property();
         if (property is null)
             _at--;
+        else if (property.Text == CharacterProperty.Word.Text)
+            property = property.Negated ? CharacterProperty.WordInSet.Not() : CharacterProperty.WordInSet;
         return property;
     }
 

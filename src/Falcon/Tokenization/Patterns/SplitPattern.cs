@@ -34,8 +34,10 @@ internal sealed class SplitPattern
 
     public static SplitPattern Read(TokenizerSection section)
     {
-        if (!section["String"].IsNull) return Literal(section["String"].Text());
-        if (section["Regex"].IsNull) throw section.Unsupported("neither a String nor a Regex pattern");
+        if (!section["String"].IsNull)
+            return Literal(section["String"].Text());
+        if (section["Regex"].IsNull)
+            throw section.Unsupported("neither a String nor a Regex pattern");
         var expression = section["Regex"].Text();
         try
         {
@@ -51,27 +53,33 @@ internal sealed class SplitPattern
     public List<Stretch> Find(string text)
     {
         var stretches = new List<Stretch>();
-        if (text.Length == 0) return stretches;
+        if (text.Length == 0)
+            return stretches;
         var end = 0;
         if (_regex is null)
         {
-            for (var start = IndexOfLiteral(text, 0); start >= 0; start = IndexOfLiteral(text, end)) Add(start, start + _literal.Length);
+            for (var start = IndexOfLiteral(text, 0); start >= 0; start = IndexOfLiteral(text, end))
+                Add(start, start + _literal.Length);
         }
         else if (!text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF'))
         {
-            foreach (var match in _regex.EnumerateMatches(text)) Add(match.Index, match.Index + match.Length);
+            foreach (var match in _regex.EnumerateMatches(text))
+                Add(match.Index, match.Index + match.Length);
         }
         else
         {
             var (shadow, positions) = _replacements!.Shadow(text);
-            foreach (var match in _regex.EnumerateMatches(shadow)) Add(positions[match.Index], positions[match.Index + match.Length]);
+            foreach (var match in _regex.EnumerateMatches(shadow))
+                Add(positions[match.Index], positions[match.Index + match.Length]);
         }
-        if (end < text.Length) stretches.Add(new(end, text.Length, false));
+        if (end < text.Length)
+            stretches.Add(new(end, text.Length, false));
         return stretches;
 
         void Add(int start, int stop)
         {
-            if (end < start) stretches.Add(new(end, start, false));
+            if (end < start)
+                stretches.Add(new(end, start, false));
             stretches.Add(new(start, stop, true));
             end = stop;
         }
@@ -79,7 +87,8 @@ internal sealed class SplitPattern
 
     public string Replace(string text, string content)
     {
-        if (_regex is null) return _literal.Length == 0 ? text : text.Replace(_literal, content, StringComparison.Ordinal);
+        if (_regex is null)
+            return _literal.Length == 0 ? text : text.Replace(_literal, content, StringComparison.Ordinal);
         return string.Concat(Find(text).Select(stretch => stretch.IsMatch ? content : text[stretch.Start..stretch.End]));
     }
 
