@@ -39,7 +39,8 @@ internal sealed partial class RecordLayout
 
     public CorpusRecord ToRecord(CorpusRow row)
     {
-        if (row.Columns is null && row.Value.ValueKind == JsonValueKind.String) return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
+        if (row.Columns is null && row.Value.ValueKind == JsonValueKind.String)
+            return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
         if (row.Columns is null && row.Value.ValueKind != JsonValueKind.Object)
             throw new UserInputException(
                 $"{_path}, {row.Place}: the record is {Kind(row.Value)}, not an object with fields; "

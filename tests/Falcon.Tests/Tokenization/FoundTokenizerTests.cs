@@ -80,7 +80,7 @@ public sealed class FoundTokenizerTests : IDisposable
                 "tokenizer_config.json",
                 """
                     {"tokenizer_class": "TokenizersBackend",
-                     "extra_special_tokens": {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": "<pad>", "image": "<tool>"}}
+                     "extra_special_tokens": {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": "<pad>", "img": "<tool>"}}
                     """
             },
             {
@@ -170,8 +170,8 @@ public sealed class FoundTokenizerTests : IDisposable
         var note = Assert.Single(tokenizer.Notes);
         Assert.Equal(
             $"{_folder.Path}: no chat template is used, because none is the default; there are \"tool_use\" in tokenizer_config.json, "
-                + "\"rag\" in tokenizer_config.json, additional_chat_templates/agent.jinja, chat_template.json. To use one of them, save its "
-                + "text as chat_template.jinja in the model's folder",
+                + "\"rag\" in tokenizer_config.json, additional_chat_templates/agent.jinja, chat_template.json. To use one of them, save "
+                + "its text as chat_template.jinja in the model's folder",
             note
         );
         var error = Assert.Throws<UserInputException>(() => tokenizer.RenderChat([], addGenerationPrompt: true));

@@ -84,7 +84,7 @@ internal sealed record CharacterProperty(string Text, Func<char, bool> Test, boo
     /// <summary>Hexadecimal digits, of ASCII alone.</summary>
     public static CharacterProperty Hexadecimal { get; } = new("0-9A-Fa-f", char.IsAsciiHexDigit);
 
-    /// <summary>Characters of words inside brackets: letters, marks, decimal digits, letter numbers, connectors, letters in circles.</summary>
+    /// <summary>Characters of words inside brackets: letters, marks, digits, letter numbers, connectors, letters in circles.</summary>
     public static CharacterProperty WordInSet { get; } =
         new(@"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u24B6-\u24E9", character =>
             Is(character, "L")
