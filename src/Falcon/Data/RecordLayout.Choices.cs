@@ -105,4 +105,26 @@ internal sealed partial class RecordLayout
             );
         return correct;
     }
+
+    private List<string> Texts(CorpusRow row, string field, JsonElement value)
+    {
+        if (value.ValueKind == JsonValueKind.String) return [Text(row, field, value)];
+        if (value.ValueKind != JsonValueKind.Array) throw WrongType(row, field, value, "a list of texts");
+        return
+        [
+            .. value
+                .EnumerateArray()
+                .Select((item, i) =>
+                    item.ValueKind == JsonValueKind.String
+                        ? Text(row, field, item)
+                        : throw new UserInputException(
+                            string.Create(
+                                CultureInfo.InvariantCulture,
+                                $"{_path}, {row.Place}, field \"{Name(field)}[{i}]\": text is needed, found {Kind(item)}; "
+                            )
+                                + "correct the value; no entry of a list is ever left out."
+                        )
+                ),
+        ];
+    }
 }

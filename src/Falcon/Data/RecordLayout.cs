@@ -176,28 +176,6 @@ internal sealed partial class RecordLayout
             : throw new UserInputException($"{place}: the list of parts is empty; give the message a text.");
     }
 
-    private List<string> Texts(CorpusRow row, string field, JsonElement value)
-    {
-        if (value.ValueKind == JsonValueKind.String) return [Text(row, field, value)];
-        if (value.ValueKind != JsonValueKind.Array) throw WrongType(row, field, value, "a list of texts");
-        return
-        [
-            .. value
-                .EnumerateArray()
-                .Select((item, i) =>
-                    item.ValueKind == JsonValueKind.String
-                        ? Text(row, field, item)
-                        : throw new UserInputException(
-                            string.Create(
-                                CultureInfo.InvariantCulture,
-                                $"{_path}, {row.Place}, field \"{Name(field)}[{i}]\": text is needed, found {Kind(item)}; "
-                            )
-                                + "correct the value; no entry of a list is ever left out."
-                        )
-                ),
-        ];
-    }
-
     private string? Optional(CorpusRow row, string field) =>
         Find(row, field) is { } value ? Text(row, field, value) : _names.ContainsKey(field) ? Text(row, field, Required(row, field)) : null;
 
