@@ -198,8 +198,8 @@ public static class EvaluateRun
         if (reused) return [.. found.OfType<SuiteMeasurement>()];
 
         session.Log.Information($"measuring {model.Path}");
-        var tokenizer = HfTokenizer.Load(model.Path);
-        using var checkpoint = Checkpoint.Open(model.Path);
+        var tokenizer = HfTokenizer.Load(model.Directory);
+        using var checkpoint = Checkpoint.Open(model.Directory);
         using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
         return
         [
@@ -232,6 +232,7 @@ public static class EvaluateRun
         return new SuiteMeasurement(suite.Name, model.Identity, session.TaskOf(suite), session.Engine, values.Metrics, values.Examples)
         {
             Warnings = values.Warnings,
+            Notes = values.Notes,
         };
     }
 
