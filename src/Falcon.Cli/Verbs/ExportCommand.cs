@@ -15,10 +15,11 @@ internal static class ExportCommand
     {
         var command = new Verb(
             "export",
-            "Write the change that unlearning made in the layout of another tool.",
+            "Write a model, or the change that unlearning made, in the layout of another tool.",
             "export lora --base models/my-model --model runs/first/model --rank 16 --out adapters/first"
         );
         command.Add(Lora(start));
+        command.Add(ExportMergedCommand.Create(start));
         return command;
     }
 
@@ -34,6 +35,7 @@ internal static class ExportCommand
         );
         var before = PatchCommand.BaseOption("The model before unlearning.");
         var model = InspectCommand.ModelOption();
+        var adapter = InspectCommand.AdapterOption();
         var rank = OptionParsing.Integer("--rank", "Rank of the adapter: more keeps more of the change.", least: 1);
         rank.Required = true;
         var suite = OptionParsing.List(
@@ -50,7 +52,7 @@ internal static class ExportCommand
             DefaultValueFactory = _ => new QuestionSettings().RougeSamples,
         };
         var destination = UnlearnCommand.OutOption();
-        foreach (var option in new Option[] { before, model, rank, suite, data, forgetSplit, rougeSamples, destination })
+        foreach (var option in new Option[] { before, model, adapter, rank, suite, data, forgetSplit, rougeSamples, destination })
             command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
@@ -65,10 +67,11 @@ internal static class ExportCommand
                         ForgetSplit = parsed.GetValue(forgetSplit),
                         RougeSamples = parsed.GetValue(rougeSamples),
                     };
+            var after = session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter), asStored: true);
             return session.Finish(
                 LoraExport.Write(
-                    parsed.GetRequiredValue(before),
-                    parsed.GetRequiredValue(model),
+                    session.Model(parsed.GetRequiredValue(before), dtype: NamedModel.StoredDType(after)),
+                    after,
                     parsed.GetValue(rank)!.Value,
                     parsed.GetRequiredValue(destination),
                     evaluation,

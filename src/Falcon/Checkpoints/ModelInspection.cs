@@ -1,12 +1,14 @@
+using System.Text.Json.Serialization;
 using Falcon.Models;
 using Falcon.Models.Families;
+using Falcon.Results;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
 namespace Falcon.Checkpoints;
 
 /// <summary>What a Hugging Face model directory holds, read without loading a weight into memory.</summary>
-/// <param name="Model">The directory, as a full path.</param>
+/// <param name="Model">The directory, as a full path; or the GGUF file or base model that it was made from, as the user named it.</param>
 /// <param name="Architecture">The family of the model, such as <c>llama</c> (docs/families.md).</param>
 /// <param name="Parameters">Number of stored weights.</param>
 /// <param name="Parts">
@@ -47,6 +49,12 @@ public sealed record ModelInspection(
     IReadOnlyList<string> Notes
 )
 {
+    /// <summary>
+    /// What the directory was made from, where the user named a GGUF file or an adapter; null for a directory as it stands.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ModelSource? Source { get; init; }
+
     private static readonly string[] PartNames = ["embedding", "attention", "mlp", "norms", "output head", "other"];
 
     /// <summary>Inspects a model directory and checks its names and shapes against its configuration.</summary>
@@ -61,11 +69,12 @@ public sealed record ModelInspection(
         var tokenizer = TokenizerFiles.AreIn(directory) ? HfTokenizer.Load(directory) : null;
         var hash = ContentHash.OfModel(directory, cancellation);
         var config = checkpoint.Config;
+        var source = ModelSource.Of(directory);
         var counts = checkpoint.Entries
             .Select(entry => (Part: PartOf(entry.Name, config.Architecture), entry.DType, Count: CountOf(entry.Shape)))
             .ToList();
         return new ModelInspection(
-            checkpoint.Directory,
+            source?.Model ?? checkpoint.Directory,
             config.ModelType,
             checkpoint.ParameterCount,
             counts
@@ -89,7 +98,10 @@ public sealed record ModelInspection(
             hash.Files,
             [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))],
             [.. checkpoint.Notes, .. tokenizer?.Notes ?? []]
-        );
+        )
+        {
+            Source = source,
+        };
     }
 
     private static long CountOf(long[] shape) => shape.Aggregate(1L, (product, size) => product * size);

@@ -199,4 +199,7 @@ public sealed record SuiteValues(IReadOnlyDictionary<string, MetricValue> Metric
 
     /// <summary>Signs that the numbers do not measure knowledge, such as the same answer to every question. One sentence each.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>How the numbers came about where that is a choice, such as the token before each text. One sentence each.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
 }

@@ -4,6 +4,7 @@ using Falcon.Data;
 using Falcon.Data.Columns;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Evaluation.Suites;
 
@@ -60,6 +61,20 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
                 ["bits_per_byte"] = values.BitsPerByte,
                 ["token_perplexity"] = values.Token,
             }
+        )
+        {
+            Notes = [TokenBefore(loaded.Tokenizer)],
+        };
+    }
+
+    private static string TokenBefore(HfTokenizer tokenizer)
+    {
+        var (id, token, kind) = tokenizer.BosId is { } begin
+            ? (begin, tokenizer.BosToken, "begin")
+            : (tokenizer.EosId!.Value, tokenizer.EosToken, "end");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{SuiteName}: the token before the first of each text is the tokenizer's {kind} token {token} (id {id})"
         );
     }
 

@@ -70,6 +70,9 @@ public sealed record ArchitectureDescription
     /// <summary>Other prefixes that files of the family use; the one found in the files is taken.</summary>
     public IReadOnlyList<string> OtherBases { get; init; } = [];
 
+    /// <summary>The prefix of every module name except the output head's in the Hugging Face library's class of today.</summary>
+    public string ClassBase { get; init; } = "model.";
+
     /// <summary>Prefixes of tensors outside the decoder, such as a vision tower; they are copied unread.</summary>
     public IReadOnlyList<string> Foreign { get; init; } = [];
 
@@ -185,12 +188,14 @@ public sealed record ArchitectureDescription
         Base = "language_model.model.",
         OtherBases = ["model.language_model."],
         OtherHeads = ["language_model.lm_head", "model.language_model.lm_head"],
+        ClassBase = "model.language_model.",
         Foreign = ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."],
     };
 
     internal static ArchitectureDescription GptNeoX { get; } = new()
     {
         Base = "gpt_neox.",
+        ClassBase = "gpt_neox.",
         TokenEmbedding = "embed_in",
         LastNorm = "final_layer_norm",
         OutputHead = "embed_out",
@@ -207,6 +212,7 @@ public sealed record ArchitectureDescription
     {
         Base = "transformer.",
         OtherBases = [""],
+        ClassBase = "transformer.",
         TokenEmbedding = "wte",
         PositionEmbedding = "wpe",
         LayerList = "h.",

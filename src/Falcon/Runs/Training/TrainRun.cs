@@ -4,6 +4,7 @@ using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
+using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
@@ -77,7 +78,7 @@ public static class TrainRun
         if (source is not null) ExplicitTokenIds.Complete(directory.WorkingPath, tokenizer, context.Log);
         if (measured is not null) Measure(measured, tokenizer, directory, compute, context);
         var record = new TrainRecord(
-            config,
+            config.StartFrom is { } made ? config with { StartFrom = ModelSource.Of(made)?.Model ?? made } : config,
             environment,
             steps,
             loss,

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Falcon.Attacks;
 using Falcon.Attacks.Protocol;
 using Falcon.Checkpoints;
 using Falcon.Data;
