@@ -96,7 +96,9 @@ internal static class TinyCheckpoint
         File.WriteAllText(path, config.ToJsonString());
     }
 
-    /// <summary>Requires a copied config.json that differs from its source in the token ids that it names explicitly, and only there.</summary>
+    /// <summary>
+    /// Requires a copied config.json that differs from its source in the token ids that it names explicitly, and only there.
+    /// </summary>
     public static void RequireSameConfigWithTokenIds(string source, string copy)
     {
         JsonObject Read(string directory) => JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "config.json")))!.AsObject();

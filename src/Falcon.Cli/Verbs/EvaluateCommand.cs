@@ -90,7 +90,8 @@ internal static class EvaluateCommand
         var set = new Option<string[]>("--set")
         {
             Description =
-                "Another setting: template.question, template.answer, template.endOfText (plain form; default: those of the run that made the model), "
+                "Another setting: template.question, template.answer, template.endOfText (plain form; default: those of the run that made "
+                    + "the model), "
                     + "maxNewTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.",
             HelpName = "key=value",
             Arity = ArgumentArity.OneOrMore,

@@ -154,7 +154,9 @@ internal sealed partial class RecordLayout
             }
 
             var type =
-                part.ValueKind == JsonValueKind.Object && part.TryGetProperty("type", out var named) && named.ValueKind == JsonValueKind.String
+                part.ValueKind == JsonValueKind.Object
+                && part.TryGetProperty("type", out var named)
+                && named.ValueKind == JsonValueKind.String
                     ? named.GetString()
                     : null;
             if (

@@ -35,8 +35,8 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
     public virtual bool IsBenchmark => false;
 
     /// <summary>
-    /// The settings that change the numbers of this suite, as text; prompt form and seed are not part of it. Numbers of an earlier evaluation
-    /// are used again only where this text is the same.
+    /// The settings that change the numbers of this suite, as text; prompt form and seed are not part of it. Numbers of an earlier
+    /// evaluation are used again only where this text is the same.
     /// </summary>
     public abstract string SettingsText { get; }
 

@@ -102,7 +102,9 @@ public sealed record ModelConfig
     /// </summary>
     public string? DeclaredDType { get; init; }
 
-    /// <summary>Token ids that end a generation: <c>eos_token_id</c> of config.json, then those that only generation_config.json has.</summary>
+    /// <summary>
+    /// Token ids that end a generation: <c>eos_token_id</c> of config.json, then those that only generation_config.json has.
+    /// </summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
     /// <summary>Reads <c>config.json</c> in <paramref name="directory"/>.</summary>

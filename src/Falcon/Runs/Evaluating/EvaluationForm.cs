@@ -8,11 +8,16 @@ namespace Falcon.Runs.Evaluating;
 /// <summary>Which prompt form an evaluation uses.</summary>
 internal static class EvaluationForm
 {
-    /// <summary>The settings with the form that is given, else that of the run, else auto; with a date, and with what the tokenizer decides.</summary>
+    /// <summary>
+    /// The settings with the form that is given, else that of the run, else auto; with a date, and with what the tokenizer decides.
+    /// </summary>
     /// <exception cref="UserInputException">The form does not fit the tokenizer.</exception>
     public static EvaluationSettings Chosen(EvaluationSettings settings, RunForm? run, TimeProvider clock)
     {
-        var source = settings.Form is not null ? settings.FormSource ?? "given" : run?.Form is null ? "auto" : run.ConfigPath;
+        var source =
+            settings.Form is not null ? settings.FormSource ?? "given"
+            : run?.Form is null ? "auto"
+            : run.ConfigPath;
         var form = (settings.Form ?? run?.Form ?? new()).OnDay(DateOnly.FromDateTime(clock.GetLocalNow().DateTime));
         var tokenizer = HfTokenizer.Load(settings.Model);
         form.Resolve(tokenizer.ChatTemplate is not null); // fails early

@@ -24,7 +24,8 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
         modelDirectory = ModelSource.Of(modelDirectory)?.Model ?? modelDirectory; // the run is that of the model that was merged into
         var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(modelDirectory));
         var path = Path.Combine(Path.GetDirectoryName(full) ?? full, "config.json");
-        if (Path.GetFileName(full) != "model" || !File.Exists(path)) return null;
+        if (Path.GetFileName(full) != "model" || !File.Exists(path))
+            return null;
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path), Reading);
@@ -36,7 +37,8 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
             )
                 return null; // some other configuration
             var made = Path.Combine(Path.GetDirectoryName(path)!, RunOriginal.Folder);
-            if (Directory.Exists(made)) return new RunForm(path, FormOf(data), made);
+            if (Directory.Exists(made))
+                return new RunForm(path, FormOf(data), made);
             return new RunForm(
                 path,
                 FormOf(data),
@@ -56,7 +58,8 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
     /// <summary>The date that the configuration of a run says; null where there is no such file or date.</summary>
     internal static DateOnly? DateIn(string configPath)
     {
-        if (!File.Exists(configPath)) return null;
+        if (!File.Exists(configPath))
+            return null;
         using var document = JsonDocument.Parse(File.ReadAllBytes(configPath), Reading);
         return document.RootElement.TryGetProperty("data", out var data) ? FormOf(data)?.Date : null;
     }
@@ -66,7 +69,8 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
     {
         T? Read<T>(string name) => data.TryGetProperty(name, out var value) ? value.Deserialize<T>(ConfigFile.Options) : default;
         var template = Read<PromptTemplate>("template")?.Validate();
-        if (!data.TryGetProperty("form", out _)) return template is null ? null : new PromptForm { Kind = FormKind.Plain, Template = template };
+        if (!data.TryGetProperty("form", out _))
+            return template is null ? null : new PromptForm { Kind = FormKind.Plain, Template = template };
         return new PromptForm
         {
             Kind = Read<FormKind>("form"),
