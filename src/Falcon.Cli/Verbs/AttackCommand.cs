@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Reporting;
 using Falcon.Results;
-using Falcon.Data;
 using Falcon.Runs.Attacking;
 using Falcon.Runs.Evaluating;
 using Spectre.Console;

@@ -1,6 +1,6 @@
 using System.CommandLine;
-using Falcon.Data;
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Engine;
 using Falcon.Exchange;
 using Falcon.Methods;

@@ -1,10 +1,10 @@
-using Falcon.Runs.Evaluating;
 using System.Diagnostics;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 

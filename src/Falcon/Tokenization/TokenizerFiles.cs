@@ -153,7 +153,7 @@ internal sealed class TokenizerFiles
     private IEnumerable<TokenizerSection> NamedLists()
     {
         foreach (var file in new[] { Configuration, _specialTokensMap })
-        foreach (var key in new[] { "extra_special_tokens", "model_specific_special_tokens" })
-            yield return file[key];
+            foreach (var key in new[] { "extra_special_tokens", "model_specific_special_tokens" })
+                yield return file[key];
     }
 }

@@ -1,5 +1,5 @@
-using Falcon.Runtime;
 using Falcon.Data;
+using Falcon.Runtime;
 using Parquet;
 using Parquet.Serialization;
 

@@ -1,4 +1,3 @@
-using Falcon.Tokenization;
 using Falcon.Attacks.Activations;
 using Falcon.Attacks.Protocol;
 using Falcon.Attacks.Training;
@@ -9,6 +8,7 @@ using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks.Protocol;
