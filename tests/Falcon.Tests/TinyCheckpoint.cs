@@ -96,6 +96,22 @@ internal static class TinyCheckpoint
         File.WriteAllText(path, config.ToJsonString());
     }
 
+    /// <summary>
+    /// Requires a copied config.json that differs from its source in the token ids that it names explicitly, and only there.
+    /// </summary>
+    public static void RequireSameConfigWithTokenIds(string source, string copy)
+    {
+        JsonObject Read(string directory) => JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "config.json")))!.AsObject();
+        var (before, after) = (Read(source), Read(copy));
+        foreach (var key in new[] { "bos_token_id", "eos_token_id" })
+        {
+            Assert.True(after.ContainsKey(key) || (after["text_config"]?.AsObject().ContainsKey(key) ?? false), key);
+            if (!before.ContainsKey(key)) after.Remove(key);
+        }
+
+        Assert.Equal(before.ToJsonString(), after.ToJsonString());
+    }
+
     /// <summary>Exchanges two tokens of a directory's tokenizer.</summary>
     public static string WithOtherTokenizer(string directory)
     {

@@ -21,6 +21,7 @@ internal static class ExportCommand
         );
         command.Add(Lora(start));
         command.Add(Gguf(start));
+        command.Add(ExportMergedCommand.Create(start));
         return command;
     }
 
@@ -36,6 +37,7 @@ internal static class ExportCommand
         );
         var before = PatchCommand.BaseOption("The model before unlearning.");
         var model = InspectCommand.ModelOption();
+        var adapter = InspectCommand.AdapterOption();
         var rank = OptionParsing.Integer("--rank", "Rank of the adapter: more keeps more of the change.", least: 1);
         rank.Required = true;
         var suite = OptionParsing.List(
@@ -52,7 +54,7 @@ internal static class ExportCommand
             DefaultValueFactory = _ => new QuestionSettings().RougeSamples,
         };
         var destination = UnlearnCommand.OutOption();
-        foreach (var option in new Option[] { before, model, rank, suite, data, forgetSplit, rougeSamples, destination })
+        foreach (var option in new Option[] { before, model, adapter, rank, suite, data, forgetSplit, rougeSamples, destination })
             command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
@@ -67,10 +69,11 @@ internal static class ExportCommand
                         ForgetSplit = parsed.GetValue(forgetSplit),
                         RougeSamples = parsed.GetValue(rougeSamples),
                     };
+            var after = session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter), asStored: true);
             return session.Finish(
                 LoraExport.Write(
-                    parsed.GetRequiredValue(before),
-                    parsed.GetRequiredValue(model),
+                    session.Model(parsed.GetRequiredValue(before), dtype: NamedModel.StoredDType(after)),
+                    after,
                     parsed.GetValue(rank)!.Value,
                     parsed.GetRequiredValue(destination),
                     evaluation,

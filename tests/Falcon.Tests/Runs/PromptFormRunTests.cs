@@ -43,7 +43,10 @@ public sealed class PromptFormRunTests : IDisposable
         var (evening, morning) = (new DayClock(2026, 1, 31), new DayClock(2026, 2, 1));
         var whole = UnlearnRun.Execute(_config, _folder.At("whole"), resume: false, RunContext.Quiet with { Clock = evening });
         Assert.Equal((FormKind.Chat, new DateOnly(2026, 1, 31)), (whole.Form!.Kind, whole.Form.Date));
-        Assert.Equal("2026-01-31", JsonNode.Parse(File.ReadAllText(_folder.At("whole", "config.json")))!["data"]!["date"]!.GetValue<string>());
+        Assert.Equal(
+            "2026-01-31",
+            JsonNode.Parse(File.ReadAllText(_folder.At("whole", "config.json")))!["data"]!["date"]!.GetValue<string>()
+        );
 
         using var source = new CancellationTokenSource();
         var context = RunContext.Quiet with { Clock = evening, Log = new StopAtStep(3, source), Cancellation = source.Token };
@@ -99,7 +102,18 @@ public sealed class PromptFormRunTests : IDisposable
     {
         string[] arguments =
         [
-            "generate", "--model", _config.Model, "--prompt", "Hi", "--date", "2026-01-31", "--max-tokens", "3", "--device", "cpu", "--json",
+            "generate",
+            "--model",
+            _config.Model,
+            "--prompt",
+            "Hi",
+            "--date",
+            "2026-01-31",
+            "--max-tokens",
+            "3",
+            "--device",
+            "cpu",
+            "--json",
         ];
         var chat = CommandRun.Of([.. arguments, "--chat"]);
         Assert.True(chat.ExitCode == 0, string.Join('\n', chat.Errors));
