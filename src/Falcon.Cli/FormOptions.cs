@@ -4,7 +4,9 @@ using Falcon.Data;
 
 namespace Falcon.Cli;
 
-/// <summary>The prompt form: <c>--form</c>, <c>--system</c> and <c>--date</c>, the same in every verb that asks or trains a model.</summary>
+/// <summary>
+/// The prompt form: <c>--form</c>, <c>--system</c> and <c>--date</c>, the same in every verb that asks or trains a model.
+/// </summary>
 internal sealed class FormOptions
 {
     private const string Day = "yyyy-MM-dd";
@@ -18,15 +20,17 @@ internal sealed class FormOptions
             if (result.GetValueOrDefault<string?>() is { } text && Parsed(text) is null)
                 result.AddError($"--date is '{text}', it must be a day such as 2026-01-31");
         });
-        foreach (var option in new Option[] { Form, System, Date }) command.Add(option);
+        foreach (var option in new Option[] { Form, System, Date })
+            command.Add(option);
     }
 
     public Option<string?> Form { get; } =
         new("--form")
         {
             Description =
-                "How the model is asked: chat (the tokenizer's chat template), plain (Question: ... Answer: ...), or auto (chat where there is "
-                    + "a template, but published benchmarks plainly). The default is the form of the run that made the model, else auto.",
+                "How the model is asked: chat (the tokenizer's chat template), plain (Question: ... Answer: ...), or auto (chat where "
+                + "there is a template, but published benchmarks plainly). The default is the form of the run that made the "
+                + "model, else auto.",
             HelpName = "auto|chat|plain",
         };
 
@@ -47,7 +51,12 @@ internal sealed class FormOptions
         {
             var kind = Enum.Parse<FormKind>(name, ignoreCase: true);
             var keeps = kind == FormKind.Plain || kind == form.Kind;
-            form = form with { Kind = kind, Template = keeps ? form.Template : new(), System = kind == FormKind.Plain ? null : form.System };
+            form = form with
+            {
+                Kind = kind,
+                Template = keeps ? form.Template : new(),
+                System = kind == FormKind.Plain ? null : form.System,
+            };
         }
 
         return form with

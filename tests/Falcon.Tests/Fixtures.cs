@@ -7,7 +7,8 @@ internal static class Fixtures
     public static string RepositoryRoot { get; } = FindRoot();
 
     /// <summary>
-    /// The folder named by FALCON_FIXTURES (subfolders falcon, metrics, tokenizers, safetensors, chat-templates), else the tests' own copy.
+    /// The folder named by FALCON_FIXTURES (subfolders falcon, metrics, tokenizers, safetensors, chat-templates, families, gguf), else the
+    /// tests' own copy.
     /// </summary>
     public static string Root { get; } =
         Environment.GetEnvironmentVariable("FALCON_FIXTURES") is { Length: > 0 } named

@@ -46,7 +46,8 @@ internal static class AnalyzeCommand
                 parsed.GetValue(samples),
                 parsed.GetValue(eta),
                 parsed.GetRequiredValue(destination),
-                parsed.GetValue(memoryLimit)
+                parsed.GetValue(memoryLimit),
+                parsed.GetValue(corpus.Adapter)
             );
             return session.Finish(Execute(arguments, form.Over(new PromptForm(), parsed), session), Show);
         });
@@ -58,6 +59,7 @@ internal static class AnalyzeCommand
         var config = new AnalyzeConfig
         {
             Model = arguments.Model,
+            Adapter = arguments.Adapter,
             Data = new DataSettings
             {
                 Forget = arguments.Forget,
@@ -72,7 +74,12 @@ internal static class AnalyzeCommand
         config = config with { Samples = arguments.Samples ?? config.Samples, Eta = arguments.Eta ?? config.Eta };
         config.Validate();
         using var directory = RunDirectory.Create(arguments.Out);
-        var analysis = AnalyzeRun.Execute(config, directory, session.Context with { MemoryLimit = arguments.MemoryLimit });
+        var analysis = AnalyzeRun.Execute(
+            config,
+            directory,
+            session.Context with { MemoryLimit = arguments.MemoryLimit },
+            session.Model(arguments.Model, arguments.Adapter)
+        );
         File.WriteAllText(
             directory.PathOf("layers.svg"),
             SvgChart.Layers("Mutual information of forget and retain activations", analysis.Layers, standalone: true)
@@ -120,7 +127,8 @@ internal sealed record AnalyzeArguments(
     int? Samples,
     double? Eta,
     string Out,
-    long? MemoryLimit = null
+    long? MemoryLimit = null,
+    string? Adapter = null
 );
 
 /// <summary>The result of <c>analyze</c>.</summary>

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Reporting;
 using Falcon.Results;
-using Falcon.Data;
 using Falcon.Runs.Attacking;
 using Falcon.Runs.Evaluating;
 using Spectre.Console;
@@ -25,16 +25,17 @@ internal static class AttackCommand
                 + "--budget quick --out runs/lens"
         );
         var model = InspectCommand.ModelOption();
+        var adapter = InspectCommand.AdapterOption();
         var original = new Option<string>("--original")
         {
-            Description = "Directory of the model before unlearning.",
-            HelpName = "DIR",
+            Description = "The model before unlearning: directory or .gguf file.",
+            HelpName = "DIR|FILE.gguf",
             Required = true,
         };
         var control = new Option<string?>("--control")
         {
             Description =
-                "Directory of a model made the same way that was never taught the forget set. Without it, knowledge that an attack brings "
+                "A model made the same way that was never taught the forget set. Without it, knowledge that an attack brings "
                     + "along counts as recovered.",
             HelpName = "DIR",
         };
@@ -97,6 +98,7 @@ internal static class AttackCommand
             var option in new Option[]
             {
                 model,
+                adapter,
                 original,
                 control,
                 attacks,
@@ -119,13 +121,13 @@ internal static class AttackCommand
             using var session = start(parsed, common);
             var chosen = parsed.GetValue(attacks) ?? [];
             var settings = new AttackRunSettings(
-                parsed.GetRequiredValue(model),
-                parsed.GetRequiredValue(original),
+                session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter)),
+                session.Model(parsed.GetRequiredValue(original)),
                 parsed.GetRequiredValue(data),
                 parsed.GetRequiredValue(destination)
             )
             {
-                Control = parsed.GetValue(control),
+                Control = session.Model(parsed.GetValue(control)),
                 Attacks = chosen.Contains("all") ? [] : chosen,
                 Forget = parsed.GetValue(forget) ?? [],
                 Retain = parsed.GetValue(retain) ?? [],

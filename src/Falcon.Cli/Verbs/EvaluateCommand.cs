@@ -2,6 +2,7 @@ using System.CommandLine;
 using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
+using Falcon.Exchange;
 using Falcon.Runs.Configuration;
 using Falcon.Runs.Evaluating;
 using Spectre.Console;
@@ -25,6 +26,7 @@ internal static class EvaluateCommand
                 + "runs/first/evaluation.json"
         );
         var model = InspectCommand.ModelOption();
+        var adapter = InspectCommand.AdapterOption();
         var suite = OptionParsing.List(
             "--suite",
             $"Suites, separated by commas: {string.Join(", ", EvaluateRun.SuiteNames)}.",
@@ -39,13 +41,14 @@ internal static class EvaluateCommand
         };
         var reference = new Option<string?>("--reference")
         {
-            Description = "What to compare with: a model directory, which is measured too, or a result file of this verb.",
+            Description = "What to compare with: a model (directory or .gguf file), which is measured too, or a result file of this verb.",
             HelpName = "MODEL_OR_RESULTS",
         };
         var before = new Option<string?>("--before")
         {
             Description =
-                "The model before unlearning (directory, or result file of this verb). Warns where nothing changed, or where there was "
+                "The model before unlearning (directory, .gguf file, or result file of this verb). "
+                    + "Warns where nothing changed, or where there was "
                     + "nothing to forget.",
             HelpName = "MODEL_OR_RESULTS",
         };
@@ -122,6 +125,7 @@ internal static class EvaluateCommand
             var option in new Option[]
             {
                 model,
+                adapter,
                 suite,
                 data,
                 reference,
@@ -141,7 +145,7 @@ internal static class EvaluateCommand
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            var directory = parsed.GetRequiredValue(model);
+            var directory = session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter));
             var sets = parsed.GetValue(set) ?? [];
             var run = RunForm.Of(directory);
             var config = ConfigFile.Read(null, sets, new EvaluateConfig { Template = run?.Form?.Template ?? new() }).Validate();
@@ -150,11 +154,11 @@ internal static class EvaluateCommand
                 directory,
                 parsed.GetRequiredValue(suite),
                 parsed.GetValue(data),
-                parsed.GetValue(reference),
+                Other(reference),
                 parsed.GetRequiredValue(destination)
             )
             {
-                Before = parsed.GetValue(before),
+                Before = Other(before),
                 ForgetSplit = parsed.GetValue(forgetSplit),
                 Questions = new QuestionSettings
                 {
@@ -174,6 +178,10 @@ internal static class EvaluateCommand
                 DType = session.DType,
                 MemoryLimit = parsed.GetValue(memoryLimit),
             };
+            // Either may also be a result file of this verb.
+            string? Other(Option<string?> option) =>
+                parsed.GetValue(option) is { } named && NamedModel.IsGguf(named) ? session.Model(named) : parsed.GetValue(option);
+
             if (session.Threads is { } threads) torch.set_num_threads(threads);
             return session.Finish(EvaluateRun.Execute(settings, session.Log, session.Clock, session.Cancellation), Show);
         });
@@ -194,5 +202,7 @@ internal static class EvaluateCommand
             table.AddRow(new[] { name }.Concat(ScoreTable.Cells(metric)).Select(cell => new Text(cell)));
         console.Write(table);
         console.WriteLine($"prompt form: {result.Form.Describe()} ({result.FormSource})");
+        foreach (var note in result.Notes)
+            console.WriteLine(note);
     }
 }

@@ -33,9 +33,10 @@ internal static class GenerateCommand
             "T",
             least: 0
         );
-        var compare = new Option<string?>("--compare") { Description = "A second model directory.", HelpName = "DIR2" };
+        var compare = new Option<string?>("--compare") { Description = "A second model: directory or .gguf file.", HelpName = "DIR2" };
+        var adapter = InspectCommand.AdapterOption();
         var chat = new Option<bool>("--chat") { Description = "The prompt is the user's turn of the model's chat template." };
-        foreach (var option in new Option[] { model, prompt, maxTokens, temperature, compare, chat }) command.Add(option);
+        foreach (var option in new Option[] { model, adapter, prompt, maxTokens, temperature, compare, chat }) command.Add(option);
         var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
@@ -47,7 +48,8 @@ internal static class GenerateCommand
                 parsed.GetValue(maxTokens) ?? DefaultMaxTokens,
                 parsed.GetValue(temperature) ?? 0,
                 parsed.GetValue(compare),
-                given => Asked(form.Over(given, parsed), parsed.GetValue(chat) || parsed.GetValue(form.Form) == "chat")
+                given => Asked(form.Over(given, parsed), parsed.GetValue(chat) || parsed.GetValue(form.Form) == "chat"),
+                parsed.GetValue(adapter)
             );
             return session.Finish(Execute(arguments, session), Show);
         });
@@ -66,17 +68,20 @@ internal static class GenerateCommand
 
     private static GenerateResult Execute(GenerateArguments arguments, CommandSession session)
     {
-        List<GeneratedText> texts = [];
-        foreach (var directory in arguments.Compare is { } second ? [arguments.Model, second] : new[] { arguments.Model })
-            texts.Add(Continue(directory, arguments, session));
+        List<GeneratedText> texts = [Of(arguments.Model, arguments.Adapter)];
+        if (arguments.Compare is { } second) texts.Add(Of(second, null));
         var first = texts[0];
         return new GenerateResult(arguments.Prompt, first.PromptTokens, first.Tokens, first.Text, first.Stop, texts);
+
+        GeneratedText Of(string model, string? adapter) =>
+            Continue(adapter is null ? model : $"{model} with {adapter}", session.Model(model, adapter), arguments, session);
     }
 
-    private static GeneratedText Continue(string directory, GenerateArguments arguments, CommandSession session)
+    private static GeneratedText Continue(string name, string directory, GenerateArguments arguments, CommandSession session)
     {
         using var checkpoint = Checkpoint.Open(directory);
         var tokenizer = HfTokenizer.Load(directory);
+        checkpoint.TellNotes(session.Context.Log, tokenizer);
         var context = session.Context;
         // System message and date of the run that made the model, where a run did and a conversation is asked for.
         var prompts = new PromptEncoder(
@@ -107,7 +112,7 @@ internal static class GenerateCommand
         var text = whole.StartsWith(start, StringComparison.Ordinal)
             ? whole[start.Length..]
             : tokenizer.Decode(tokens, skipSpecialTokens: true);
-        return new GeneratedText(directory, prompt, tokens, text, tokens.Length < limit ? "end token" : "length", prompts.IsChat);
+        return new GeneratedText(name, prompt, tokens, text, tokens.Length < limit ? "end token" : "length", prompts.IsChat);
     }
 
     internal static void Show(IAnsiConsole console, GenerateResult result)
@@ -132,7 +137,8 @@ internal sealed record GenerateArguments(
     int MaxTokens,
     double Temperature,
     string? Compare,
-    Func<PromptForm, PromptForm> Form
+    Func<PromptForm, PromptForm> Form,
+    string? Adapter
 );
 
 /// <summary>The result of <c>generate</c>: what the first model wrote, and one text for each model, in the given order.</summary>

@@ -41,6 +41,7 @@ internal static class TrainCommand
     {
         var config = ConfigFile.Read<TrainConfig>(configFile, []);
         config = config with { Data = config.Data with { PromptForm = form(config.Data.PromptForm) } };
+        config = config with { StartFrom = session.Model(config.StartFrom) };
         return TrainRun.Execute(config with { Seed = (ulong?)session.Seed ?? config.Seed }, outDirectory, session.Context);
     }
 

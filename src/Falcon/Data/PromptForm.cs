@@ -62,7 +62,10 @@ public sealed record PromptForm
                     : "--system: the tokenizer has no chat template, so there is no system message; leave it out."
             );
         return isChat && !(Kind == FormKind.Auto && isBenchmark)
-            ? this with { Kind = FormKind.Chat }
+            ? this with
+            {
+                Kind = FormKind.Chat,
+            }
             : new PromptForm { Kind = FormKind.Plain, Template = Template };
     }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Falcon.Data.Rows;
 using Falcon.Runtime;
@@ -8,7 +7,7 @@ namespace Falcon.Data;
 /// <summary>
 /// Turns the fields of a row into a record, under the usual field names or the names that the user gave.
 /// </summary>
-internal sealed class RecordLayout
+internal sealed partial class RecordLayout
 {
     private static readonly string[] Known =
     [
@@ -44,8 +43,9 @@ internal sealed class RecordLayout
 
     public CorpusRecord ToRecord(CorpusRow row)
     {
-        if (row.Value.ValueKind == JsonValueKind.String) return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
-        if (row.Value.ValueKind != JsonValueKind.Object)
+        if (row.Columns is null && row.Value.ValueKind == JsonValueKind.String)
+            return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
+        if (row.Columns is null && row.Value.ValueKind != JsonValueKind.Object)
             throw new UserInputException(
                 $"{_path}, {row.Place}: the record is {Kind(row.Value)}, not an object with fields; "
                     + "write {\"question\": ..., \"answer\": ...} or {\"text\": ...}."
@@ -176,7 +176,9 @@ internal sealed class RecordLayout
             }
 
             var type =
-                part.ValueKind == JsonValueKind.Object && part.TryGetProperty("type", out var named) && named.ValueKind == JsonValueKind.String
+                part.ValueKind == JsonValueKind.Object
+                && part.TryGetProperty("type", out var named)
+                && named.ValueKind == JsonValueKind.String
                     ? named.GetString()
                     : null;
             if (
@@ -195,65 +197,6 @@ internal sealed class RecordLayout
         return texts.Count > 0
             ? string.Concat(texts)
             : throw new UserInputException($"{place}: the list of parts is empty; give the message a text.");
-    }
-
-    private List<string> Choices(CorpusRow row, out bool answerIsText)
-    {
-        answerIsText = false;
-        if (Find(row, "choices") is { } list)
-        {
-            var choices = Texts(row, "choices", list);
-            return choices.Count >= 2
-                ? choices
-                : throw new UserInputException(
-                    $"{_path}, {row.Place}, field \"{Name("choices")}\": at least 2 choices are needed, found {choices.Count}."
-                );
-        }
-        if (_names.ContainsKey("choices")) Required(row, "choices");
-        foreach (var names in new[] { Columns("choice", 0), Columns("option", 1), Letters() })
-        {
-            var choices = names.Select(name => (Name: name, Value: Member(row, name))).TakeWhile(column => column.Value is not null)
-                .Select(column => Text(row, column.Name, column.Value!.Value)).ToList();
-            if (choices.Count < 2) continue;
-            answerIsText = names.First() == "option1";
-            return choices;
-        }
-        return [];
-
-        static IEnumerable<string> Columns(string name, int first) =>
-            Enumerable.Range(first, 26).Select(number => string.Create(CultureInfo.InvariantCulture, $"{name}{number}"));
-        static IEnumerable<string> Letters() => Enumerable.Range('A', 26).Select(letter => ((char)letter).ToString());
-    }
-
-    /// <summary>
-    /// The index that the answer gives as a number, a letter, or the text of a choice. For choices called option1 and so on the text is
-    /// tried first, since it may be a number.
-    /// </summary>
-    private int CorrectChoice(CorpusRow row, string field, List<string> choices, bool answerIsText)
-    {
-        var value = Required(row, field);
-        if (value.ValueKind is not (JsonValueKind.Number or JsonValueKind.String))
-            throw WrongType(row, field, value, "the index, letter or text of the correct choice");
-        var answer = value.ValueKind == JsonValueKind.Number ? value.GetRawText() : Text(row, field, value);
-        if (answerIsText && choices.IndexOf(answer) is >= 0 and var byText)
-            return byText;
-        if (int.TryParse(answer, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < choices.Count)
-            return index;
-        if (answer is [>= 'A' and <= 'Z'] && answer[0] - 'A' < choices.Count)
-            return answer[0] - 'A';
-        if (value.ValueKind == JsonValueKind.String && choices.IndexOf(answer) is >= 0 and var same)
-            return same;
-        throw new UserInputException(
-            $"{_path}, {row.Place}, field \"{Name(field)}\": \"{answer}\" names none of the {choices.Count} choices; "
-                + "give the index from 0, the letter, or the text of one."
-        );
-    }
-
-    private List<string> Texts(CorpusRow row, string field, JsonElement value)
-    {
-        if (value.ValueKind == JsonValueKind.String) return [Text(row, field, value)];
-        if (value.ValueKind != JsonValueKind.Array) throw WrongType(row, field, value, "a list of texts");
-        return [.. value.EnumerateArray().Select(item => Text(row, field, item))];
     }
 
     private string? Optional(CorpusRow row, string field) =>
@@ -294,8 +237,21 @@ internal sealed class RecordLayout
 
     private JsonElement? Find(CorpusRow row, string field) => Member(row, Name(field));
 
-    private static JsonElement? Member(CorpusRow row, string name) =>
-        row.Value.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private JsonElement? Member(CorpusRow row, string name)
+    {
+        if (row.Column is { } column) return column(name);
+        try
+        {
+            return row.Value.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new UserInputException(
+                $"{_path}, {row.Place}: the name of a field has an escape such as \\ud800, which is half a character; correct the name.",
+                error
+            );
+        }
+    }
 
     private string Name(string field) => _names.GetValueOrDefault(field, field);
 
@@ -313,10 +269,27 @@ internal sealed class RecordLayout
 
     private static string Found(CorpusRow row)
     {
-        var names = row.Value.EnumerateObject()
-            .Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{field.Name} (null)" : field.Name)
-            .ToList();
+        List<string> names = row.Columns is { } columns
+            ? [.. columns]
+            :
+            [
+                .. row.Value.EnumerateObject()
+                    .Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{NameOf(field)} (null)" : NameOf(field)),
+            ];
         return names.Count == 0 ? "no fields" : string.Join(", ", names);
+    }
+
+    // A name such as "\ud800" is half a character, which a text cannot hold.
+    private static string NameOf(JsonProperty field)
+    {
+        try
+        {
+            return field.Name;
+        }
+        catch (InvalidOperationException)
+        {
+            return "a name with half a character";
+        }
     }
 
     private static string Kind(JsonElement value) => value.ValueKind switch

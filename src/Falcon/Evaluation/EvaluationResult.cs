@@ -38,6 +38,9 @@ public sealed record EvaluationResult(
     /// <summary>What makes the numbers doubtful: constant or empty answers, a model like the one before, nothing to forget.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 
+    /// <summary>How the numbers came about where that is a choice, such as the token before each text of a perplexity.</summary>
+    public IReadOnlyList<string> Notes => [.. Measurements.SelectMany(measurement => measurement.Notes).Distinct()];
+
     /// <summary>The model before unlearning; null where it was not given.</summary>
     public EvaluatedModel? Before { get; init; }
 
@@ -86,4 +89,7 @@ public sealed record SuiteMeasurement(
 {
     /// <summary>What looks wrong in the model's answers.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>How the numbers came about where that is a choice.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
 }

@@ -35,7 +35,14 @@ public static class NeverLearnedLevel
             .. records
                 .Select(record =>
                     AnswerScores.WrongAnswers(record).FirstOrDefault() is { } answer
-                        ? record with { Answer = answer, ParaphrasedAnswer = null, PerturbedAnswers = [], Choices = [], CorrectChoice = null }
+                        ? record with
+                        {
+                            Answer = answer,
+                            ParaphrasedAnswer = null,
+                            PerturbedAnswers = [],
+                            Choices = [],
+                            CorrectChoice = null,
+                        }
                         : null
                 )
                 .OfType<CorpusRecord>(),

@@ -1,5 +1,5 @@
-using Falcon.Data;
 using System.Text.Json;
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Results;

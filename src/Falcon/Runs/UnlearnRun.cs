@@ -1,10 +1,10 @@
-using Falcon.Runs.Evaluating;
 using System.Diagnostics;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
@@ -20,10 +20,20 @@ public static class UnlearnRun
     /// <param name="outDirectory">The directory to write; it appears whole or not at all.</param>
     /// <param name="resume">Continue the interrupted run of the same directory.</param>
     /// <param name="context">Log, device, clock, cancellation.</param>
+    /// <param name="original">
+    /// Makes a directory, <c>original/</c> in the run, where the configuration names a GGUF file or an adapter (NamedModel.Write); null for
+    /// callers that name directories only.
+    /// </param>
     /// <exception cref="UserInputException">Settings or files are wrong.</exception>
     /// <exception cref="NumericalFailureException">The run diverged; nothing is written.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; the state is kept for <paramref name="resume"/>.</exception>
-    public static RunRecord Execute(UnlearnConfig config, string outDirectory, bool resume, RunContext context)
+    public static RunRecord Execute(
+        UnlearnConfig config,
+        string outDirectory,
+        bool resume,
+        RunContext context,
+        OriginalWriter? original = null
+    )
     {
         var clock = Stopwatch.StartNew();
         config.Validate();
@@ -31,14 +41,16 @@ public static class UnlearnRun
         using var place = RunPlace.Of(directory);
         config = OnItsDay(config, directory);
         var evaluates = config.Evaluation.Samples > 0;
-        using var session = UnlearningSession.Open(config, place, context, evaluates);
-        config = session.Config;
-        WriteSettings(directory, session);
+        var start = RunOriginal.Of(config, directory, original, context);
+        var run = RunOriginal.WithOthers(config with { Model = start.Directory, Adapter = null }, directory, original, context);
+        using var session = UnlearningSession.Open(run, place, context, evaluates);
+        (run, config) = (session.Config, config with { Data = session.Config.Data }); // with the form that the model is asked in
+        WriteSettings(directory, session, config);
         session.ReadTexts();
-        var evaluation = BeforeAfter.Complete(config);
+        var evaluation = BeforeAfter.Complete(run);
         context.Log.Information(session.Compute.Reason);
         context.Log.Information($"prompt form: {session.Prompts.Form.Describe()}");
-        var control = BeforeAfter.Control(evaluation, config, session.Compute, context);
+        var control = BeforeAfter.Control(evaluation, run, session.Compute, context);
         session.PlanMemory();
         session.OpenModels();
         ProbeScores Measure(CausalLM model) =>
@@ -60,7 +72,7 @@ public static class UnlearnRun
             evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control),
             BeforeAfter.Questions(evaluation, before, after, control),
-            Hashes(config, directory),
+            Hashes(run, start, directory),
             clock.Elapsed.TotalSeconds,
             $"{config.Method} (preset {config.Preset})",
             session.Target
@@ -73,9 +85,10 @@ public static class UnlearnRun
         context.Log.Information(
             $"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(session.Plan.Predicted)})"
         );
-        ModelCard.Write(directory.PathOf("model"), config, record, session.TrainedNames);
+        ModelCard.Write(directory.PathOf("model"), config, record, session.TrainedNames, start.Directory);
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
+        RunOriginal.RemoveOthers(directory);
         directory.Commit();
         return record;
     }
@@ -98,23 +111,24 @@ public static class UnlearnRun
         training.Finish();
         var after = training.Measure(measure);
         training.Save(directory.PathOf("model"));
+        ExplicitTokenIds.Complete(directory.PathOf("model"), session.Tokenizer, session.Context.Log);
         return (monitored, after);
     }
 
-    private static List<FileHash> Hashes(UnlearnConfig config, RunDirectory directory)
+    private static List<FileHash> Hashes(UnlearnConfig config, RunOriginal start, RunDirectory directory)
     {
         IEnumerable<FileHash> Of(string model, string prefix) =>
             ContentHash.OfModel(model).Files.Select(file => file with { Name = $"{prefix}/{file.Name}" });
-        List<FileHash> files = [.. Of(config.Model, "before"), .. Of(directory.PathOf("model"), "model")];
+        List<FileHash> files = [.. start.Hashes(), .. Of(start.Directory, "before"), .. Of(directory.PathOf("model"), "model")];
         if (TeacherModel.PathIn(config.Objective) is { } teacher) files.AddRange(Of(teacher, "teacher"));
         var texts = config.Data.Forget.Concat(config.Data.Retain).Distinct();
         files.AddRange(texts.Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path))));
         return files;
     }
 
-    private static void WriteSettings(RunDirectory directory, UnlearningSession session)
+    private static void WriteSettings(RunDirectory directory, UnlearningSession session, UnlearnConfig config)
     {
-        var (config, compute) = (session.Config, session.Compute);
+        var compute = session.Compute;
         var text = ConfigFile.Write(config);
         var path = directory.PathOf("config.json");
         if (directory.IsResumed && File.Exists(path) && File.ReadAllText(path) != text)

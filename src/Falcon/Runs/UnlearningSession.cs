@@ -113,7 +113,9 @@ public sealed class UnlearningSession : IDisposable
         var checkpoint = Checkpoint.Open(config.Model);
         try
         {
-            return new UnlearningSession(config, place, context, checkpoint, HfTokenizer.Load(config.Model))
+            var tokenizer = HfTokenizer.Load(config.Model);
+            checkpoint.TellNotes(context.Log, tokenizer);
+            return new UnlearningSession(config, place, context, checkpoint, tokenizer)
             {
                 MeasuresModel = measuresModel,
             };

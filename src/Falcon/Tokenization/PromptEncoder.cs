@@ -5,8 +5,8 @@ using Falcon.Runtime;
 namespace Falcon.Tokenization;
 
 /// <summary>
-/// Turns questions and conversations into tokens, in one form and for one tokenizer. Training, evaluation, generation and attacks all encode
-/// with it, so the same record gives the same tokens everywhere.
+/// Turns questions and conversations into tokens, in one form and for one tokenizer. Training, evaluation, generation and attacks all
+/// encode with it, so the same record gives the same tokens everywhere.
 /// </summary>
 /// <remarks>
 /// Prompt and answer are encoded as one text and split after the tokens that this text shares with the prompt alone: a space that opens the
@@ -23,7 +23,9 @@ public sealed class PromptEncoder
 
     /// <summary>Binds a form to a tokenizer.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
-    /// <param name="form">The form; one that is still open counts as asked with questions of one's own (<see cref="FormKind.Auto"/>).</param>
+    /// <param name="form">
+    /// The form; one that is still open counts as asked with questions of one's own (<see cref="FormKind.Auto"/>).
+    /// </param>
     /// <exception cref="UserInputException">The form does not fit the tokenizer.</exception>
     public PromptEncoder(HfTokenizer tokenizer, PromptForm form)
     {
@@ -32,7 +34,8 @@ public sealed class PromptEncoder
         Tokenizer = tokenizer;
         _questionStart = new(FindQuestionStart);
         Form = form.Resolve(tokenizer.ChatTemplate is not null);
-        if (Form.Date is { } date) _now = new DateTimeOffset(date, TimeOnly.MinValue, TimeSpan.Zero);
+        if (Form.Date is { } date)
+            _now = new DateTimeOffset(date, TimeOnly.MinValue, TimeSpan.Zero);
     }
 
     /// <summary>A tokenizer with a plain template, whatever else the tokenizer has.</summary>
@@ -61,7 +64,8 @@ public sealed class PromptEncoder
     public PromptAndAnswer Encode(CorpusRecord record, string? answer = null)
     {
         ArgumentNullException.ThrowIfNull(record);
-        if (record is { Question: null, Text: { } text }) return Split(Closed(Tokenizer.Encode(text)), []);
+        if (record is { Question: null, Text: { } text })
+            return Split(Closed(Tokenizer.Encode(text)), []);
         var own = answer ?? record.Answer ?? throw new ArgumentException($"the record of line {record.Line} has no answer", nameof(record));
         return IsChat ? EncodeChat(Conversation(record), "", own, ended: true, record) : EncodePlain(Asked(record), own);
     }
@@ -82,7 +86,8 @@ public sealed class PromptEncoder
     public PromptAndAnswer EncodeStart(AskedQuestion asked, string start)
     {
         ArgumentNullException.ThrowIfNull(asked);
-        if (IsChat && !asked.WithoutForm) return EncodeChat(Conversation(asked), asked.Opening, start, ended: false);
+        if (IsChat && !asked.WithoutForm)
+            return EncodeChat(Conversation(asked), asked.Opening, start, ended: false);
         var prompt = PlainText(asked);
         return Split(Tokenizer.Encode(prompt + " " + start), prompt.Length == 0 ? [] : Tokenizer.Encode(prompt));
     }
@@ -102,7 +107,10 @@ public sealed class PromptEncoder
         var tokens = Tokenizer.Encode(text, addSpecialTokens: !isRendered);
         // Some tokenizers end every text; a prompt goes on.
         var closed =
-            !isRendered && tokens.Length > 1 && tokens[^1] == Tokenizer.EosId && !text.EndsWith(Tokenizer.EosToken!, StringComparison.Ordinal);
+            !isRendered
+            && tokens.Length > 1
+            && tokens[^1] == Tokenizer.EosId
+            && !text.EndsWith(Tokenizer.EosToken!, StringComparison.Ordinal);
         return closed ? tokens[..^1] : tokens;
     }
 
@@ -129,9 +137,9 @@ public sealed class PromptEncoder
     {
         // What prompts of questions with nothing in common begin with.
         int[][] prompts = [.. UnlikeQuestions.Select(text => EncodePrompt(new AskedQuestion(text)))];
-        return IsChat
-            ? prompts.Skip(1).Min(prompt => prompts[0].AsSpan().CommonPrefixLength(prompt))
-            : prompts[0] is [var first, ..] && first == Tokenizer.BosId ? 1 : 0;
+        return IsChat ? prompts.Skip(1).Min(prompt => prompts[0].AsSpan().CommonPrefixLength(prompt))
+            : prompts[0] is [var first, ..] && first == Tokenizer.BosId ? 1
+            : 0;
     }
 
     /// <summary>The tokens of an answer after some prompt, with the form's end token.</summary>
@@ -157,7 +165,8 @@ public sealed class PromptEncoder
 
     private string PlainText(AskedQuestion asked)
     {
-        if (asked.WithoutForm) return asked.Text + Opened(asked);
+        if (asked.WithoutForm)
+            return asked.Text + Opened(asked);
         var examples = string.Concat(asked.Examples.Select(record => Form.Template.Whole(record) + "\n\n"));
         return examples + asked.Before + (asked.Plain ?? Form.Template.Prompt(asked.Text)) + Opened(asked);
     }
@@ -202,7 +211,13 @@ public sealed class PromptEncoder
             ? messages
             : [new ChatMessage("system", system), .. messages];
 
-    private PromptAndAnswer EncodeChat(IReadOnlyList<ChatMessage> before, string opening, string answer, bool ended, CorpusRecord? record = null)
+    private PromptAndAnswer EncodeChat(
+        IReadOnlyList<ChatMessage> before,
+        string opening,
+        string answer,
+        bool ended,
+        CorpusRecord? record = null
+    )
     {
         var prompt = Render(before, true, record) + opening;
         var content = opening.Length == 0 ? answer : $"{opening} {answer}";
@@ -220,7 +235,8 @@ public sealed class PromptEncoder
     // The ending that the template writes after any answer, or after this one where it depends on the answer.
     private TurnEnding EndingOf(string whole, string content, CorpusRecord? record)
     {
-        if (Tokenizer.TurnEnding is { } usual && whole.EndsWith(usual.Whole, StringComparison.Ordinal)) return usual;
+        if (Tokenizer.TurnEnding is { } usual && whole.EndsWith(usual.Whole, StringComparison.Ordinal))
+            return usual;
         var at = whole.LastIndexOf(content.Trim(), StringComparison.Ordinal);
         return at >= 0
             ? TurnEnding.Split(Tokenizer, whole[(at + content.Trim().Length)..])
@@ -280,7 +296,8 @@ public sealed class PromptEncoder
 
     private static PromptAndAnswer Split(int[] tokens, int[] prompt)
     {
-        if (tokens.Length < 2) return new PromptAndAnswer(tokens, Math.Min(1, tokens.Length));
+        if (tokens.Length < 2)
+            return new PromptAndAnswer(tokens, Math.Min(1, tokens.Length));
         var shared = prompt.Length == 0 ? 1 : tokens.AsSpan().CommonPrefixLength(prompt);
         return new PromptAndAnswer(tokens, Math.Clamp(shared, 1, tokens.Length - 1));
     }

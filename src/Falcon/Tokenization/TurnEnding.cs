@@ -21,7 +21,8 @@ internal sealed record TurnEnding(string End, string Rest, int? TokenId)
     /// <summary>The ending of a tokenizer's chat template; null where it has none, or one that cannot be rendered.</summary>
     public static TurnEnding? Of(HfTokenizer tokenizer)
     {
-        if (tokenizer.ChatTemplate is null) return null;
+        if (tokenizer.ChatTemplate is null)
+            return null;
         try
         {
             var whole = tokenizer.RenderChat([new ChatMessage("user", "Hello"), new ChatMessage("assistant", Content)], false);
@@ -38,10 +39,12 @@ internal sealed record TurnEnding(string End, string Rest, int? TokenId)
     {
         foreach (var id in tokenizer.Encode(ending, addSpecialTokens: false))
         {
-            if (!tokenizer.IsSpecial(id) && id != tokenizer.EosId) continue;
+            if (!tokenizer.IsSpecial(id) && id != tokenizer.EosId)
+                continue;
             var token = tokenizer.TokenOf(id)!;
             var at = ending.IndexOf(token, StringComparison.Ordinal);
-            if (at >= 0) return new TurnEnding(ending[..(at + token.Length)], ending[(at + token.Length)..], id);
+            if (at >= 0)
+                return new TurnEnding(ending[..(at + token.Length)], ending[(at + token.Length)..], id);
         }
 
         return new TurnEnding("", ending, null);

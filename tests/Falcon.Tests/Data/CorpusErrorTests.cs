@@ -104,7 +104,8 @@ public sealed class CorpusErrorTests : IDisposable
     )]
     [InlineData(
         "{\"question\":\"q\",\"answer\":\"a\",\"perturbed_answer\":[true]}",
-        "a.jsonl, line 1, field \"perturbed_answer\": text is needed, found true or false; correct the value."
+        "a.jsonl, line 1, field \"perturbed_answer[0]\": text is needed, found true or false; correct the value; "
+            + "no entry of a list is ever left out."
     )]
     [InlineData(
         "{\"question\":\"q\",\"choices\":[\"x\"],\"answer\":0}",

@@ -15,8 +15,21 @@ public sealed class PromptEncoderTests : IDisposable
 {
     private static readonly string[] SpecialTokens =
     [
-        "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|user|>", "<|system|>",
-        "<|assistant|>", "<|end|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]",
+        "<s>",
+        "</s>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eot_id|>",
+        "<|user|>",
+        "<|system|>",
+        "<|assistant|>",
+        "<|end|>",
+        "<start_of_turn>",
+        "<end_of_turn>",
+        "[INST]",
+        "[/INST]",
     ];
 
     private static readonly JsonElement Templates = JsonDocument
@@ -62,7 +75,8 @@ public sealed class PromptEncoderTests : IDisposable
             Assert.Contains(records[i].Answer!.Trim(), prompts.Tokenizer.Decode(answer), StringComparison.Ordinal);
             Assert.True(prompts.IsClosed(scored[i].Tokens));
             Assert.Single(answer, id => prompts.Tokenizer.IsSpecial(id));
-            Assert.InRange(scored[i].Tokens.Count(id => id == prompts.Tokenizer.BosId), 0, records[i].Messages.Count / 2); // Llama 2: one a turn
+            // Llama 2's template begins every turn of the user with one.
+            Assert.InRange(scored[i].Tokens.Count(id => id == prompts.Tokenizer.BosId), 0, records[i].Messages.Count / 2);
         }
     }
 
@@ -83,7 +97,11 @@ public sealed class PromptEncoderTests : IDisposable
         File.WriteAllText(file, Conversation((role, "Be brief."), ("user", "Where?"), ("assistant", "Here.")));
         var prompts = new PromptEncoder(WithTemplate(Templates.GetProperty("zephyr-like").GetString()!), new PromptForm());
         var error = Assert.Throws<UserInputException>(() => prompts.Encode(Corpus.Read(file)[0]));
-        Assert.StartsWith($"{file}, line 1: the chat template leaves out the message of the role \"{role}\"", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"{file}, line 1: the chat template leaves out the message of the role \"{role}\"",
+            error.Message,
+            StringComparison.Ordinal
+        );
     }
 
     // In the manner of Qwen3: only a message that is there gets the empty block, the prompt for generation has none.
@@ -129,7 +147,9 @@ public sealed class PromptEncoderTests : IDisposable
     [Fact]
     public void Render_ATemplateWithADate_HasTheOneOfTheForm()
     {
-        var tokenizer = WithTemplate("{{ strftime_now('%d %b %Y') }}{% for m in messages %}<|user|>{{ m.content }}<|end|>{% endfor %}<|assistant|>");
+        var tokenizer = WithTemplate(
+            "{{ strftime_now('%d %b %Y') }}{% for m in messages %}<|user|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
+        );
         var prompts = new PromptEncoder(tokenizer, new PromptForm { Date = new DateOnly(2024, 2, 29) });
         Assert.StartsWith("29 Feb 2024<|user|>", prompts.PromptText(new AskedQuestion("Where?")), StringComparison.Ordinal);
     }
@@ -163,7 +183,12 @@ public sealed class PromptEncoderTests : IDisposable
     [InlineData(FormKind.Auto, false, "Be brief.", false, "--system")]
     public void Resolve_FormsThatContradictTheTokenizer_AreRefused(FormKind kind, bool hasTemplate, string? system, bool own, string said)
     {
-        var form = new PromptForm { Kind = kind, System = system, Template = own ? new("{question}?", "{answer}") : new() };
+        var form = new PromptForm
+        {
+            Kind = kind,
+            System = system,
+            Template = own ? new("{question}?", "{answer}") : new(),
+        };
         var error = Assert.Throws<UserInputException>(() => form.Resolve(hasTemplate));
         Assert.Contains(said, error.Message, StringComparison.Ordinal);
     }
@@ -190,7 +215,8 @@ public sealed class PromptEncoderTests : IDisposable
     private static string Conversation(params (string Role, string Content)[] messages) =>
         JsonSerializer.Serialize(new { messages = messages.Select(message => new { role = message.Role, content = message.Content }) });
 
-    private static bool SameTokens((int, int[]) one, (int, int[]) other) => one.Item1 == other.Item1 && one.Item2.SequenceEqual(other.Item2);
+    private static bool SameTokens((int, int[]) one, (int, int[]) other) =>
+        one.Item1 == other.Item1 && one.Item2.SequenceEqual(other.Item2);
 
     // A byte-level tokenizer with the special tokens that the golden templates write.
     private HfTokenizer WithTemplate(string? template, string[]? texts = null)
@@ -199,7 +225,14 @@ public sealed class PromptEncoderTests : IDisposable
         File.WriteAllText(Path.Combine(directory, "tokenizer.json"), BytePairTrainer.Train(texts ?? [], 320, SpecialTokens));
         File.WriteAllText(
             Path.Combine(directory, "tokenizer_config.json"),
-            JsonSerializer.Serialize(new { bos_token = "<s>", eos_token = "</s>", chat_template = template })
+            JsonSerializer.Serialize(
+                new
+                {
+                    bos_token = "<s>",
+                    eos_token = "</s>",
+                    chat_template = template,
+                }
+            )
         );
         return HfTokenizer.Load(directory);
     }

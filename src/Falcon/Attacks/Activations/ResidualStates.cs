@@ -1,7 +1,7 @@
-using Falcon.Tokenization;
 using Falcon.Attacks.Protocol;
 using Falcon.Evaluation;
 using Falcon.Models;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Activations;

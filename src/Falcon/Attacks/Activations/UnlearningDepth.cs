@@ -1,10 +1,10 @@
-using Falcon.Data;
-using Falcon.Tokenization;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Activations;

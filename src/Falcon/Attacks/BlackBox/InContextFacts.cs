@@ -1,6 +1,6 @@
-using Falcon.Data;
 using System.Text.RegularExpressions;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Results;
 using Falcon.Runtime;
 

@@ -1,9 +1,9 @@
-using Falcon.Data;
-using Falcon.Tokenization;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Evaluation.Metrics;
 using Falcon.Models.Generation;
 using Falcon.Results;
+using Falcon.Tokenization;
 
 namespace Falcon.Attacks.BlackBox;
 

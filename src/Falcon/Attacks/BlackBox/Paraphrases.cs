@@ -1,5 +1,5 @@
-using Falcon.Data;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 
 namespace Falcon.Attacks.BlackBox;
 

@@ -1,8 +1,8 @@
-using Falcon.Data;
-using Falcon.Tokenization;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Results;
+using Falcon.Tokenization;
 
 namespace Falcon.Attacks.BlackBox;
 

@@ -33,7 +33,12 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         var scoring = new AttackScoring(loaded, data, settings);
         var (train, rest) = Parts(data, size, settings);
         var vocabulary = Vocabulary(scoring, train[0]);
-        var objective = Objective(subject, [.. train.Select(item => scoring.Sequences(item)[item.Gold])], scoring.PadId, scoring.PrefixPlace);
+        var objective = Objective(
+            subject,
+            [.. train.Select(item => scoring.Sequences(item)[item.Gold])],
+            scoring.PadId,
+            scoring.PrefixPlace
+        );
         List<(string, int[])> found = [];
         List<double> losses = [];
         void After(int step, int[] prefix, double loss)

@@ -1,9 +1,9 @@
-using Falcon.Tokenization;
 using Falcon.Attacks.Protocol;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Weights;

@@ -78,7 +78,9 @@ internal sealed class MmluSuite : EvaluationSuite
                     .Select(question => new HarnessQuestion(
                         subject.Name,
                         MultipleChoicePrompt.AskedMmlu(subject.Name, question, shots),
-                        Settings.FullAnswers ? MultipleChoicePrompt.AskedContinuation(subject.Name.Replace('_', ' '), question, shots) : null,
+                        Settings.FullAnswers
+                            ? MultipleChoicePrompt.AskedContinuation(subject.Name.Replace('_', ' '), question, shots)
+                            : null,
                         question
                     ))
             );

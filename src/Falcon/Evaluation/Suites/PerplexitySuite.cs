@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Falcon.Data;
+using Falcon.Data.Columns;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Evaluation.Suites;
 
@@ -73,6 +75,20 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
                 ["bits_per_byte"] = values.BitsPerByte,
                 ["token_perplexity"] = values.Token,
             }
+        )
+        {
+            Notes = [TokenBefore(loaded.Tokenizer)],
+        };
+    }
+
+    private static string TokenBefore(HfTokenizer tokenizer)
+    {
+        var (id, token, kind) = tokenizer.BosId is { } begin
+            ? (begin, tokenizer.BosToken, "begin")
+            : (tokenizer.EosId!.Value, tokenizer.EosToken, "end");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{SuiteName}: the token before the first of each text is the tokenizer's {kind} token {token} (id {id})"
         );
     }
 
@@ -132,7 +148,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
             ParquetRows
                 .Read(file)
                 .Select(row =>
-                    row.Value.TryGetProperty("text", out var text) && text.GetString() is { } line
+                    row.Column!("text")?.GetString() is { } line
                         ? line.Length == 0
                             ? " \n"
                             : line

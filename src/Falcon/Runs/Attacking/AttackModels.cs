@@ -29,6 +29,7 @@ internal sealed class AttackModels : IDisposable
                 )
             )
             .ToDictionary(one => one.Role, one => one.Model);
+        foreach (var (one, checkpoint) in paths.Zip(checkpoints)) checkpoint.TellNotes(context.Log, Loaded[one.Role].Tokenizer);
         var original = Loaded[AttackRole.Original];
         foreach (var (role, path) in paths)
         {

@@ -1,8 +1,8 @@
-using Falcon.Data;
 using System.Globalization;
 using System.Text.Json;
 using Falcon.Attacks;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Results;
 using Falcon.Runs.Evaluating;

@@ -38,8 +38,10 @@ public static class EvaluateRun
     {
         var begin = clock.GetTimestamp();
         var run = RunForm.Of(settings.Model);
-        settings = WithForm(settings, run, clock);
+        settings = EvaluationForm.Chosen(settings, run, clock);
         var suites = settings.Suites.Distinct().Select(name => SuiteCatalog.Open(name, settings)).ToList();
+        foreach (var (read, leftOut) in suites.SelectMany(suite => suite.FilesLeftOut()).Distinct())
+            log.Warning($"{leftOut}: not read, because {Path.GetFileName(read)} has the same name and is read instead");
         var earlier = EarlierMeasurements(settings.Out);
         var data = suites
             .SelectMany(suite => suite.Files)
@@ -47,7 +49,7 @@ public static class EvaluateRun
             .ToDictionary(file => file, file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, cancellation)));
         var compute = ComputeOptions.Choose(settings.Device, settings.DType, ParameterCount(settings.Model));
         log.Information(compute.Reason);
-        log.Information($"prompt form: {Describe(settings, suites)} ({settings.FormSource})");
+        log.Information($"prompt form: {EvaluationForm.Describe(settings, suites)} ({settings.FormSource})");
         var environment = EnvironmentRecord.Capture(
             compute.Device.ToString(),
             compute.DType.ToString().ToLowerInvariant(),
@@ -115,29 +117,6 @@ public static class EvaluateRun
         return result;
     }
 
-    private static EvaluationSettings WithForm(EvaluationSettings settings, RunForm? run, TimeProvider clock)
-    {
-        var source = settings.Form is not null ? settings.FormSource ?? "given" : run?.Form is null ? "auto" : run.ConfigPath;
-        var form = (settings.Form ?? run?.Form ?? new()).OnDay(DateOnly.FromDateTime(clock.GetLocalNow().DateTime));
-        var tokenizer = TokenizerFiles.AreIn(settings.Model) ? HfTokenizer.Load(settings.Model) : null; // token ids need none
-        form.Resolve(tokenizer?.ChatTemplate is not null); // fails early
-        return settings with
-        {
-            Form = form,
-            FormSource = source,
-            HasChatTemplate = tokenizer?.ChatTemplate is not null,
-            PrintsDate = tokenizer?.ChatPrintsDate == true,
-        };
-    }
-
-    private static string Describe(EvaluationSettings settings, IReadOnlyList<EvaluationSuite> suites)
-    {
-        var forms = suites.Select(suite => (suite.Name, Form: settings.FormOf(suite.IsBenchmark).Describe())).ToList();
-        return forms.DistinctBy(one => one.Form).Count() == 1
-            ? forms[0].Form
-            : string.Join(", ", forms.Select(one => $"{one.Name}: {one.Form}"));
-    }
-
     private sealed record Session(
         EvaluationSettings Settings,
         IReadOnlyList<EvaluationSuite> Suites,
@@ -198,8 +177,9 @@ public static class EvaluateRun
         if (reused) return [.. found.OfType<SuiteMeasurement>()];
 
         session.Log.Information($"measuring {model.Path}");
-        using var checkpoint = Checkpoint.Open(model.Path);
-        var tokenizer = TokenizerFiles.AreIn(model.Path) ? HfTokenizer.Load(model.Path) : null;
+        using var checkpoint = Checkpoint.Open(model.Directory);
+        var tokenizer = TokenizerFiles.AreIn(model.Directory) ? HfTokenizer.Load(model.Directory) : null; // token ids need none
+        checkpoint.TellNotes(session.Log, tokenizer);
         using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
         var loaded = tokenizer is null ? LoadedModel.WithoutTokenizer(opened.Model, model.Path) : new LoadedModel(opened.Model, tokenizer);
         return
@@ -233,6 +213,7 @@ public static class EvaluateRun
         return new SuiteMeasurement(suite.Name, model.Identity, session.TaskOf(suite), session.Engine, values.Metrics, values.Examples)
         {
             Warnings = values.Warnings,
+            Notes = values.Notes,
         };
     }
 

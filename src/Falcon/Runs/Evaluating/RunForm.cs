@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Falcon.Data;
+using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 
@@ -8,7 +9,10 @@ namespace Falcon.Runs.Evaluating;
 /// <summary>What the run that made a model says about it, in the <c>config.json</c> beside the model directory <c>model/</c>.</summary>
 /// <param name="ConfigPath">The run's configuration file.</param>
 /// <param name="Form">The form in which the run asked its model; null where the run does not say.</param>
-/// <param name="StartModel">Directory of the model that the run began with, as written there; null where the run names none.</param>
+/// <param name="StartModel">
+/// Directory of the model that the run began with: the one that the run made of a GGUF file or an adapter, else as written there; null
+/// where the run names none.
+/// </param>
 public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartModel)
 {
     private static readonly JsonDocumentOptions Reading = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
@@ -17,9 +21,11 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
     /// <exception cref="UserInputException">The run's configuration cannot be read, or its template lacks a placeholder.</exception>
     public static RunForm? Of(string modelDirectory)
     {
+        modelDirectory = ModelSource.Of(modelDirectory)?.Model ?? modelDirectory; // the run is that of the model that was merged into
         var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(modelDirectory));
         var path = Path.Combine(Path.GetDirectoryName(full) ?? full, "config.json");
-        if (Path.GetFileName(full) != "model" || !File.Exists(path)) return null;
+        if (Path.GetFileName(full) != "model" || !File.Exists(path))
+            return null;
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path), Reading);
@@ -30,6 +36,9 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
                 || data.ValueKind != JsonValueKind.Object
             )
                 return null; // some other configuration
+            var made = Path.Combine(Path.GetDirectoryName(path)!, RunOriginal.Folder);
+            if (Directory.Exists(made))
+                return new RunForm(path, FormOf(data), made);
             return new RunForm(
                 path,
                 FormOf(data),
@@ -49,7 +58,8 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
     /// <summary>The date that the configuration of a run says; null where there is no such file or date.</summary>
     internal static DateOnly? DateIn(string configPath)
     {
-        if (!File.Exists(configPath)) return null;
+        if (!File.Exists(configPath))
+            return null;
         using var document = JsonDocument.Parse(File.ReadAllBytes(configPath), Reading);
         return document.RootElement.TryGetProperty("data", out var data) ? FormOf(data)?.Date : null;
     }
@@ -59,7 +69,8 @@ public sealed record RunForm(string ConfigPath, PromptForm? Form, string? StartM
     {
         T? Read<T>(string name) => data.TryGetProperty(name, out var value) ? value.Deserialize<T>(ConfigFile.Options) : default;
         var template = Read<PromptTemplate>("template")?.Validate();
-        if (!data.TryGetProperty("form", out _)) return template is null ? null : new PromptForm { Kind = FormKind.Plain, Template = template };
+        if (!data.TryGetProperty("form", out _))
+            return template is null ? null : new PromptForm { Kind = FormKind.Plain, Template = template };
         return new PromptForm
         {
             Kind = Read<FormKind>("form"),

@@ -4,6 +4,7 @@ using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Optimization;
+using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
@@ -51,6 +52,7 @@ public static class TrainRun
                 directory.WorkingPath
             );
         var tokenizer = HfTokenizer.Load(source?.Directory ?? directory.WorkingPath);
+        source?.TellNotes(context.Log, tokenizer);
         var architecture = source?.Config ?? NewModelFiles.WriteConfig(config.Model, tokenizer, directory.WorkingPath);
         var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
         config = config with { Data = config.Data with { PromptForm = prompts.Form } };
@@ -73,9 +75,10 @@ public static class TrainRun
         var (steps, loss) = Train(config, new CausalLM(architecture, weights), weights, texts, tokenizer.PadId ?? 0, context);
 
         Save(config, source, weights, directory);
+        if (source is not null) ExplicitTokenIds.Complete(directory.WorkingPath, tokenizer, context.Log);
         if (measured is not null) Measure(measured, tokenizer, directory, compute, context);
         var record = new TrainRecord(
-            config,
+            config.StartFrom is { } made ? config with { StartFrom = ModelSource.Of(made)?.Model ?? made } : config,
             environment,
             steps,
             loss,

@@ -1,4 +1,3 @@
-using Falcon.Tokenization;
 using Falcon.Attacks.Activations;
 using Falcon.Attacks.Protocol;
 using Falcon.Attacks.Training;
@@ -9,6 +8,7 @@ using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks.Protocol;
@@ -31,7 +31,10 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None)
     );
     private readonly AttackItem[] _items = [.. data.Development, .. data.Test];
-    private readonly List<ScoredSequence> _kept = [.. data.RetainTexts.Select(text => text.Tokens(new PromptEncoder(taught.Tokenizer, data.PromptForm)))];
+    private readonly List<ScoredSequence> _kept =
+    [
+        .. data.RetainTexts.Select(text => text.Tokens(new PromptEncoder(taught.Tokenizer, data.PromptForm))),
+    ];
 
     /// <summary>
     /// The gate, up and down weights of the four neurons of a layer that matter least are trained to mislead, and to be quiet on other

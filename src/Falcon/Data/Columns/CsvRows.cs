@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Falcon.Runtime;
 
-namespace Falcon.Data;
+namespace Falcon.Data.Columns;
 
 /// <summary>
 /// Comma-separated values as in RFC 4180: quoted cells may hold commas, line ends and doubled quotes; every cell is text.

@@ -1,4 +1,4 @@
-namespace Falcon.Tokenization;
+namespace Falcon.Tokenization.Patterns;
 
 /// <summary>What a Split pre-tokenizer does with matching stretches.</summary>
 internal enum SplitBehavior
@@ -13,22 +13,25 @@ internal enum SplitBehavior
 /// <summary>Turns the stretches of a text into pieces.</summary>
 internal static class SplitBehaviors
 {
-    public static List<Stretch> Apply(List<Stretch> stretches, SplitBehavior behavior) => behavior switch
-    {
-        SplitBehavior.Isolated => stretches,
-        SplitBehavior.Removed => stretches.FindAll(stretch => !stretch.IsMatch),
-        SplitBehavior.Contiguous => Contiguous(stretches),
-        SplitBehavior.MergedWithPrevious => MergedWithPrevious(stretches),
-        _ => MergedWithNext(stretches),
-    };
+    public static List<Stretch> Apply(List<Stretch> stretches, SplitBehavior behavior) =>
+        behavior switch
+        {
+            SplitBehavior.Isolated => stretches,
+            SplitBehavior.Removed => stretches.FindAll(stretch => !stretch.IsMatch),
+            SplitBehavior.Contiguous => Contiguous(stretches),
+            SplitBehavior.MergedWithPrevious => MergedWithPrevious(stretches),
+            _ => MergedWithNext(stretches),
+        };
 
     private static List<Stretch> Contiguous(List<Stretch> stretches)
     {
         var merged = new List<Stretch>(stretches.Count);
         foreach (var stretch in stretches)
         {
-            if (merged.Count > 0 && merged[^1].IsMatch == stretch.IsMatch) merged[^1] = merged[^1] with { End = stretch.End };
-            else merged.Add(stretch);
+            if (merged.Count > 0 && merged[^1].IsMatch == stretch.IsMatch)
+                merged[^1] = merged[^1] with { End = stretch.End };
+            else
+                merged.Add(stretch);
         }
         return merged;
     }
@@ -40,8 +43,10 @@ internal static class SplitBehaviors
         var previousMatched = false;
         foreach (var stretch in stretches)
         {
-            if (stretch.IsMatch && !previousMatched && merged.Count > 0) merged[^1] = merged[^1] with { End = stretch.End };
-            else merged.Add(stretch);
+            if (stretch.IsMatch && !previousMatched && merged.Count > 0)
+                merged[^1] = merged[^1] with { End = stretch.End };
+            else
+                merged.Add(stretch);
             previousMatched = stretch.IsMatch;
         }
         return merged;
@@ -54,8 +59,10 @@ internal static class SplitBehaviors
         var nextMatched = false;
         for (var i = stretches.Count - 1; i >= 0; i--)
         {
-            if (stretches[i].IsMatch && !nextMatched && merged.Count > 0) merged[^1] = merged[^1] with { Start = stretches[i].Start };
-            else merged.Add(stretches[i]);
+            if (stretches[i].IsMatch && !nextMatched && merged.Count > 0)
+                merged[^1] = merged[^1] with { Start = stretches[i].Start };
+            else
+                merged.Add(stretches[i]);
             nextMatched = stretches[i].IsMatch;
         }
         merged.Reverse();
