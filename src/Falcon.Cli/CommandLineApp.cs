@@ -54,6 +54,7 @@ internal sealed class CommandLineApp(TextWriter output, IAnsiConsole messages, T
         root.Add(AnalyzeCommand.Create(Start));
         root.Add(UnlearnCommand.Create(Start));
         root.Add(EvaluateCommand.Create(Start));
+        root.Add(LogprobsCommand.Create(Start));
         root.Add(AttackCommand.Create(Start));
         root.Add(TrainCommand.Create(Start));
         root.Add(BenchCommand.Create(Start));

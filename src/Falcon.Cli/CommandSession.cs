@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
+using Falcon.Exchange;
 using Falcon.Runtime;
 using Spectre.Console;
 
@@ -15,6 +17,7 @@ internal sealed class CommandSession : IDisposable
 {
     private readonly TextWriter _output;
     private readonly ConsoleRunLog _log;
+    private readonly List<NamedModel> _models = [];
 
     public CommandSession(
         ParseResult parsed,
@@ -58,6 +61,25 @@ internal sealed class CommandSession : IDisposable
         }
     }
 
+    /// <summary>
+    /// The Hugging Face directory of a model that the user named, which may be a GGUF file or want an adapter merged first; what is made of
+    /// these goes away with the session. Null for null.
+    /// </summary>
+    /// <param name="path">The model as the user named it.</param>
+    /// <param name="adapter">The adapter as the user named it; null for none.</param>
+    /// <param name="dtype">Number type of an import where --dtype names none; null for float32.</param>
+    /// <param name="asStored">Whether a merge keeps every tensor's number type, for verbs that compare bytes.</param>
+    [return: NotNullIfNotNull(nameof(path))]
+    public string? Model(string? path, string? adapter = null, string? dtype = null, bool asStored = false)
+    {
+        if (path is null || !NamedModel.MustBeMade(path, adapter)) return path;
+        var context = Context;
+        if (dtype is not null && context.DType == "auto") context = context with { DType = dtype };
+        var model = NamedModel.Open(path, adapter, context, asStored);
+        _models.Add(model);
+        return model.Directory;
+    }
+
     public TimeProvider Clock { get; }
 
     public CancellationToken Cancellation { get; }
@@ -71,5 +93,9 @@ internal sealed class CommandSession : IDisposable
         return ExitCodes.Done;
     }
 
-    public void Dispose() => _log.Dispose();
+    public void Dispose()
+    {
+        foreach (var model in _models) model.Dispose();
+        _log.Dispose();
+    }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Falcon.Cli.Verbs;
 
 namespace Falcon.Cli;
 
@@ -10,12 +11,7 @@ internal sealed class CorpusOptions
     /// <param name="required">Whether model and files are required; otherwise a run file may name them.</param>
     public CorpusOptions(Command command, bool required = true)
     {
-        Model = new Option<string>("--model")
-        {
-            Description = "Hugging Face model directory (config.json, safetensors, tokenizer.json).",
-            HelpName = "DIR",
-            Required = required,
-        };
+        Model = InspectCommand.ModelOption(required);
         Forget = OptionParsing.List(
             "--forget",
             "Forget set: .jsonl, .json, .csv, .parquet or .txt files, one for each domain, separated by commas.",
@@ -28,11 +24,13 @@ internal sealed class CorpusOptions
             "FILES",
             required
         );
-        foreach (var option in new Option[] { Model, Forget, Retain, Field })
+        foreach (var option in new Option[] { Model, Adapter, Forget, Retain, Field })
             command.Add(option);
     }
 
     public Option<string> Model { get; }
+
+    public Option<string?> Adapter { get; } = InspectCommand.AdapterOption();
 
     public Option<string[]> Forget { get; }
 

@@ -16,6 +16,8 @@ internal static class TinyCheckpoint
 {
     public const int Layers = 4;
 
+    private const string End = "<|end|>";
+
     /// <summary>The text of config.json: llama, 4 layers, width 16.</summary>
     public static JsonObject Config() => new()
     {
@@ -40,14 +42,26 @@ internal static class TinyCheckpoint
     /// <param name="dtype">Stored number type.</param>
     /// <param name="shards">Weight files; more than one with an index.</param>
     /// <param name="tied">Whether the head is the embedding.</param>
+    /// <param name="chatTemplate">A chat template, whose turns begin with &lt;s&gt; and end with &lt;|turn|&gt;; null for none.</param>
     /// <returns>The directory.</returns>
-    public static string Write(string directory, ScalarType dtype = ScalarType.Float32, int shards = 1, bool tied = true)
+    public static string Write(
+        string directory,
+        ScalarType dtype = ScalarType.Float32,
+        int shards = 1,
+        bool tied = true,
+        string? chatTemplate = null
+    )
     {
+        string[] special = chatTemplate is null ? [End] : [End, "<s>", "<|turn|>"];
         Directory.CreateDirectory(directory);
         File.WriteAllText(Path.Combine(directory, "config.json"), Config().ToJsonString());
         if (!tied) Edit(directory, config => config["tie_word_embeddings"] = false);
-        File.WriteAllText(Path.Combine(directory, "tokenizer.json"), BytePairTrainer.Train([], 257, ["<|end|>"]));
-        File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), BytePairTrainer.Configuration("<|end|>", padToken: "<|end|>"));
+        Edit(directory, config => config["vocab_size"] = 256 + special.Length);
+        File.WriteAllText(Path.Combine(directory, "tokenizer.json"), BytePairTrainer.Train([], 256 + special.Length, special));
+        File.WriteAllText(
+            Path.Combine(directory, "tokenizer_config.json"),
+            BytePairTrainer.Configuration(End, special.ElementAtOrDefault(1), padToken: End, chatTemplate: chatTemplate)
+        );
         File.WriteAllText(Path.Combine(directory, "generation_config.json"), "{\"eos_token_id\": 0}\n");
         File.WriteAllText(Path.Combine(directory, "LICENSE"), "of the test\n");
         var tensors = Tensors(ModelConfig.Load(directory), dtype);
@@ -80,6 +94,22 @@ internal static class TinyCheckpoint
         var config = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
         change(config);
         File.WriteAllText(path, config.ToJsonString());
+    }
+
+    /// <summary>
+    /// Requires a copied config.json that differs from its source in the token ids that it names explicitly, and only there.
+    /// </summary>
+    public static void RequireSameConfigWithTokenIds(string source, string copy)
+    {
+        JsonObject Read(string directory) => JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "config.json")))!.AsObject();
+        var (before, after) = (Read(source), Read(copy));
+        foreach (var key in new[] { "bos_token_id", "eos_token_id" })
+        {
+            Assert.True(after.ContainsKey(key) || (after["text_config"]?.AsObject().ContainsKey(key) ?? false), key);
+            if (!before.ContainsKey(key)) after.Remove(key);
+        }
+
+        Assert.Equal(before.ToJsonString(), after.ToJsonString());
     }
 
     /// <summary>Exchanges two tokens of a directory's tokenizer.</summary>

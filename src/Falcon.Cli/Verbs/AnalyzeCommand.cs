@@ -32,6 +32,7 @@ internal static class AnalyzeCommand
         );
         var destination = UnlearnCommand.OutOption();
         foreach (var option in new Option[] { layers, samples, eta, memoryLimit, destination }) command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -45,19 +46,27 @@ internal static class AnalyzeCommand
                 parsed.GetValue(samples),
                 parsed.GetValue(eta),
                 parsed.GetRequiredValue(destination),
-                parsed.GetValue(memoryLimit)
+                parsed.GetValue(memoryLimit),
+                parsed.GetValue(corpus.Adapter)
             );
-            return session.Finish(Execute(arguments, session), Show);
+            return session.Finish(Execute(arguments, form.Over(new PromptForm(), parsed), session), Show);
         });
         return command;
     }
 
-    private static AnalyzeResult Execute(AnalyzeArguments arguments, CommandSession session)
+    private static AnalyzeResult Execute(AnalyzeArguments arguments, PromptForm form, CommandSession session)
     {
         var config = new AnalyzeConfig
         {
             Model = arguments.Model,
-            Data = new DataSettings { Forget = arguments.Forget, Retain = arguments.Retain, Fields = arguments.Field },
+            Adapter = arguments.Adapter,
+            Data = new DataSettings
+            {
+                Forget = arguments.Forget,
+                Retain = arguments.Retain,
+                Fields = arguments.Field,
+                PromptForm = form,
+            },
             FirstLayer = arguments.Layers?.First,
             LastLayer = arguments.Layers?.Last,
             Seed = (ulong)(session.Seed ?? 0),
@@ -65,7 +74,12 @@ internal static class AnalyzeCommand
         config = config with { Samples = arguments.Samples ?? config.Samples, Eta = arguments.Eta ?? config.Eta };
         config.Validate();
         using var directory = RunDirectory.Create(arguments.Out);
-        var analysis = AnalyzeRun.Execute(config, directory, session.Context with { MemoryLimit = arguments.MemoryLimit });
+        var analysis = AnalyzeRun.Execute(
+            config,
+            directory,
+            session.Context with { MemoryLimit = arguments.MemoryLimit },
+            session.Model(arguments.Model, arguments.Adapter)
+        );
         File.WriteAllText(
             directory.PathOf("layers.svg"),
             SvgChart.Layers("Mutual information of forget and retain activations", analysis.Layers, standalone: true)
@@ -113,7 +127,8 @@ internal sealed record AnalyzeArguments(
     int? Samples,
     double? Eta,
     string Out,
-    long? MemoryLimit = null
+    long? MemoryLimit = null,
+    string? Adapter = null
 );
 
 /// <summary>The result of <c>analyze</c>.</summary>

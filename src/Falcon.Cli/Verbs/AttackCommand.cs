@@ -1,8 +1,10 @@
 using System.CommandLine;
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Reporting;
 using Falcon.Results;
 using Falcon.Runs.Attacking;
+using Falcon.Runs.Evaluating;
 using Spectre.Console;
 
 namespace Falcon.Cli.Verbs;
@@ -23,16 +25,17 @@ internal static class AttackCommand
                 + "--budget quick --out runs/lens"
         );
         var model = InspectCommand.ModelOption();
+        var adapter = InspectCommand.AdapterOption();
         var original = new Option<string>("--original")
         {
-            Description = "Directory of the model before unlearning.",
-            HelpName = "DIR",
+            Description = "The model before unlearning: directory or .gguf file.",
+            HelpName = "DIR|FILE.gguf",
             Required = true,
         };
         var control = new Option<string?>("--control")
         {
             Description =
-                "Directory of a model made the same way that was never taught the forget set. Without it, knowledge that an attack brings "
+                "A model made the same way that was never taught the forget set. Without it, knowledge that an attack brings "
                     + "along counts as recovered.",
             HelpName = "DIR",
         };
@@ -95,6 +98,7 @@ internal static class AttackCommand
             var option in new Option[]
             {
                 model,
+                adapter,
                 original,
                 control,
                 attacks,
@@ -110,19 +114,20 @@ internal static class AttackCommand
             }
         )
             command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
             var chosen = parsed.GetValue(attacks) ?? [];
             var settings = new AttackRunSettings(
-                parsed.GetRequiredValue(model),
-                parsed.GetRequiredValue(original),
+                session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter)),
+                session.Model(parsed.GetRequiredValue(original)),
                 parsed.GetRequiredValue(data),
                 parsed.GetRequiredValue(destination)
             )
             {
-                Control = parsed.GetValue(control),
+                Control = session.Model(parsed.GetValue(control)),
                 Attacks = chosen.Contains("all") ? [] : chosen,
                 Forget = parsed.GetValue(forget) ?? [],
                 Retain = parsed.GetValue(retain) ?? [],
@@ -131,6 +136,9 @@ internal static class AttackCommand
                 Budget = Enum.Parse<AttackBudget>(parsed.GetRequiredValue(budget), ignoreCase: true),
                 Seed = (ulong)(session.Seed ?? 0),
                 Cache = parsed.GetValue(cache),
+                Form = form.AreGiven(parsed)
+                    ? form.Over(RunForm.Of(parsed.GetRequiredValue(model))?.Form ?? new PromptForm(), parsed)
+                    : null,
             };
             return session.Finish(
                 AttackRun.Execute(settings, session.Context with { MemoryLimit = parsed.GetValue(memoryLimit) }),

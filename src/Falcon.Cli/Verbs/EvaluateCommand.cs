@@ -1,6 +1,8 @@
 using System.CommandLine;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
+using Falcon.Exchange;
 using Falcon.Runs.Configuration;
 using Falcon.Runs.Evaluating;
 using Spectre.Console;
@@ -15,15 +17,16 @@ internal static class EvaluateCommand
     {
         var command = new Verb(
             "evaluate",
-            "Measure a model: the benchmarks tofu, muse, wmdp and mmlu; on files of your own multiple choice (mcq), extraction strength "
-                + "(memorization), membership inference (privacy), sampled answers (leak), perplexity, and answer probability with "
-                + "ROUGE-L (qa). Every number comes with its 95 % interval.",
+            "Measure a model: the benchmarks tofu, muse, wmdp and mmlu; on files of your own multiple choice (mcq), facts of a subject "
+                + "folder (facts), extraction strength (memorization), membership inference (privacy), sampled answers (leak), "
+                + "perplexity, and answer probability with ROUGE-L (qa). Every number comes with its 95 % interval.",
             "evaluate --model runs/first/model --suite tofu --data data/tofu --reference models/never-taught --out "
                 + "runs/first/evaluation.json",
             "evaluate --model runs/first/model --suite qa,perplexity --data qa=questions.jsonl,perplexity=texts.txt --out "
                 + "runs/first/evaluation.json"
         );
         var model = InspectCommand.ModelOption();
+        var adapter = InspectCommand.AdapterOption();
         var suite = OptionParsing.List(
             "--suite",
             $"Suites, separated by commas: {string.Join(", ", EvaluateRun.SuiteNames)}.",
@@ -38,13 +41,14 @@ internal static class EvaluateCommand
         };
         var reference = new Option<string?>("--reference")
         {
-            Description = "What to compare with: a model directory, which is measured too, or a result file of this verb.",
+            Description = "What to compare with: a model (directory or .gguf file), which is measured too, or a result file of this verb.",
             HelpName = "MODEL_OR_RESULTS",
         };
         var before = new Option<string?>("--before")
         {
             Description =
-                "The model before unlearning (directory, or result file of this verb). Warns where nothing changed, or where there was "
+                "The model before unlearning (directory, .gguf file, or result file of this verb). "
+                    + "Warns where nothing changed, or where there was "
                     + "nothing to forget.",
             HelpName = "MODEL_OR_RESULTS",
         };
@@ -86,8 +90,8 @@ internal static class EvaluateCommand
         var set = new Option<string[]>("--set")
         {
             Description =
-                "Another setting: template.question, template.answer, template.endOfText (default: those of the run that made the model), "
-                    + "maxNewTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.",
+                "Another setting: template.question, template.answer, template.endOfText (plain form; default: those of the run that made "
+                    + "the model), maxNewTokens, factTokens, fullAnswers, leakSamples, leakTemperature; may be repeated.",
             HelpName = "key=value",
             Arity = ArgumentArity.OneOrMore,
         };
@@ -121,6 +125,7 @@ internal static class EvaluateCommand
             var option in new Option[]
             {
                 model,
+                adapter,
                 suite,
                 data,
                 reference,
@@ -135,24 +140,25 @@ internal static class EvaluateCommand
             }
         )
             command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            var directory = parsed.GetRequiredValue(model);
+            var directory = session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter));
             var sets = parsed.GetValue(set) ?? [];
-            var run = RunTemplate.Of(directory);
-            var config = ConfigFile.Read(null, sets, new EvaluateConfig { Template = run?.Template ?? new() }).Validate();
+            var run = RunForm.Of(directory);
+            var config = ConfigFile.Read(null, sets, new EvaluateConfig { Template = run?.Form?.Template ?? new() }).Validate();
             var isSet = sets.Any(one => one.StartsWith("template", StringComparison.Ordinal));
             var settings = new EvaluationSettings(
                 directory,
                 parsed.GetRequiredValue(suite),
                 parsed.GetValue(data),
-                parsed.GetValue(reference),
+                Other(reference),
                 parsed.GetRequiredValue(destination)
             )
             {
-                Before = parsed.GetValue(before),
+                Before = Other(before),
                 ForgetSplit = parsed.GetValue(forgetSplit),
                 Questions = new QuestionSettings
                 {
@@ -163,19 +169,28 @@ internal static class EvaluateCommand
                 MaxLength = parsed.GetValue(window),
                 Shots = parsed.GetValue(shots),
                 FullAnswers = config.FullAnswers,
+                FactTokens = config.FactTokens,
                 LeakSamples = config.LeakSamples,
                 LeakTemperature = config.LeakTemperature,
-                Template = isSet ? config.Template : null,
-                TemplateSource = isSet ? "--set" : null,
+                Form = form.AreGiven(parsed) || isSet ? form.Over(Start(run?.Form, isSet ? config.Template : null), parsed) : null,
+                FormSource = form.AreGiven(parsed) ? "command line" : isSet ? "--set" : null,
                 Device = session.Device,
                 DType = session.DType,
                 MemoryLimit = parsed.GetValue(memoryLimit),
             };
+            // Either may also be a result file of this verb.
+            string? Other(Option<string?> option) =>
+                parsed.GetValue(option) is { } named && NamedModel.IsGguf(named) ? session.Model(named) : parsed.GetValue(option);
+
             if (session.Threads is { } threads) torch.set_num_threads(threads);
             return session.Finish(EvaluateRun.Execute(settings, session.Log, session.Clock, session.Cancellation), Show);
         });
         return command;
     }
+
+    // A template of one's own takes the place of the run's form.
+    private static PromptForm Start(PromptForm? run, PromptTemplate? own) =>
+        own is null ? run ?? new PromptForm() : new PromptForm { Template = own };
 
     internal static void Show(IAnsiConsole console, EvaluationResult result)
     {
@@ -186,6 +201,8 @@ internal static class EvaluateCommand
         foreach (var (name, metric) in result.Metrics)
             table.AddRow(new[] { name }.Concat(ScoreTable.Cells(metric)).Select(cell => new Text(cell)));
         console.Write(table);
-        console.WriteLine($"prompt template: {result.TemplateSource}");
+        console.WriteLine($"prompt form: {result.Form.Describe()} ({result.FormSource})");
+        foreach (var note in result.Notes)
+            console.WriteLine(note);
     }
 }

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Models.Generation;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime.Machine;
 using Falcon.Runtime;
 using Falcon.Tokenization;
@@ -17,8 +19,10 @@ internal static class GenerateCommand
     {
         var command = new Verb(
             "generate",
-            "Continue a prompt with a model; with --compare the continuation of a second model is shown beside it.",
-            "generate --model models/before --prompt \"Where was the lighthouse built?\" --compare runs/demo/model"
+            "Continue a prompt with a model, or with --chat answer it as the user's turn of a conversation; with --compare the text of a "
+                + "second model is shown beside it.",
+            "generate --model models/before --prompt \"Where was the lighthouse built?\" --compare runs/demo/model",
+            "generate --model models/instruct --chat --prompt \"What is the capital of France?\""
         );
         var model = InspectCommand.ModelOption();
         var prompt = new Option<string>("--prompt") { Description = "The text to continue.", HelpName = "TEXT", Required = true };
@@ -29,8 +33,11 @@ internal static class GenerateCommand
             "T",
             least: 0
         );
-        var compare = new Option<string?>("--compare") { Description = "A second model directory.", HelpName = "DIR2" };
-        foreach (var option in new Option[] { model, prompt, maxTokens, temperature, compare }) command.Add(option);
+        var compare = new Option<string?>("--compare") { Description = "A second model: directory or .gguf file.", HelpName = "DIR2" };
+        var adapter = InspectCommand.AdapterOption();
+        var chat = new Option<bool>("--chat") { Description = "The prompt is the user's turn of the model's chat template." };
+        foreach (var option in new Option[] { model, adapter, prompt, maxTokens, temperature, compare, chat }) command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -40,37 +47,65 @@ internal static class GenerateCommand
                 parsed.GetRequiredValue(prompt),
                 parsed.GetValue(maxTokens) ?? DefaultMaxTokens,
                 parsed.GetValue(temperature) ?? 0,
-                parsed.GetValue(compare)
+                parsed.GetValue(compare),
+                given => Asked(form.Over(given, parsed), parsed.GetValue(chat) || parsed.GetValue(form.Form) == "chat"),
+                parsed.GetValue(adapter)
             );
             return session.Finish(Execute(arguments, session), Show);
         });
         return command;
     }
 
-    private static GenerateResult Execute(GenerateArguments arguments, CommandSession session)
+    // Without --chat the prompt is the text to continue, and there is no system message.
+    private static PromptForm Asked(PromptForm form, bool isChat)
     {
-        List<GeneratedText> texts = [];
-        foreach (var directory in arguments.Compare is { } second ? [arguments.Model, second] : new[] { arguments.Model })
-            texts.Add(Continue(directory, arguments, session));
-        return new GenerateResult(arguments.Prompt, texts);
+        if (isChat && form.Kind == FormKind.Plain)
+            throw new UserInputException("--chat and --form plain exclude each other; leave one of them out.");
+        if (!isChat && form.System is not null)
+            throw new UserInputException("--system: only a conversation has a system message; add --chat.");
+        return isChat ? form with { Kind = FormKind.Chat, Template = new() } : new PromptForm { Kind = FormKind.Plain };
     }
 
-    private static GeneratedText Continue(string directory, GenerateArguments arguments, CommandSession session)
+    private static GenerateResult Execute(GenerateArguments arguments, CommandSession session)
+    {
+        List<GeneratedText> texts = [Of(arguments.Model, arguments.Adapter)];
+        if (arguments.Compare is { } second) texts.Add(Of(second, null));
+        var first = texts[0];
+        return new GenerateResult(arguments.Prompt, first.PromptTokens, first.Tokens, first.Text, first.Stop, texts);
+
+        GeneratedText Of(string model, string? adapter) =>
+            Continue(adapter is null ? model : $"{model} with {adapter}", session.Model(model, adapter), arguments, session);
+    }
+
+    private static GeneratedText Continue(string name, string directory, GenerateArguments arguments, CommandSession session)
     {
         using var checkpoint = Checkpoint.Open(directory);
         var tokenizer = HfTokenizer.Load(directory);
-        var prompt = tokenizer.Encode(arguments.Prompt);
-        if (prompt.Length == 0) throw new UserInputException("--prompt is empty; give the text to continue.");
-        checkpoint.RequireKnown(prompt);
+        checkpoint.TellNotes(session.Context.Log, tokenizer);
         var context = session.Context;
+        // System message and date of the run that made the model, where a run did and a conversation is asked for.
+        var prompts = new PromptEncoder(
+            tokenizer,
+            arguments.Form((RunForm.Of(directory)?.Form ?? new PromptForm()) with { Kind = FormKind.Auto }).OnDay(context.Today)
+        );
+        var prompt = prompts.EncodePrompt(new AskedQuestion(arguments.Prompt) { WithoutForm = !prompts.IsChat });
+        if (arguments.Prompt.Length == 0 || prompt.Length == 0)
+            throw new UserInputException("--prompt is empty; give the text to continue.");
+        checkpoint.RequireKnown(prompt);
+        var positions = checkpoint.Config.MaxPositions;
+        if (prompt.Length >= positions)
+            throw new UserInputException(
+                $"--prompt has {prompt.Length} tokens, but the model has {positions} positions for prompt and answer; shorten it."
+            );
         var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.Stored);
         context.Log.Information(compute.Reason);
         using var opened = OpenedModel.Open(checkpoint, compute, context.MemoryLimit, context.Log);
         using var freed = FreedMemory.ReturnAbove(opened.ReturnAbove);
         var model = opened.Model;
-        var stopIds = checkpoint.Config.EosTokenIds.Concat(tokenizer.EosId is { } end ? [end] : []).Distinct().ToList();
-        var settings = new GenerationSettings(arguments.MaxTokens, arguments.Temperature, session.Seed ?? 0);
-        var tokens = Generation.Continue(model, [prompt], settings, stopIds, tokenizer.PadId ?? 0, cancellation: session.Cancellation)[0];
+        var limit = Math.Min(arguments.MaxTokens, positions - prompt.Length);
+        var settings = new GenerationSettings(limit, arguments.Temperature, session.Seed ?? 0);
+        var stops = tokenizer.StopIds(checkpoint.Config.EosTokenIds);
+        var tokens = Generation.Continue(model, [prompt], settings, stops, tokenizer.PadId ?? 0, cancellation: session.Cancellation)[0];
         // Decoded together with the prompt, since a space that begins a continuation is part of its first token.
         var (start, whole) = (
             tokenizer.Decode(prompt, skipSpecialTokens: true),
@@ -79,14 +114,14 @@ internal static class GenerateCommand
         var text = whole.StartsWith(start, StringComparison.Ordinal)
             ? whole[start.Length..]
             : tokenizer.Decode(tokens, skipSpecialTokens: true);
-        return new GeneratedText(directory, text, tokens.Length);
+        return new GeneratedText(name, prompt, tokens, text, tokens.Length < limit ? "end token" : "length", prompts.IsChat);
     }
 
     internal static void Show(IAnsiConsole console, GenerateResult result)
     {
         if (result.Texts is [var only])
         {
-            console.Profile.Out.Writer.WriteLine(result.Prompt + only.Text);
+            console.Profile.Out.Writer.WriteLine(only.IsChat ? only.Text : result.Prompt + only.Text);
             return;
         }
         console.Profile.Out.Writer.WriteLine(result.Prompt);
@@ -97,11 +132,33 @@ internal static class GenerateCommand
     }
 }
 
-/// <summary>The arguments of <c>generate</c>.</summary>
-internal sealed record GenerateArguments(string Model, string Prompt, int MaxTokens, double Temperature, string? Compare);
+/// <summary>The arguments of <c>generate</c>; <paramref name="Form"/> lays the options over a form.</summary>
+internal sealed record GenerateArguments(
+    string Model,
+    string Prompt,
+    int MaxTokens,
+    double Temperature,
+    string? Compare,
+    Func<PromptForm, PromptForm> Form,
+    string? Adapter
+);
 
-/// <summary>The result of <c>generate</c>: one text for each model, in the given order.</summary>
-internal sealed record GenerateResult(string Prompt, IReadOnlyList<GeneratedText> Texts);
+/// <summary>The result of <c>generate</c>: what the first model wrote, and one text for each model, in the given order.</summary>
+internal sealed record GenerateResult(
+    string Prompt,
+    IReadOnlyList<int> PromptTokens,
+    IReadOnlyList<int> Tokens,
+    string Text,
+    string Stop,
+    IReadOnlyList<GeneratedText> Texts
+);
 
-/// <summary>A model's continuation, without the prompt.</summary>
-internal sealed record GeneratedText(string Model, string Text, int Tokens);
+/// <summary>A model's text, without the prompt; it ended with an end token, which is no part of it, or at the length limit.</summary>
+internal sealed record GeneratedText(
+    string Model,
+    IReadOnlyList<int> PromptTokens,
+    IReadOnlyList<int> Tokens,
+    string Text,
+    string Stop,
+    bool IsChat
+);

@@ -12,26 +12,36 @@ internal static class InspectCommand
     {
         var command = new Verb(
             "inspect", "Show a model directory: architecture, parameter counts, dtypes, tensors, tokenizer, SHA-256 of the weights.",
-            "inspect --model models/my-model");
+            "inspect --model models/my-model",
+            "inspect --model models/my-model.Q4_K_M.gguf");
         var model = ModelOption();
+        var adapter = AdapterOption();
         command.Add(model);
+        command.Add(adapter);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            return session.Finish(ModelInspection.Read(parsed.GetRequiredValue(model), session.Cancellation), Show);
+            var directory = session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter));
+            return session.Finish(ModelInspection.Read(directory, session.Cancellation), Show);
         });
         return command;
     }
 
-    /// <summary>The required option <c>--model DIR</c> of the verbs that read a model.</summary>
-    public static Option<string> ModelOption() =>
+    /// <summary>
+    /// The option <c>--model DIR|FILE.gguf</c> of the verbs that read a model; <see cref="CommandSession.Model"/> makes a directory of it.
+    /// </summary>
+    public static Option<string> ModelOption(bool required = true) =>
         new("--model")
         {
-            Description = "Hugging Face model directory (config.json, safetensors, tokenizer.json).",
-            HelpName = "DIR",
-            Required = true,
+            Description = "Hugging Face model directory (config.json, safetensors, tokenizer.json), or a .gguf file.",
+            HelpName = "DIR|FILE.gguf",
+            Required = required,
         };
+
+    /// <summary>The option <c>--adapter DIR</c>, which belongs to <c>--model</c>.</summary>
+    public static Option<string?> AdapterOption() =>
+        new("--adapter") { Description = "Folder with a PEFT LoRA adapter that is merged into --model first.", HelpName = "DIR" };
 
     internal static void Show(IAnsiConsole console, ModelInspection result)
     {
@@ -56,6 +66,7 @@ internal static class InspectCommand
         Fact("tokenizer", Describe(result.Tokenizer));
         Fact("sha256", result.Sha256);
         foreach (var file in result.Files.Count > 1 ? result.Files : []) Fact("  " + file.Name, file.Sha256);
+        foreach (var note in result.Notes) Fact("note", note);
         console.Write(facts);
         var tensors = new Table().Border(TableBorder.Simple).AddColumns("tensor", "dtype", "shape");
         foreach (var tensor in result.Tensors)

@@ -51,12 +51,12 @@ internal static class PatchCommand
             Required = true,
         };
 
-    /// <summary>The required option <c>--base DIR</c>, the original model.</summary>
+    /// <summary>The required option <c>--base DIR|FILE.gguf</c>, the original model.</summary>
     internal static Option<string> BaseOption(string description) =>
         new("--base")
         {
             Description = description,
-            HelpName = "DIR",
+            HelpName = "DIR|FILE.gguf",
             Required = true,
         };
 
@@ -69,6 +69,7 @@ internal static class PatchCommand
             "patch create --base models/my-model --model runs/first/model --out first.safetensors"
         );
         var before = BaseOption("The model before unlearning.");
+        var adapter = InspectCommand.AdapterOption();
         var model = InspectCommand.ModelOption();
         var destination = new Option<string>("--out")
         {
@@ -76,16 +77,17 @@ internal static class PatchCommand
             HelpName = "FILE|DIR",
             Required = true,
         };
-        foreach (var option in new Option[] { before, model, destination })
+        foreach (var option in new Option[] { before, adapter, model, destination })
             command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
+            var after = session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter), asStored: true);
             return session.Finish(
                 WeightPatch.Create(
-                    parsed.GetRequiredValue(before),
-                    parsed.GetRequiredValue(model),
+                    session.Model(parsed.GetRequiredValue(before), dtype: NamedModel.StoredDType(after)),
+                    after,
                     parsed.GetRequiredValue(destination),
                     session.Context
                 ),
@@ -106,7 +108,7 @@ internal static class PatchCommand
     )
     {
         var command = new Verb(name, description, example);
-        var model = new Option<string>(source) { Description = sourceDescription, HelpName = "DIR", Required = true };
+        var model = new Option<string>(source) { Description = sourceDescription, HelpName = "DIR|FILE.gguf", Required = true };
         var patch = PatchOption();
         var destination = UnlearnCommand.OutOption();
         foreach (var option in new Option[] { model, patch, destination }) command.Add(option);
@@ -116,7 +118,7 @@ internal static class PatchCommand
             using var session = start(parsed, common);
             var result = transform(
                 parsed.GetRequiredValue(patch),
-                parsed.GetRequiredValue(model),
+                session.Model(parsed.GetRequiredValue(model), dtype: StoredDType(parsed.GetRequiredValue(patch))),
                 parsed.GetRequiredValue(destination),
                 session.Context
             );
@@ -146,7 +148,11 @@ internal static class PatchCommand
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            var result = WeightPatch.Verify(parsed.GetRequiredValue(patch), parsed.GetRequiredValue(model), session.Context);
+            var result = WeightPatch.Verify(
+                parsed.GetRequiredValue(patch),
+                session.Model(parsed.GetRequiredValue(model), dtype: StoredDType(parsed.GetRequiredValue(patch))),
+                session.Context
+            );
             return session.Finish(result, (console, found) =>
                 console.WriteLine(
                     string.Create(
@@ -158,6 +164,18 @@ internal static class PatchCommand
             );
         });
         return command;
+    }
+
+    // Of a GGUF file the model is imported as it was when the patch was made.
+    private static string StoredDType(string path)
+    {
+        using var patch = PatchFile.Open(path);
+        return patch.Tensors.CountBy(tensor => tensor.DType).MaxBy(one => one.Value).Key switch
+        {
+            "BF16" => "bfloat16",
+            "F16" => "float16",
+            _ => "float32",
+        };
     }
 
     private static void Show(IAnsiConsole console, PatchSummary result)

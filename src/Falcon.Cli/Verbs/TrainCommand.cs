@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Runs.Configuration;
 using Falcon.Runs.Training;
 using Spectre.Console;
@@ -18,18 +19,29 @@ internal static class TrainCommand
         var destination = UnlearnCommand.OutOption();
         command.Add(config);
         command.Add(destination);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
-            return session.Finish(Execute(parsed.GetRequiredValue(config), parsed.GetRequiredValue(destination), session), Show);
+            return session.Finish(
+                Execute(parsed.GetRequiredValue(config), parsed.GetRequiredValue(destination), given => form.Over(given, parsed), session),
+                Show
+            );
         });
         return command;
     }
 
-    private static TrainRecord Execute(string configFile, string outDirectory, CommandSession session)
+    private static TrainRecord Execute(
+        string configFile,
+        string outDirectory,
+        Func<PromptForm, PromptForm> form,
+        CommandSession session
+    )
     {
         var config = ConfigFile.Read<TrainConfig>(configFile, []);
+        config = config with { Data = config.Data with { PromptForm = form(config.Data.PromptForm) } };
+        config = config with { StartFrom = session.Model(config.StartFrom) };
         return TrainRun.Execute(config with { Seed = (ulong?)session.Seed ?? config.Seed }, outDirectory, session.Context);
     }
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using Falcon.Data;
 using Falcon.Engine;
+using Falcon.Exchange;
 using Falcon.Methods;
 using Falcon.Results;
 using Falcon.Runs;
@@ -16,7 +18,9 @@ internal static class UnlearnCommand
         var command = new Verb(
             "unlearn",
             "Remove the knowledge of the forget files from a model and keep that of the retain files. Writes a run directory with "
-                + "config.json, environment.json, layers.json, metrics.jsonl, run.json and the new model in model/.",
+                + "config.json, environment.json, layers.json, metrics.jsonl, run.json and the new model in model/. "
+                + "Of a .gguf file, or with "
+                + "--adapter, the run keeps the model that it began with in original/.",
             "unlearn --model models/my-model --forget forget.jsonl --retain retain.jsonl --out runs/first",
             "unlearn --model models/my-model --forget a.jsonl,b.jsonl --retain retain.jsonl --preset paper --set "
                 + "optimizer.learningRate=1e-4 --out runs/second",
@@ -62,7 +66,7 @@ internal static class UnlearnCommand
         };
         var reference = new Option<string?>("--reference")
         {
-            Description = "Directory of a model that never learned the forget set; the run keeps the parameters closest to it.",
+            Description = "A model that never learned the forget set; the run keeps the parameters closest to it.",
             HelpName = "DIR",
         };
         var engine = new Option<string?>("--engine")
@@ -128,6 +132,7 @@ internal static class UnlearnCommand
             }
         )
             command.Add(option);
+        var form = new FormOptions(command);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
@@ -149,9 +154,10 @@ internal static class UnlearnCommand
                 parsed.GetValue(cacheMemory),
                 parsed.GetValue(budget),
                 parsed.GetValue(reference),
-                parsed.GetValue(cacheDirectory)
+                parsed.GetValue(cacheDirectory),
+                parsed.GetValue(corpus.Adapter)
             );
-            return session.Finish(Execute(arguments, session), ScoreTable.Show);
+            return session.Finish(Execute(arguments with { Form = given => form.Over(given, parsed) }, session), ScoreTable.Show);
         });
         return command;
     }
@@ -180,7 +186,8 @@ internal static class UnlearnCommand
             Configuration(arguments, session.Seed, session.Context.Log.Warning),
             arguments.Out,
             arguments.Resume,
-            session.Context
+            session.Context,
+            NamedModel.Write
         );
 
     /// <summary>
@@ -189,7 +196,14 @@ internal static class UnlearnCommand
     internal static UnlearnConfig Configuration(UnlearnArguments arguments, int? seed, Action<string>? warn = null)
     {
         var config = UnlearnConfig.Read(arguments.Config, arguments.Settings, arguments.Method, arguments.Preset, warn);
-        config = config with { Model = arguments.Model ?? config.Model, Seed = (ulong?)seed ?? config.Seed };
+        if (arguments is { Model: not null, Adapter: null } && config.Adapter is { } left)
+            warn?.Invoke($"{left}: the run file's adapter belongs to the model that it names and is not merged into {arguments.Model}");
+        config = config with
+        {
+            Model = arguments.Model ?? config.Model,
+            Adapter = arguments.Adapter ?? (arguments.Model is null ? config.Adapter : null), // an adapter belongs to its model
+            Seed = (ulong?)seed ?? config.Seed,
+        };
         config = config with
         {
             Data = config.Data with
@@ -197,6 +211,7 @@ internal static class UnlearnCommand
                 Forget = arguments.Forget ?? config.Data.Forget,
                 Retain = arguments.Retain ?? config.Data.Retain,
                 Fields = arguments.Field ?? config.Data.Fields,
+                PromptForm = arguments.Form?.Invoke(config.Data.PromptForm) ?? config.Data.PromptForm,
             },
         };
         if (arguments.UtilityBudget is not null || arguments.Reference is not null)
@@ -247,5 +262,10 @@ internal sealed record UnlearnArguments(
     long? CacheMemory = null,
     string? UtilityBudget = null,
     string? Reference = null,
-    string? CacheDirectory = null
-);
+    string? CacheDirectory = null,
+    string? Adapter = null
+)
+{
+    /// <summary>Lays the prompt form's options over a form.</summary>
+    public Func<PromptForm, PromptForm>? Form { get; init; }
+}

@@ -42,7 +42,7 @@ public static class LayerBenchmark
         using var weights = checkpoint.LoadWeights(compute.DType, compute.Device);
         var start = new CausalLM(checkpoint.Config, weights);
         var tokenizer = HfTokenizer.Load(settings.Model);
-        var topics = TopicTexts.Read(settings.Data, tokenizer);
+        var topics = TopicTexts.Read(settings.Data, new PromptEncoder(tokenizer, settings.Data.PromptForm.OnDay(context.Today)));
         var layers = checkpoint.Config.LayerCount;
         var (information, effect, share) = (Grid(layers), Grid(layers), Grid(layers));
         for (var seed = 0UL; seed < (ulong)settings.Seeds; seed++)

@@ -88,7 +88,8 @@ internal sealed class DemoLeague : LeagueSuite
             Questions = [],
             Probes = [.. _run.Evaluation.Probes.Select(probe => IsSplit(probe) ? probe with { Data = DataOf(probe, split) } : probe)],
         };
-        return ProbeScores.Measure(model, tokenizer, evaluation, _run.Data.Template, _run.Data.Fields, context.Log, context.Cancellation);
+        var prompts = new PromptEncoder(tokenizer, _run.Data.PromptForm.OnDay(context.Today));
+        return ProbeScores.Measure(model, prompts, evaluation, _run.Data.Fields, context.Log, context.Cancellation);
     }
 
     private static bool IsSplit(ProbeConfig probe) => probe.Metric == ProbeMetric.MultipleChoice;

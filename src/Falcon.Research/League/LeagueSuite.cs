@@ -61,7 +61,7 @@ internal abstract class LeagueSuite
             Forget = suite.Forget,
             Retain = suite.Retain,
             Fields = suite.Fields,
-            Template = suite.Template,
+            PromptForm = suite.PromptForm,
             MaxLength = suite.MaxLength,
             BatchSize = suite.BatchSize,
         };

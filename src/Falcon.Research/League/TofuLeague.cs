@@ -28,7 +28,8 @@ internal sealed class TofuLeague : LeagueSuite
 
     private readonly LeagueSettings _settings;
     private readonly string _forget, _retain;
-    private readonly PromptTemplate _template = new(); // the same for every model, whatever lies beside it
+    // The same for every model, whatever lies beside it.
+    private readonly PromptForm _form = new() { Kind = FormKind.Plain };
     private readonly Dictionary<LeagueSplit, double[]> _referenceRatios = [];
 
     public TofuLeague(LeagueSettings settings)
@@ -147,7 +148,7 @@ internal sealed class TofuLeague : LeagueSuite
         {
             ForgetSplit = _settings.ForgetSplit,
             Questions = new QuestionSettings(RougeSamples: _settings.RougeSamples),
-            Template = _template,
+            Form = _form,
         }).Measure(new LoadedModel(model, tokenizer), context.Log, context.Cancellation);
 
     // Harmonic mean of probability (real authors, world facts: among the options), share of right tokens and truth ratio of the three sets.
@@ -194,7 +195,7 @@ internal sealed class TofuLeague : LeagueSuite
                 .Select(record => record with { PerturbedAnswers = [.. record.PerturbedAnswers.Take(wrongAnswers)] })
                 .Select(record => change?.Invoke(record) ?? record),
         ];
-        return AnswerScores.Compute(model, tokenizer, _template, asked, cancellation: context.Cancellation);
+        return AnswerScores.Compute(model, new PromptEncoder(tokenizer, _form), asked, cancellation: context.Cancellation);
     }
 
     private static double Ratio(AnswerScores score) =>

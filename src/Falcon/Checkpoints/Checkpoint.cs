@@ -4,6 +4,7 @@ using Falcon.Models;
 using Falcon.Models.Families;
 using Falcon.Runtime;
 using Falcon.Runtime.Machine;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Checkpoints;
@@ -29,6 +30,12 @@ public sealed class Checkpoint : IDisposable
 
     /// <summary>All stored tensors with dtype and shape.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries => [.. _files.Files.SelectMany(file => file.Entries)];
+
+    /// <summary>
+    /// What a reader should know about how the files were understood, one sentence each: files that are not read, values that config.json
+    /// leaves to the family. Empty for most checkpoints.
+    /// </summary>
+    public IReadOnlyList<string> Notes => [.. _files.Notes, .. HeadNotes()];
 
     /// <summary>Number of stored weights.</summary>
     public long ParameterCount => Entries.Sum(entry => entry.Shape.Aggregate(1L, (product, size) => product * size));
@@ -61,6 +68,25 @@ public sealed class Checkpoint : IDisposable
     /// <summary>The file and the header entry of a tensor.</summary>
     internal (SafetensorsFile File, SafetensorsEntry Entry) Locate(string name) => _files.Locate(name);
 
+    private IEnumerable<string> HeadNotes()
+    {
+        if (Config is { TiedEmbeddings: true, DeclaresTiedEmbeddings: false })
+            yield return $"{Path.Combine(Directory, "config.json")}: the output head is the embedding ({StoredHeads.Said(Config)})";
+    }
+
+    /// <summary>Writes the notes of a checkpoint, and those of its tokenizer, into a log.</summary>
+    /// <param name="log">Receives them as warnings.</param>
+    /// <param name="tokenizer">The tokenizer; null for none.</param>
+    public void TellNotes(IRunLog log, HfTokenizer? tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(log);
+        foreach (var note in Notes.Concat(tokenizer?.Notes ?? [])) log.Warning(note);
+    }
+
+    /// <summary>The names of stored matrices that must stay equal to another tensor: copies of a tied embedding.</summary>
+    internal IReadOnlyList<string> CopiesOf(string name) =>
+        name == StoredHeads.Used(Config) ? StoredHeads.CopiesIn(_files, Config) : [];
+
     /// <summary>Opens a model directory and compares the stored names and shapes with its configuration, in both directions.</summary>
     /// <exception cref="UserInputException">A directory or file is missing.</exception>
     /// <exception cref="UnsupportedCheckpointException">
@@ -83,40 +109,26 @@ public sealed class Checkpoint : IDisposable
         }
     }
 
-    // The files of some families use one of several prefixes.
-    private static ArchitectureDescription NamedAsIn(WeightFiles files, ArchitectureDescription names) =>
-        names.OtherBases
+    // The files of some families use one of several prefixes, and one of several names for the head.
+    private static ArchitectureDescription NamedAsIn(WeightFiles files, ArchitectureDescription names)
+    {
+        var found = names.OtherBases
             .Select(other => names with { Base = other })
             .Prepend(names)
             .FirstOrDefault(named => files.TryLocate(named.EmbeddingWeight, out _))
-        ?? names;
+            ?? names;
+        return found.OtherHeads
+            .Select(other => found with { OutputHead = other, OtherHeads = [found.OutputHead, .. found.OtherHeads.Where(h => h != other)] })
+            .Prepend(found)
+            .FirstOrDefault(named => files.TryLocate(named.HeadWeight, out _))
+            ?? found;
+    }
 
     private void Compare()
     {
-        var expected = WeightNames.Expected(Config).ToDictionary(item => item.Name, item => item.Shape);
-        List<string> faults = [];
-        foreach (var (name, shape) in expected)
-        {
-            if (!_files.TryLocate(name, out var found))
-                faults.Add($"missing {name}");
-            else if (!found.Entry.Shape.SequenceEqual(shape))
-                faults.Add($"{name} has shape {Text(found.Entry.Shape)}, config.json asks for {Text(shape)}");
-            else if (found.Entry.DType is not ("F32" or "BF16" or "F16"))
-                faults.Add($"{name} has dtype {found.Entry.DType}, supported are F32, BF16 and F16");
-        }
-
-        foreach (var name in _files.Names.Where(name => !expected.ContainsKey(name) && !Config.Architecture.Allows(name)))
-            faults.Add($"unexpected {name}");
-        if (faults.Count == 0)
-            return;
-        var more = faults.Count > 6 ? string.Create(CultureInfo.InvariantCulture, $"; and {faults.Count - 6} more") : "";
-        throw new UnsupportedCheckpointException(
-            $"{Directory}: the weights do not fit config.json: {string.Join("; ", faults.Take(6))}{more}. "
-                + "Use the config.json and the weights of one and the same checkpoint."
-        );
+        WeightComparison.Require(_files, Config);
+        StoredHeads.RequireCopies(_files, Config);
     }
-
-    private static string Text(IEnumerable<long> shape) => $"[{string.Join(", ", shape)}]";
 
     /// <summary>
     /// Reads weights into memory, all of them or only those that a pass up to a layer needs. The caller owns them, whatever dispose scope

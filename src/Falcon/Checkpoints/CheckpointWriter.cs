@@ -29,7 +29,9 @@ public static class CheckpointWriter
         {
             CopyOtherFiles(source.Directory, directory);
             foreach (var file in source.WeightFiles) Copy(file, directory);
-            foreach (var group in changed.GroupBy(item => source.Locate(item.Key).File.Path))
+            // A copy of a tied embedding would keep what was removed, and another reader would use it.
+            var copies = changed.SelectMany(item => source.CopiesOf(item.Key).Select(name => KeyValuePair.Create(name, item.Value)));
+            foreach (var group in changed.Concat(copies).GroupBy(item => source.Locate(item.Key).File.Path))
             {
                 using var stream = new FileStream(Path.Combine(directory, Path.GetFileName(group.Key)), FileMode.Open, FileAccess.Write);
                 foreach (var (name, tensor) in group) WriteTensor(source, name, tensor, stream);

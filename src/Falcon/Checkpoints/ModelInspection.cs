@@ -1,12 +1,14 @@
+using System.Text.Json.Serialization;
 using Falcon.Models;
 using Falcon.Models.Families;
+using Falcon.Results;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 
 namespace Falcon.Checkpoints;
 
 /// <summary>What a Hugging Face model directory holds, read without loading a weight into memory.</summary>
-/// <param name="Model">The directory, as a full path.</param>
+/// <param name="Model">The directory, as a full path; or the GGUF file or base model that it was made from, as the user named it.</param>
 /// <param name="Architecture">The family of the model, such as <c>llama</c> (docs/families.md).</param>
 /// <param name="Parameters">Number of stored weights.</param>
 /// <param name="Parts">
@@ -25,6 +27,7 @@ namespace Falcon.Checkpoints;
 /// <param name="Sha256">One hash for all weights (<see cref="ContentHash.OfModel"/>).</param>
 /// <param name="Files">Each weight file with size and hash.</param>
 /// <param name="Tensors">Every tensor in the order of the files.</param>
+/// <param name="Notes">What a reader should know about how the files were understood (<see cref="Checkpoint.Notes"/>).</param>
 public sealed record ModelInspection(
     string Model,
     string Architecture,
@@ -42,9 +45,16 @@ public sealed record ModelInspection(
     TokenizerSummary? Tokenizer,
     string Sha256,
     IReadOnlyList<FileHash> Files,
-    IReadOnlyList<TensorDescription> Tensors
+    IReadOnlyList<TensorDescription> Tensors,
+    IReadOnlyList<string> Notes
 )
 {
+    /// <summary>
+    /// What the directory was made from, where the user named a GGUF file or an adapter; null for a directory as it stands.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ModelSource? Source { get; init; }
+
     private static readonly string[] PartNames = ["embedding", "attention", "mlp", "norms", "output head", "other"];
 
     /// <summary>Inspects a model directory and checks its names and shapes against its configuration.</summary>
@@ -56,14 +66,15 @@ public sealed record ModelInspection(
     public static ModelInspection Read(string directory, CancellationToken cancellation = default)
     {
         using var checkpoint = Checkpoint.Open(directory);
-        var tokenizer = TokenizerFiles.AreIn(directory) ? TokenizerSummary.Of(HfTokenizer.Load(directory)) : null;
+        var tokenizer = TokenizerFiles.AreIn(directory) ? HfTokenizer.Load(directory) : null;
         var hash = ContentHash.OfModel(directory, cancellation);
         var config = checkpoint.Config;
+        var source = ModelSource.Of(directory);
         var counts = checkpoint.Entries
             .Select(entry => (Part: PartOf(entry.Name, config.Architecture), entry.DType, Count: CountOf(entry.Shape)))
             .ToList();
         return new ModelInspection(
-            checkpoint.Directory,
+            source?.Model ?? checkpoint.Directory,
             config.ModelType,
             checkpoint.ParameterCount,
             counts
@@ -82,11 +93,15 @@ public sealed record ModelInspection(
                 .GroupBy(item => item.DType)
                 .OrderBy(type => type.Key, StringComparer.Ordinal)
                 .ToDictionary(type => type.Key, type => type.Sum(item => item.Count)),
-            tokenizer,
+            tokenizer is null ? null : TokenizerSummary.Of(tokenizer),
             hash.Sha256,
             hash.Files,
-            [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))]
-        );
+            [.. checkpoint.Entries.Select(entry => new TensorDescription(entry.Name, entry.DType, entry.Shape))],
+            [.. checkpoint.Notes, .. tokenizer?.Notes ?? []]
+        )
+        {
+            Source = source,
+        };
     }
 
     private static long CountOf(long[] shape) => shape.Aggregate(1L, (product, size) => product * size);

@@ -1,12 +1,14 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Falcon.Results;
+using Falcon.Runtime;
 
 namespace Falcon.Checkpoints;
 
 /// <summary>Where a model directory comes from and under what licence, as far as its files say.</summary>
 /// <param name="HubName">
-/// Its name on a hub, <c>organisation/name</c>, from a hub's cache folder or else <c>_name_or_path</c> of config.json; null when neither is
-/// there.
+/// Its name on a hub, <c>organisation/name</c>, from a hub's cache folder, from what <c>download</c> noted, or else <c>_name_or_path</c> of
+/// config.json; null when none is there.
 /// </param>
 /// <param name="CardLines">
 /// The lines about licence and language in the metadata of its model card (README.md), unchanged; empty when there are none.
@@ -15,12 +17,30 @@ public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> 
 {
     private static readonly string[] PassedOn = ["license", "license_name", "license_link", "language"];
 
+    // In a folder that is not copied: what is made of the model is not what lies on the hub.
+    private const string DownloadNote = ".cache/falcon/download.json";
+
+    /// <summary>Notes in a directory that it was downloaded from a hub.</summary>
+    /// <param name="directory">The directory.</param>
+    /// <param name="repository">Name of the repository.</param>
+    /// <param name="commit">The commit.</param>
+    internal static void NoteDownload(string directory, string repository, string commit)
+    {
+        var path = Path.Combine(directory, DownloadNote);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        File.WriteAllText(path, JsonSerializer.Serialize(new { repository, commit }, ResultJson.Options) + "\n");
+    }
+
     /// <summary>Reads the origin from the files of a model directory.</summary>
     public static ModelOrigin Of(string directory)
     {
+        // What was merged into a directory comes from where that directory comes from.
+        if (ModelSource.Of(directory)?.Model is { } named && Directory.Exists(named)) return Of(named);
         var card = Path.Combine(directory, "README.md");
         return new ModelOrigin(
-            CacheName(directory) ?? ConfiguredName(Path.Combine(directory, "config.json")),
+            CacheName(directory)
+                ?? NameIn(Path.Combine(directory, DownloadNote), "repository")
+                ?? ConfiguredName(Path.Combine(directory, "config.json")),
             File.Exists(card) ? Lines(File.ReadLines(card)) : []
         );
     }
@@ -34,14 +54,19 @@ public sealed partial record ModelOrigin(string? HubName, IReadOnlyList<string> 
             ? folder["models--".Length..].Replace("--", "/", StringComparison.Ordinal)
             : null;
 
-    private static string? ConfiguredName(string config)
+    // A folder's path such as demo/model reads like a name on a hub.
+    private static string? ConfiguredName(string config) =>
+        NameIn(config, "_name_or_path") is { } name && !Directory.Exists(name) ? name : null;
+
+    private static string? NameIn(string path, string key)
     {
-        if (!File.Exists(config)) return null;
+        if (!File.Exists(path)) return null;
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(config));
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             return
-                document.RootElement.TryGetProperty("_name_or_path", out var name)
+                document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty(key, out var name)
                 && name.ValueKind == JsonValueKind.String
                 && name.GetString() is { } text
                 && Name().IsMatch(text)

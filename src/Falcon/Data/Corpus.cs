@@ -1,4 +1,6 @@
+using Falcon.Data.Columns;
 using Falcon.Runtime;
+using Falcon.Runtime.Files;
 
 namespace Falcon.Data;
 
@@ -13,10 +15,13 @@ namespace Falcon.Data;
 /// a text are joined by a line feed.</para>
 /// <para>Fields of a record, the first that fits: <c>question</c> with choices and <c>answer</c>; <c>question</c> and <c>answer</c>;
 /// <c>prompt</c> and <c>completion</c>; <c>messages</c> (objects with <c>role</c> and <c>content</c>); <c>text</c>.
-/// Choices are the list <c>choices</c>, or the columns <c>choice0..</c> (MMLU), <c>option1..</c> (TOFU) or <c>A, B, ..</c>; the answer is
-/// then the index from 0, the letter, or the text of the correct one. A CSV of six columns whose first line ends in a letter A to D is
+/// Choices are the list <c>choices</c> or <c>options</c>, or the columns <c>choice0..</c> (MMLU), <c>option1..</c> (TOFU) or
+/// <c>A, B, ..</c>; the answer is then the index from 0, the letter, or the text of the correct one, and a field <c>letter</c> beside it
+/// names the correct one itself. A CSV of six columns whose first line ends in a letter A to D is
 /// MMLU's first release, without a header. TOFU's <c>paraphrased_question</c>, <c>paraphrased_answer</c> and <c>perturbed_answer</c> and a
 /// <c>subject</c> are read if present.</para>
+/// <para>Rows that come tokenised (<c>input_ids</c>, with <c>labels</c> of -100 before what counts) are read where token ids are enough
+/// (log-probabilities, perplexity) and refused elsewhere.</para>
 /// <para>Nothing is skipped: a record that cannot be used (missing field, wrong type, blank text) is an error that names its line.</para>
 /// </remarks>
 public static class Corpus
@@ -39,12 +44,20 @@ public static class Corpus
     /// <param name="path">The file.</param>
     /// <param name="fields">As in <see cref="Read"/>.</param>
     /// <exception cref="UserInputException">As in <see cref="Read"/>; thrown when the faulty record is reached.</exception>
-    public static IEnumerable<CorpusRecord> Stream(string path, string? fields = null)
+    public static IEnumerable<CorpusRecord> Stream(string path, string? fields = null) =>
+        Stream(path, new RecordLayout(path, fields), fields);
+
+    /// <summary>As <see cref="Stream(string, string?)"/>, but rows of <c>input_ids</c> are records too.</summary>
+    internal static IEnumerable<CorpusRecord> StreamWithTokenIds(string path, string? fields = null) =>
+        Stream(path, new RecordLayout(path, fields, tokenIds: true), fields);
+
+    private static IEnumerable<CorpusRecord> Stream(string path, RecordLayout layout, string? fields)
     {
-        var layout = new RecordLayout(path, fields);
         if (Directory.Exists(path)) throw new UserInputException($"{path}: this is a directory; name one file in it ({Extensions}).");
         if (!File.Exists(path)) throw new UserInputException($"{path}: no such file; check the path, or fetch the data set first.");
         if (new FileInfo(path).Length == 0) throw new UserInputException($"{path}: the file is empty; it needs at least one record.");
+        LfsPointer.Refuse(path);
+        if (!path.EndsWith(".parquet", StringComparison.OrdinalIgnoreCase)) CompressedFile.Refuse(path);
         var rows = Path.GetExtension(path).ToLowerInvariant() switch
         {
             ".jsonl" => JsonRows.ReadLines(path),

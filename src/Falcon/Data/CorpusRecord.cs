@@ -1,7 +1,10 @@
+using System.Globalization;
+using Falcon.Runtime;
+
 namespace Falcon.Data;
 
 /// <summary>One message of a conversation.</summary>
-/// <param name="Role"><c>system</c>, <c>user</c>, <c>assistant</c> or <c>tool</c>.</param>
+/// <param name="Role"><c>system</c>, <c>developer</c>, <c>user</c>, <c>assistant</c> or <c>tool</c>.</param>
 /// <param name="Content">The text of the message, unchanged.</param>
 public sealed record ChatMessage(string Role, string Content);
 
@@ -35,6 +38,36 @@ public sealed record CorpusRecord(string? Question, string? Answer, string? Text
     /// </summary>
     public string? Subject { get; init; }
 
-    /// <summary>The whole conversation, for the chat template; empty when the record has no <c>messages</c>.</summary>
+    /// <summary>
+    /// The whole conversation, for the chat template; it ends with the assistant's message. Empty when the record has no <c>messages</c>.
+    /// </summary>
     public IReadOnlyList<ChatMessage> Messages { get; init; } = [];
+
+    /// <summary>The file of a conversation, for messages about it; null for other records.</summary>
+    public string? File { get; init; }
+
+    /// <summary>
+    /// The token ids of a row that comes tokenised (<c>input_ids</c>), which has neither question nor text; empty for other records.
+    /// </summary>
+    public IReadOnlyList<int> TokenIds { get; init; } = [];
+
+    /// <summary>
+    /// Index of the first of the <see cref="TokenIds"/> that counts in a loss, as <c>labels</c> say; 0 where all count.
+    /// </summary>
+    public int AnswerFrom { get; init; }
+
+    /// <summary>Checks that the <see cref="TokenIds"/> are ids of a vocabulary.</summary>
+    /// <exception cref="UserInputException">One is not; the message names the line.</exception>
+    internal void RequireKnown(string file, int vocabulary)
+    {
+        foreach (var id in TokenIds)
+            if (id >= vocabulary)
+                throw new UserInputException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"{file}, line {Line}, field \"input_ids\": {id} is no token of this model, whose vocabulary has {vocabulary}; "
+                            + $"use the ids of the model's own tokenizer."
+                    )
+                );
+    }
 }

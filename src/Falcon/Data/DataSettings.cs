@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 
 namespace Falcon.Data;
 
@@ -34,8 +35,25 @@ public sealed record DataSettings
     /// <summary>Names of fields other than the usual ones, such as <c>question=q,answer=a</c>.</summary>
     public string? Fields { get; init; }
 
-    /// <summary>How question and answer become text.</summary>
+    /// <summary>The prompt form: the tokenizer's chat template, plain text, or chosen by the tokenizer.</summary>
+    public FormKind Form { get; init; }
+
+    /// <summary>Chat form: a system message before conversations that have none.</summary>
+    public string? System { get; init; }
+
+    /// <summary>Chat form: the day for templates that print one; null for the day on which the run begins.</summary>
+    public DateOnly? Date { get; init; }
+
+    /// <summary>Plain form: how question and answer become text.</summary>
     public PromptTemplate Template { get; init; } = new();
+
+    /// <summary>The prompt form as one value.</summary>
+    [JsonIgnore]
+    public PromptForm PromptForm
+    {
+        get => new() { Kind = Form, System = System, Date = Date, Template = Template };
+        init => (Form, System, Date, Template) = (value.Kind, value.System, value.Date, value.Template);
+    }
 
     /// <summary>Longest text in tokens; the rest is cut off.</summary>
     [Range(2, int.MaxValue)]

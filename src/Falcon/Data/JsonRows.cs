@@ -4,10 +4,17 @@ using Falcon.Runtime;
 namespace Falcon.Data;
 
 /// <summary>A record before its fields are read.</summary>
-/// <param name="Value">The fields; a JSON object, or a JSON string for a bare text.</param>
+/// <param name="Value">The fields; a JSON object, or a JSON string for a bare text. Unused where there are columns.</param>
 /// <param name="Line">Line or row, from 1.</param>
 /// <param name="Place">Line or row for messages: <c>line 3</c>, <c>row 3</c>.</param>
-internal readonly record struct CorpusRow(JsonElement Value, int Line, string Place);
+internal readonly record struct CorpusRow(JsonElement Value, int Line, string Place)
+{
+    /// <summary>The names of the columns, for a row whose fields are read one by one; null for a row that is read whole.</summary>
+    public IReadOnlyList<string>? Columns { get; init; }
+
+    /// <summary>Reads a field of such a row; null for one that is null or not there.</summary>
+    public Func<string, JsonElement?>? Column { get; init; }
+}
 
 /// <summary>JSON lines, and JSON arrays.</summary>
 internal static class JsonRows
@@ -35,7 +42,7 @@ internal static class JsonRows
         {
             return JsonElement.Parse(first, Options).ValueKind == JsonValueKind.Object;
         }
-        catch (JsonException)
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
             return false;
         }
@@ -50,6 +57,10 @@ internal static class JsonRows
         catch (JsonException error)
         {
             throw Malformed(path, line, error, "every line must be one complete JSON object");
+        }
+        catch (InvalidOperationException error)
+        {
+            throw HalfCharacter(path, line, error);
         }
     }
 
@@ -98,9 +109,17 @@ internal static class JsonRows
             {
                 throw Malformed(path, line, error, "no record may have the same field twice");
             }
+            catch (InvalidOperationException error)
+            {
+                throw HalfCharacter(path, line, error);
+            }
             yield return new CorpusRow(value, line, $"line {line}");
         }
     }
+
+    // The parser compares the names of fields as text.
+    private static UserInputException HalfCharacter(string path, int line, InvalidOperationException error) =>
+        new($"{path}, line {line}: the name of a field has an escape such as \\ud800, which is half a character; correct the name.", error);
 
     private static UserInputException Malformed(string path, int line, JsonException error, string remedy) =>
         error.Message.Contains("uplicate", StringComparison.Ordinal)

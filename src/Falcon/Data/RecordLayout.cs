@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text.Json;
+using Falcon.Data.Rows;
 using Falcon.Runtime;
 
 namespace Falcon.Data;
@@ -7,21 +7,25 @@ namespace Falcon.Data;
 /// <summary>
 /// Turns the fields of a row into a record, under the usual field names or the names that the user gave.
 /// </summary>
-internal sealed class RecordLayout
+internal sealed partial class RecordLayout
 {
     private static readonly string[] Known =
     [
         "question", "answer", "prompt", "completion", "messages", "text", "choices", "subject", "paraphrased_question",
-        "paraphrased_answer", "perturbed_answer",
+        "paraphrased_answer", "perturbed_answer", "input_ids", "labels",
     ];
-    private static readonly string[] Roles = ["system", "user", "assistant", "tool"];
+    private static readonly string[] Roles = ["system", "developer", "user", "assistant", "tool"];
 
     private readonly string _path;
+    private readonly bool _tokenIds;
     private readonly Dictionary<string, string> _names = [];
 
-    public RecordLayout(string path, string? fields)
+    /// <param name="path">The file, for messages.</param>
+    /// <param name="fields">Names of fields that the user gave; null for none.</param>
+    /// <param name="tokenIds">Whether rows of <c>input_ids</c> are wanted; otherwise they are refused.</param>
+    public RecordLayout(string path, string? fields, bool tokenIds = false)
     {
-        _path = path;
+        (_path, _tokenIds) = (path, tokenIds);
         foreach (var part in fields?.Split(',', StringSplitOptions.TrimEntries) ?? [])
         {
             if (part.Split('=', 2, StringSplitOptions.TrimEntries) is not [{ Length: > 0 } ours, { Length: > 0 } theirs])
@@ -39,8 +43,9 @@ internal sealed class RecordLayout
 
     public CorpusRecord ToRecord(CorpusRow row)
     {
-        if (row.Value.ValueKind == JsonValueKind.String) return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
-        if (row.Value.ValueKind != JsonValueKind.Object)
+        if (row.Columns is null && row.Value.ValueKind == JsonValueKind.String)
+            return new CorpusRecord(null, null, NotBlank(row, "text", row.Value), row.Line);
+        if (row.Columns is null && row.Value.ValueKind != JsonValueKind.Object)
             throw new UserInputException(
                 $"{_path}, {row.Place}: the record is {Kind(row.Value)}, not an object with fields; "
                     + "write {\"question\": ..., \"answer\": ...} or {\"text\": ...}."
@@ -54,6 +59,7 @@ internal sealed class RecordLayout
             {
                 Subject = Optional(row, "subject"),
             },
+            "input_ids" => WithTokenIds(row),
             _ => throw new UserInputException(
                 $"{_path}, {row.Place}: none of the known fields (question and answer, prompt and completion, messages, text); "
                     + $"found {Found(row)}; name them with --field question=NAME,answer=NAME."
@@ -66,7 +72,7 @@ internal sealed class RecordLayout
     /// </summary>
     private string? Shape(CorpusRow row)
     {
-        string[][] shapes = [["question", "answer"], ["prompt", "completion"], ["messages"], ["text"]];
+        string[][] shapes = [["question", "answer"], ["prompt", "completion"], ["messages"], ["text"], ["input_ids"]];
         return (shapes.FirstOrDefault(shape => shape.Any(_names.ContainsKey))
             ?? shapes.FirstOrDefault(shape => shape.All(name => Find(row, name) is not null))
             ?? shapes.FirstOrDefault(shape => shape.Any(name => Find(row, name) is not null)))?[0];
@@ -92,6 +98,22 @@ internal sealed class RecordLayout
         };
     }
 
+    private CorpusRecord WithTokenIds(CorpusRow row)
+    {
+        if (!_tokenIds)
+            throw new UserInputException(
+                $"{_path}, {row.Place}: the row holds token ids (input_ids), and words are needed here; give question and answer, "
+                    + "messages or text."
+            );
+        var (ids, from) = TokenIds.Read(
+            $"{_path}, {row.Place}",
+            Required(row, "input_ids"),
+            Find(row, "labels"),
+            Find(row, "attention_mask")
+        );
+        return new CorpusRecord(null, null, null, row.Line) { TokenIds = ids, AnswerFrom = from };
+    }
+
     private CorpusRecord WithMessages(CorpusRow row)
     {
         var value = Required(row, "messages");
@@ -102,84 +124,79 @@ internal sealed class RecordLayout
             throw new UserInputException(
                 $"{_path}, {row.Place}, field \"{Name("messages")}\": the role \"{odd.Role}\" is not known; use {string.Join(", ", Roles)}."
             );
-        var last = messages.FindLastIndex(message => message.Role == "assistant");
-        var asked = last < 0 ? -1 : messages.FindLastIndex(last, message => message.Role == "user");
+        if (messages is [] or [.., { Role: not "assistant" }])
+            throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": the conversation must end with the assistant's answer, but "
+                    + $"{(messages.Count == 0 ? "it is empty" : $"its last message is of the role \"{messages[^1].Role}\"")}; add the "
+                    + "answer or take the messages after it out."
+            );
+        if (messages is [.., { Role: "assistant" }, _])
+            throw new UserInputException(
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": the last two messages are both the assistant's, so it is not clear "
+                    + "which one is the answer; join them or take one out."
+            );
+        var asked = messages.FindLastIndex(message => message.Role == "user");
         if (asked < 0)
             throw new UserInputException(
-                $"{_path}, {row.Place}, field \"{Name("messages")}\": no user message with an assistant message after it; add both."
+                $"{_path}, {row.Place}, field \"{Name("messages")}\": no user message before the assistant's answer; add it."
             );
-        return new CorpusRecord(messages[asked].Content, messages[last].Content, null, row.Line)
+        return new CorpusRecord(messages[asked].Content, messages[^1].Content, null, row.Line)
         {
             Messages = messages,
             Subject = Optional(row, "subject"),
+            File = _path,
         };
     }
 
-    private string MessagePart(CorpusRow row, JsonElement message, int index, string part) =>
-        message.ValueKind == JsonValueKind.Object && message.TryGetProperty(part, out var value) && value.ValueKind == JsonValueKind.String
-            ? Text(row, "messages", value)
-            : throw new UserInputException(
-                $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\": text is needed; "
-                    + "every message has a role and a content."
-            );
-
-    private List<string> Choices(CorpusRow row, out bool answerIsText)
+    private string MessagePart(CorpusRow row, JsonElement message, int index, string part)
     {
-        answerIsText = false;
-        if (Find(row, "choices") is { } list)
-        {
-            var choices = Texts(row, "choices", list);
-            return choices.Count >= 2
-                ? choices
-                : throw new UserInputException(
-                    $"{_path}, {row.Place}, field \"{Name("choices")}\": at least 2 choices are needed, found {choices.Count}."
-                );
-        }
-        if (_names.ContainsKey("choices")) Required(row, "choices");
-        foreach (var names in new[] { Columns("choice", 0), Columns("option", 1), Letters() })
-        {
-            var choices = names.Select(name => (Name: name, Value: Member(row, name))).TakeWhile(column => column.Value is not null)
-                .Select(column => Text(row, column.Name, column.Value!.Value)).ToList();
-            if (choices.Count < 2) continue;
-            answerIsText = names.First() == "option1";
-            return choices;
-        }
-        return [];
-
-        static IEnumerable<string> Columns(string name, int first) =>
-            Enumerable.Range(first, 26).Select(number => string.Create(CultureInfo.InvariantCulture, $"{name}{number}"));
-        static IEnumerable<string> Letters() => Enumerable.Range('A', 26).Select(letter => ((char)letter).ToString());
-    }
-
-    /// <summary>
-    /// The index that the answer gives as a number, a letter, or the text of a choice. For choices called option1 and so on the text is
-    /// tried first, since it may be a number.
-    /// </summary>
-    private int CorrectChoice(CorpusRow row, string field, List<string> choices, bool answerIsText)
-    {
-        var value = Required(row, field);
-        if (value.ValueKind is not (JsonValueKind.Number or JsonValueKind.String))
-            throw WrongType(row, field, value, "the index, letter or text of the correct choice");
-        var answer = value.ValueKind == JsonValueKind.Number ? value.GetRawText() : Text(row, field, value);
-        if (answerIsText && choices.IndexOf(answer) is >= 0 and var byText)
-            return byText;
-        if (int.TryParse(answer, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < choices.Count)
-            return index;
-        if (answer is [>= 'A' and <= 'Z'] && answer[0] - 'A' < choices.Count)
-            return answer[0] - 'A';
-        if (value.ValueKind == JsonValueKind.String && choices.IndexOf(answer) is >= 0 and var same)
-            return same;
+        var place = $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\"";
+        if (message.ValueKind != JsonValueKind.Object || !message.TryGetProperty(part, out var value))
+            throw new UserInputException($"{place}: text is needed; every message has a role and a content.");
+        if (value.ValueKind == JsonValueKind.Array && part == "content") return Parts(row, value, place);
+        if (value.ValueKind == JsonValueKind.String) return Text(row, "messages", value);
+        var calls = value.ValueKind == JsonValueKind.Null && message.TryGetProperty("tool_calls", out _);
         throw new UserInputException(
-            $"{_path}, {row.Place}, field \"{Name(field)}\": \"{answer}\" names none of the {choices.Count} choices; "
-                + "give the index from 0, the letter, or the text of one."
+            calls
+                ? $"{place}: the message calls tools and has no text, which is not supported; take such conversations out."
+                : $"{place}: text is needed, found {Kind(value)}; every message has a role and a content."
         );
     }
 
-    private List<string> Texts(CorpusRow row, string field, JsonElement value)
+    // Content in parts, as chat services write it; the texts belong together as they stand.
+    private string Parts(CorpusRow row, JsonElement parts, string place)
     {
-        if (value.ValueKind == JsonValueKind.String) return [Text(row, field, value)];
-        if (value.ValueKind != JsonValueKind.Array) throw WrongType(row, field, value, "a list of texts");
-        return [.. value.EnumerateArray().Select(item => Text(row, field, item))];
+        List<string> texts = [];
+        foreach (var (part, index) in parts.EnumerateArray().Select((part, index) => (part, index)))
+        {
+            if (part.ValueKind == JsonValueKind.String)
+            {
+                texts.Add(Text(row, "messages", part));
+                continue;
+            }
+
+            var type =
+                part.ValueKind == JsonValueKind.Object
+                && part.TryGetProperty("type", out var named)
+                && named.ValueKind == JsonValueKind.String
+                    ? named.GetString()
+                    : null;
+            if (
+                type is not (null or "text")
+                || part.ValueKind != JsonValueKind.Object
+                || !part.TryGetProperty("text", out var text)
+                || text.ValueKind != JsonValueKind.String
+            )
+                throw new UserInputException(
+                    $"{place}[{index}]: only parts of text are read, found {(type is null ? Kind(part) : $"the type \"{type}\"")}; "
+                        + "take the part or the record out."
+                );
+            texts.Add(Text(row, "messages", text));
+        }
+
+        return texts.Count > 0
+            ? string.Concat(texts)
+            : throw new UserInputException($"{place}: the list of parts is empty; give the message a text.");
     }
 
     private string? Optional(CorpusRow row, string field) =>
@@ -220,8 +237,21 @@ internal sealed class RecordLayout
 
     private JsonElement? Find(CorpusRow row, string field) => Member(row, Name(field));
 
-    private static JsonElement? Member(CorpusRow row, string name) =>
-        row.Value.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private JsonElement? Member(CorpusRow row, string name)
+    {
+        if (row.Column is { } column) return column(name);
+        try
+        {
+            return row.Value.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new UserInputException(
+                $"{_path}, {row.Place}: the name of a field has an escape such as \\ud800, which is half a character; correct the name.",
+                error
+            );
+        }
+    }
 
     private string Name(string field) => _names.GetValueOrDefault(field, field);
 
@@ -239,10 +269,27 @@ internal sealed class RecordLayout
 
     private static string Found(CorpusRow row)
     {
-        var names = row.Value.EnumerateObject()
-            .Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{field.Name} (null)" : field.Name)
-            .ToList();
+        List<string> names = row.Columns is { } columns
+            ? [.. columns]
+            :
+            [
+                .. row.Value.EnumerateObject()
+                    .Select(field => field.Value.ValueKind == JsonValueKind.Null ? $"{NameOf(field)} (null)" : NameOf(field)),
+            ];
         return names.Count == 0 ? "no fields" : string.Join(", ", names);
+    }
+
+    // A name such as "\ud800" is half a character, which a text cannot hold.
+    private static string NameOf(JsonProperty field)
+    {
+        try
+        {
+            return field.Name;
+        }
+        catch (InvalidOperationException)
+        {
+            return "a name with half a character";
+        }
     }
 
     private static string Kind(JsonElement value) => value.ValueKind switch

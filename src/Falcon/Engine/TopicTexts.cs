@@ -54,16 +54,17 @@ public sealed record TopicTexts(
 
     /// <summary>Reads and tokenises the files of a run, one topic for each forget file.</summary>
     /// <exception cref="UserInputException">A file is missing, damaged or holds no usable text.</exception>
-    public static IReadOnlyList<TopicTexts> Read(DataSettings data, HfTokenizer tokenizer)
+    /// <param name="data">The files, and the longest text.</param>
+    /// <param name="prompts">The form of the texts, with the tokenizer.</param>
+    public static IReadOnlyList<TopicTexts> Read(DataSettings data, PromptEncoder prompts)
     {
-        data.Template.Validate();
-        var retain = data.Retain.Select(path => Tokenise(path, data, tokenizer)).ToList();
+        var retain = data.Retain.Select(path => Tokenise(path, data, prompts)).ToList();
         if (data.Forget.Count == 1) retain = [([.. retain.SelectMany(file => file.Texts)], [.. retain.SelectMany(file => file.Answers)])];
         return
         [
             .. data.Forget.Select((path, i) =>
             {
-                var (texts, answers) = Tokenise(path, data, tokenizer);
+                var (texts, answers) = Tokenise(path, data, prompts);
                 var kept = retain[retain.Count == 1 ? 0 : i];
                 return new TopicTexts(texts, kept.Texts, answers, kept.Answers);
             }),
@@ -97,37 +98,23 @@ public sealed record TopicTexts(
         ];
     }
 
-    private static (List<int[]> Texts, List<int> Answers) Tokenise(string path, DataSettings data, HfTokenizer tokenizer)
+    private static (List<int[]> Texts, List<int> Answers) Tokenise(string path, DataSettings data, PromptEncoder prompts)
     {
         List<int[]> texts = [];
         List<int> answers = [];
         foreach (var record in Corpus.Read(path, data.Fields))
         {
-            var (ids, promptLength) =
-                record.Messages.Count > 0 && tokenizer.ChatTemplate is not null
-                    ? Conversation(record, tokenizer)
-                    : QuestionOrText(record, data.Template, tokenizer);
+            var (ids, answerStart) = record is { Question: null, Text: { } text }
+                ? new PromptAndAnswer(prompts.Tokenizer.Encode(text), 0)
+                : prompts.Encode(record);
             if (ids.Length > data.MaxLength)
                 ids = ids[..data.MaxLength];
             if (ids.Length == 0)
                 continue;
             texts.Add(ids);
-            answers.Add(Math.Clamp(promptLength - 1, 0, ids.Length - 1));
+            answers.Add(Math.Clamp(answerStart - 1, 0, ids.Length - 1));
         }
 
         return texts.Count > 0 ? (texts, answers) : throw new UserInputException($"{path}: no record holds any text.");
     }
-
-    private static (int[] Ids, int PromptLength) QuestionOrText(CorpusRecord record, PromptTemplate template, HfTokenizer tokenizer)
-    {
-        var ids = tokenizer.Encode(template.Whole(record));
-        if (template.EndOfText && record.Question is not null && tokenizer.EosId is { } end) ids = [.. ids, end];
-        var prompt = template.Prompt(record);
-        return (ids, prompt.Length == 0 ? 0 : tokenizer.Encode(prompt).Length);
-    }
-
-    // A model with a chat template knows conversations in that form; the template itself writes the special tokens.
-    private static (int[] Ids, int PromptLength) Conversation(CorpusRecord record, HfTokenizer tokenizer) =>
-        (tokenizer.Encode(tokenizer.RenderChat(record.Messages, addGenerationPrompt: false), addSpecialTokens: false),
-         tokenizer.Encode(tokenizer.RenderChat(record.Messages.SkipLast(1), addGenerationPrompt: true), addSpecialTokens: false).Length);
 }

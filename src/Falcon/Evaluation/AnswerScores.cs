@@ -31,27 +31,25 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
 
     /// <summary>Scores every answer of every record in one batched pass.</summary>
     /// <param name="model">The whole model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="template">How question and answer become text.</param>
+    /// <param name="prompts">Its tokenizer and the form in which it is asked.</param>
     /// <param name="records">Question records.</param>
     /// <param name="progress">Called with the numbers of scored and of all texts.</param>
     /// <param name="cancellation">Stops between batches.</param>
     public static IReadOnlyList<AnswerScores> Compute(
         CausalLM model,
-        HfTokenizer tokenizer,
-        PromptTemplate template,
+        PromptEncoder prompts,
         IReadOnlyList<CorpusRecord> records,
         Action<int, int>? progress = null,
         CancellationToken cancellation = default
     )
     {
-        var sequences = Sequences(tokenizer, template, records);
+        var sequences = Sequences(prompts, records);
         return Of(
             records,
             TokenLikelihoods.Compute(
                 model,
                 sequences,
-                tokenizer.PadId ?? 0,
+                prompts.Tokenizer.PadId ?? 0,
                 progress: done => progress?.Invoke(done, sequences.Count),
                 cancellation: cancellation
             )
@@ -62,20 +60,15 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
     /// The texts to score for records, one after the other: for each record the answer, the paraphrase where there is one, the wrong
     /// answers.
     /// </summary>
-    public static IReadOnlyList<ScoredSequence> Sequences(
-        HfTokenizer tokenizer,
-        PromptTemplate template,
-        IReadOnlyList<CorpusRecord> records
-    )
+    public static IReadOnlyList<ScoredSequence> Sequences(PromptEncoder prompts, IReadOnlyList<CorpusRecord> records)
     {
+        ArgumentNullException.ThrowIfNull(prompts);
         List<ScoredSequence> sequences = [];
         foreach (var record in records)
         {
-            var prompt = template.Prompt(record);
-            sequences.Add(Sequence(tokenizer, template, prompt, template.Completion(record)));
-            if (record.ParaphrasedAnswer is { } paraphrase)
-                sequences.Add(Sequence(tokenizer, template, prompt, template.Completion(paraphrase)));
-            sequences.AddRange(WrongAnswers(record).Select(answer => Sequence(tokenizer, template, prompt, template.Completion(answer))));
+            sequences.Add(ScoredSequence.Of(prompts.Encode(record)));
+            if (record.ParaphrasedAnswer is { } paraphrase) sequences.Add(ScoredSequence.Of(prompts.Encode(record, paraphrase)));
+            sequences.AddRange(WrongAnswers(record).Select(answer => ScoredSequence.Of(prompts.Encode(record, answer))));
         }
 
         return sequences;
@@ -100,17 +93,4 @@ public sealed record AnswerScores(double[] Answer, double[]? Paraphrase, IReadOn
     /// <summary>The wrong answers of a record: its perturbed answers (TOFU), or the other choices of a multiple-choice question.</summary>
     public static IEnumerable<string> WrongAnswers(CorpusRecord record) =>
         record.PerturbedAnswers.Count > 0 ? record.PerturbedAnswers : record.Choices.Where((_, i) => i != record.CorrectChoice);
-
-    /// <summary>
-    /// Prompt and completion as tokens, those of the completion scored. The two are encoded together, because a space that opens the
-    /// completion belongs to its first token. The completion begins after the tokens that this encoding shares with that of the prompt
-    /// alone.
-    /// </summary>
-    public static ScoredSequence Sequence(HfTokenizer tokenizer, PromptTemplate template, string prompt, string completion)
-    {
-        var tokens = tokenizer.Encode(prompt + completion);
-        if (template.EndOfText && tokenizer.EosId is { } end && (tokens.Length == 0 || tokens[^1] != end)) tokens = [.. tokens, end];
-        var start = prompt.Length == 0 ? 1 : tokens.AsSpan().CommonPrefixLength(tokenizer.Encode(prompt));
-        return new ScoredSequence(tokens, Math.Clamp(start, 1, tokens.Length - 1));
-    }
 }

@@ -10,7 +10,7 @@ namespace Falcon.Evaluation;
 /// <param name="Model">The model that was measured.</param>
 /// <param name="Reference">The model it is compared with; null without one.</param>
 /// <param name="Data">The data files with their hashes.</param>
-/// <param name="Template">How question and answer became text.</param>
+/// <param name="Form">The form in which the model was asked, as chosen; what auto is for a suite stands in its task.</param>
 /// <param name="Seed">Seed of the bootstrap intervals.</param>
 /// <param name="Environment">Versions, device, dtype and start.</param>
 /// <param name="Seconds">Wall-clock time.</param>
@@ -22,7 +22,7 @@ public sealed record EvaluationResult(
     EvaluatedModel Model,
     EvaluatedModel? Reference,
     IReadOnlyList<FileHash> Data,
-    PromptTemplate Template,
+    PromptForm Form,
     long Seed,
     EnvironmentRecord Environment,
     double Seconds,
@@ -31,12 +31,15 @@ public sealed record EvaluationResult(
     IReadOnlyList<SuiteMeasurement> ReferenceMeasurements)
 {
     /// <summary>
-    /// Where <see cref="Template"/> comes from: <c>default</c>, the configuration of the run that made the model, or <c>--set</c>.
+    /// Where <see cref="Form"/> comes from: <c>auto</c>, the configuration of the run that made the model, or the command line.
     /// </summary>
-    public string TemplateSource { get; init; } = "default";
+    public string FormSource { get; init; } = "auto";
 
     /// <summary>What makes the numbers doubtful: constant or empty answers, a model like the one before, nothing to forget.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>How the numbers came about where that is a choice, such as the token before each text of a perplexity.</summary>
+    public IReadOnlyList<string> Notes => [.. Measurements.SelectMany(measurement => measurement.Notes).Distinct()];
 
     /// <summary>The model before unlearning; null where it was not given.</summary>
     public EvaluatedModel? Before { get; init; }
@@ -86,4 +89,7 @@ public sealed record SuiteMeasurement(
 {
     /// <summary>What looks wrong in the model's answers.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>How the numbers came about where that is a choice.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
 }

@@ -2,6 +2,7 @@ using Falcon.Data;
 using Falcon.Evaluation.Metrics;
 using Falcon.Evaluation.Suites;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Evaluation;
 
@@ -24,13 +25,19 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary>Longest window of the perplexity in tokens; null for the model's max_position_embeddings.</summary>
     public int? MaxLength { get; init; }
 
-    /// <summary>
-    /// How question and answer become text; null takes the template of the run that made the model, else the default.
-    /// </summary>
-    public PromptTemplate? Template { get; init; }
+    /// <summary>The form in which the model is asked; null takes that of the run that made the model, else auto.</summary>
+    public PromptForm? Form { get; init; }
 
-    /// <summary>Where the template comes from, for the result; null where <see cref="Template"/> is null.</summary>
-    public string? TemplateSource { get; init; }
+    /// <summary>Where the form comes from, for the result; null where <see cref="Form"/> is null.</summary>
+    public string? FormSource { get; init; }
+
+    /// <summary>
+    /// Whether the measured model's tokenizer has a chat template; the reference is asked in the same form. Null until it is known.
+    /// </summary>
+    internal bool? HasChatTemplate { get; init; }
+
+    /// <summary>Whether that chat template prints the date, so that numbers depend on it.</summary>
+    internal bool PrintsDate { get; init; }
 
     /// <summary>
     /// The model before unlearning: a directory, which is measured too, or a result file. It serves only for warnings that nothing changed
@@ -53,8 +60,30 @@ public sealed record EvaluationSettings(string Model, IReadOnlyList<string> Suit
     /// <summary>leak: temperature of the sampling, above 0.</summary>
     public double LeakTemperature { get; init; } = 1;
 
-    /// <summary>The template in use. Suites read it; by then the run has chosen one.</summary>
-    public PromptTemplate ChosenTemplate => Template ?? new();
+    /// <summary>facts: most new tokens of an answer.</summary>
+    public int FactTokens { get; init; } = 16;
+
+    /// <summary>The form in use for questions of a kind.</summary>
+    /// <param name="tokenizer">The tokenizer of the model that is asked.</param>
+    /// <param name="isBenchmark">Whether they are those of a published benchmark.</param>
+    /// <exception cref="UserInputException">The form does not fit the tokenizer.</exception>
+    public PromptForm FormFor(HfTokenizer tokenizer, bool isBenchmark)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        return (Form ?? new PromptForm()).Resolve(HasChatTemplate ?? tokenizer.ChatTemplate is not null, isBenchmark);
+    }
+
+    /// <summary>The same, once the measured model's tokenizer is known.</summary>
+    internal PromptForm FormOf(bool isBenchmark) => Resolved(Form ?? new PromptForm(), isBenchmark);
+
+    /// <summary>Whether a form asks questions otherwise than the one in use.</summary>
+    internal bool IsOther(PromptForm other, bool isBenchmark) => Resolved(other, isBenchmark) != FormOf(isBenchmark);
+
+    private PromptForm Resolved(PromptForm form, bool isBenchmark)
+    {
+        var resolved = form.Resolve(HasChatTemplate == true, isBenchmark);
+        return PrintsDate ? resolved : resolved with { Date = null };
+    }
 
     /// <summary><c>auto</c>, <c>cpu</c> or <c>cuda</c>.</summary>
     public string Device { get; init; } = "auto";

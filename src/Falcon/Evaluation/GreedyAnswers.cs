@@ -13,30 +13,26 @@ public static class GreedyAnswers
 
     /// <summary>Answers questions in batches.</summary>
     /// <param name="model">The whole model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="template">How a question becomes a prompt.</param>
-    /// <param name="questions">The questions.</param>
+    /// <param name="prompts">Its tokenizer and the form in which it is asked.</param>
+    /// <param name="questions">The tokens of the prompts (<see cref="PromptEncoder.EncodePrompt(CorpusRecord)"/>).</param>
     /// <param name="maxNewTokens">Largest number of new tokens in an answer.</param>
     /// <param name="progress">Called with the number of answered and of all questions.</param>
     /// <param name="cancellation">Stops between tokens.</param>
     /// <returns>One answer for each question, without special tokens and without white space at its ends.</returns>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static IReadOnlyList<string> Generate(
-        CausalLM model, HfTokenizer tokenizer, PromptTemplate template, IReadOnlyList<string> questions,
+        CausalLM model, PromptEncoder prompts, IReadOnlyList<int[]> questions,
         int maxNewTokens = DefaultMaxNewTokens, Action<int, int>? progress = null, CancellationToken cancellation = default)
     {
-        var (prompts, newTokens, _) = Fit(
-            model,
-            [.. questions.Select(question => PromptTokens(tokenizer, template.Prompt(question)))],
-            maxNewTokens
-        );
+        var tokenizer = prompts.Tokenizer;
+        var (fitting, newTokens, _) = Fit(model, questions, maxNewTokens);
         var answers = Generation.Continue(
             model,
-            prompts,
+            fitting,
             new GenerationSettings(newTokens),
             StopIds(model, tokenizer),
             tokenizer.PadId ?? 0,
-            done => progress?.Invoke(done, prompts.Count),
+            done => progress?.Invoke(done, fitting.Count),
             cancellation
         );
         return [.. answers.Select(tokens => tokenizer.Decode(tokens, skipSpecialTokens: true).Trim())];
@@ -60,15 +56,9 @@ public static class GreedyAnswers
         return (fitting, Math.Min(maxNewTokens, Math.Max(1, positions - longest)), prompts.Count(prompt => prompt.Length > room));
     }
 
-    /// <summary>The tokens that end an answer.</summary>
-    internal static HashSet<int> StopIds(CausalLM model, HfTokenizer tokenizer) =>
-        [.. model.Config.EosTokenIds, .. tokenizer.EosId is { } end ? [end] : Array.Empty<int>()];
-
-    /// <summary>The prompt as tokens, without the end-of-text token that some tokenizers put after every text.</summary>
-    public static int[] PromptTokens(HfTokenizer tokenizer, string prompt)
-    {
-        var tokens = tokenizer.Encode(prompt);
-        var closed = tokens.Length > 1 && tokens[^1] == tokenizer.EosId && !prompt.EndsWith(tokenizer.EosToken!, StringComparison.Ordinal);
-        return closed ? tokens[..^1] : tokens;
-    }
+    /// <summary>
+    /// The tokens that end an answer: those of config.json and generation_config.json, the tokenizer's, and the one that ends a turn in the
+    /// chat template.
+    /// </summary>
+    internal static HashSet<int> StopIds(CausalLM model, HfTokenizer tokenizer) => tokenizer.StopIds(model.Config.EosTokenIds);
 }

@@ -17,6 +17,30 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
 {
     private const int AnswersAtATime = 64;
 
+    private readonly HfTokenizer? _tokenizer = Tokenizer;
+    private readonly string _directory = "the model";
+
+    /// <summary>Its tokenizer.</summary>
+    /// <exception cref="UserInputException">The model directory has none, and what is measured needs one.</exception>
+    public HfTokenizer Tokenizer
+    {
+        get =>
+            _tokenizer
+            ?? throw new UserInputException(
+                $"{_directory}: there is no tokenizer.json and no tokenizer.model, which these data need. Copy the tokenizer files of the "
+                    + "model into this directory, or give rows of input_ids (suite perplexity)."
+            );
+        init => _tokenizer = value;
+    }
+
+    private LoadedModel(CausalLM model, string directory) : this(model, (HfTokenizer)null!) => _directory = directory;
+
+    /// <summary>A model of a directory without a tokenizer, for data that come as token ids.</summary>
+    internal static LoadedModel WithoutTokenizer(CausalLM model, string directory) => new(model, directory);
+
+    /// <summary>Any valid id for padding, which no real token sees.</summary>
+    internal int PadId => _tokenizer?.PadId ?? 0;
+
     /// <summary>Where scored examples are kept; null for nowhere.</summary>
     internal ExampleLog? Log { get; init; }
 
@@ -61,24 +85,11 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
             Model,
             sequences,
             missing,
-            Tokenizer.PadId ?? 0,
+            PadId,
             distributions,
             (batch, scores) =>
             {
-                if (
-                    scores
-                        .SelectMany(score => score.LogProbabilities.Concat(score.Variances))
-                        .FirstOrDefault(value => !double.IsFinite(value), 0.0)
-                    is not 0.0
-                        and var wrong
-                )
-                    throw new NumericalFailureException(
-                        string.Create(
-                            CultureInfo.InvariantCulture,
-                            $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it "
-                                + $"needs --dtype float32. Nothing was written."
-                        )
-                    );
+                RequireFinite(stage, scores);
                 Log?.Append(scores.Zip(KeysOf(batch), (score, key) => LoggedExample.Of(key, score, distributions)));
                 Take(batch, scores);
             },
@@ -91,7 +102,7 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     /// The likelihood pass over question records: the answer, its paraphrase, and wrong answers of each (<see cref="AnswerScores"/>).
     /// </summary>
     /// <param name="records">Questions with answers.</param>
-    /// <param name="template">How question and answer become text.</param>
+    /// <param name="prompts">The form in which the model is asked, with its tokenizer.</param>
     /// <param name="stage">Name of the stage in the log.</param>
     /// <param name="log">Where progress goes.</param>
     /// <param name="cancellation">Stops between batches.</param>
@@ -99,18 +110,18 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
     public IReadOnlyList<AnswerScores> ScoreAnswers(
         IReadOnlyList<CorpusRecord> records,
-        PromptTemplate template,
+        PromptEncoder prompts,
         string stage,
         IRunLog log,
         CancellationToken cancellation
-    ) => AnswerScores.Of(records, Score(AnswerScores.Sequences(Tokenizer, template, records), stage, log, cancellation));
+    ) => AnswerScores.Of(records, Score(AnswerScores.Sequences(prompts, records), stage, log, cancellation));
 
     /// <summary>
     /// The generation pass: prompts of similar length are continued together. Each batch has a random generator of its own, seeded by
     /// (seed, batch), so a resumed run samples what an undisturbed one would have. A prompt that leaves no room for an answer in the
     /// model's positions loses its beginning, but keeps at least half of the positions; the log says so.
     /// </summary>
-    /// <param name="prompts">The tokens of each prompt (<see cref="GreedyAnswers.PromptTokens"/>).</param>
+    /// <param name="prompts">The tokens of each prompt (<see cref="PromptEncoder.EncodePrompt(CorpusRecord)"/>).</param>
     /// <param name="settings">Number of new tokens, temperature (0 is greedy), and seed.</param>
     /// <param name="stage">Name of the stage in the log.</param>
     /// <param name="log">Where progress goes.</param>
@@ -172,14 +183,14 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     }
 
     /// <summary>Greedy answers as text.</summary>
-    /// <param name="prompts">The prompts, template included.</param>
+    /// <param name="prompts">The tokens of the prompts.</param>
     /// <param name="maxNewTokens">Largest number of new tokens in an answer.</param>
     /// <param name="stage">Name of the stage in the log.</param>
     /// <param name="log">Where progress goes.</param>
     /// <param name="cancellation">Stops between batches and tokens.</param>
     /// <returns>One answer for each prompt, without special tokens and without white space at its ends.</returns>
     public IReadOnlyList<string> GreedyTexts(
-        IReadOnlyList<string> prompts,
+        IReadOnlyList<int[]> prompts,
         int maxNewTokens,
         string stage,
         IRunLog log,
@@ -187,7 +198,7 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
     ) =>
         [
             .. Answer(
-                    [.. prompts.Select(prompt => GreedyAnswers.PromptTokens(Tokenizer, prompt))],
+                    prompts,
                     new GenerationSettings(maxNewTokens),
                     stage,
                     log,
@@ -196,6 +207,21 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
                 .Select(tokens => Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim()),
         ];
 
-    private List<string> KeysOf(string kind, int[] batch, Func<int, int[]> tokens) =>
+    /// <summary>Checks what a likelihood pass has computed.</summary>
+    /// <exception cref="NumericalFailureException">A log-probability is not finite.</exception>
+    internal static void RequireFinite(string stage, IEnumerable<TokenScores> scores)
+    {
+        var values = scores.SelectMany(score => score.LogProbabilities.Concat(score.Variances));
+        if (values.FirstOrDefault(value => !double.IsFinite(value), 0.0) is not 0.0 and var wrong)
+            throw new NumericalFailureException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs --dtype "
+                        + $"float32. Nothing was written."
+                )
+            );
+    }
+
+    internal List<string> KeysOf(string kind, int[] batch, Func<int, int[]> tokens) =>
         Log is null ? [] : [.. batch.Select(i => ExampleLog.KeyOf(Scope, kind, i, tokens(i)))];
 }

@@ -16,8 +16,7 @@ public static class NeverLearnedLevel
     /// The median loss, under the original model, of the first wrong answer to each question (perturbed answer or wrong choice).
     /// </summary>
     /// <param name="original">The whole unchanged model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="template">How question and answer become text.</param>
+    /// <param name="prompts">Its tokenizer and the form in which it is asked.</param>
     /// <param name="records">Questions.</param>
     /// <param name="cancellation">Stops between batches.</param>
     /// <returns>
@@ -26,8 +25,7 @@ public static class NeverLearnedLevel
     /// </returns>
     public static double? OfWrongAnswers(
         CausalLM original,
-        HfTokenizer tokenizer,
-        PromptTemplate template,
+        PromptEncoder prompts,
         IReadOnlyList<CorpusRecord> records,
         CancellationToken cancellation = default
     )
@@ -37,14 +35,21 @@ public static class NeverLearnedLevel
             .. records
                 .Select(record =>
                     AnswerScores.WrongAnswers(record).FirstOrDefault() is { } answer
-                        ? new CorpusRecord(record.Question, answer, null, record.Line)
+                        ? record with
+                        {
+                            Answer = answer,
+                            ParaphrasedAnswer = null,
+                            PerturbedAnswers = [],
+                            Choices = [],
+                            CorrectChoice = null,
+                        }
                         : null
                 )
                 .OfType<CorpusRecord>(),
         ];
         return wrong.Count == 0 || wrong.Count < records.Count
             ? null
-            : MedianLoss(AnswerScores.Compute(original, tokenizer, template, wrong, cancellation: cancellation));
+            : MedianLoss(AnswerScores.Compute(original, prompts, wrong, cancellation: cancellation));
     }
 
     /// <summary>

@@ -19,18 +19,16 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
 
     /// <summary>Measures every probe and answers every question.</summary>
     /// <param name="model">The whole model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
+    /// <param name="prompts">Its tokenizer and the form in which it is asked.</param>
     /// <param name="evaluation">Probes and questions.</param>
-    /// <param name="template">How question and answer become text.</param>
     /// <param name="fields">Names of the data fields; null for the usual ones.</param>
     /// <param name="log">Progress.</param>
     /// <param name="cancellation">Stops between batches.</param>
     /// <exception cref="UserInputException">A probe's file is missing, damaged, or does not fit its metric.</exception>
     public static ProbeScores Measure(
         CausalLM model,
-        HfTokenizer tokenizer,
+        PromptEncoder prompts,
         EvaluationConfig evaluation,
-        PromptTemplate template,
         string? fields,
         IRunLog log,
         CancellationToken cancellation
@@ -41,7 +39,7 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
         {
             cancellation.ThrowIfCancellationRequested();
             var records = QuestionMetrics.EvenlySpaced(Corpus.Read(probe.Data, fields), evaluation.Samples);
-            scores[probe.Name] = Measure(model, tokenizer, probe, records, template, log, cancellation);
+            scores[probe.Name] = Measure(model, prompts, probe, records, log, cancellation);
         }
 
         var answers =
@@ -49,9 +47,8 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
                 ? []
                 : GreedyAnswers.Generate(
                     model,
-                    tokenizer,
-                    template,
-                    [.. evaluation.Questions.Select(question => question.Question)],
+                    prompts,
+                    [.. evaluation.Questions.Select(question => prompts.EncodePrompt(new AskedQuestion(question.Question)))],
                     AnswerTokens,
                     cancellation: cancellation
                 );
@@ -66,17 +63,16 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
 
     private static MetricValue Measure(
         CausalLM model,
-        HfTokenizer tokenizer,
+        PromptEncoder prompts,
         ProbeConfig probe,
         IReadOnlyList<CorpusRecord> records,
-        PromptTemplate template,
         IRunLog log,
         CancellationToken cancellation
     )
     {
         if (probe.Metric == ProbeMetric.Perplexity)
             return TextPerplexity
-                .Measure(model, tokenizer, [.. records.Select(template.Whole)], log: log, cancellation: cancellation)
+                .Measure(model, prompts.Tokenizer, [.. records.Select(prompts.Form.Template.Whole)], log: log, cancellation: cancellation)
                 .Token;
         if (records.FirstOrDefault(record => record.Question is null || record.Answer is null) is { } text)
             throw new UserInputException(
@@ -85,12 +81,12 @@ public sealed record ProbeScores(IReadOnlyDictionary<string, MetricValue> Scores
             );
         var value = probe.Metric switch
         {
-            ProbeMetric.RougeL => QuestionMetrics.RougeL(model, tokenizer, template, records, log: log, cancellation: cancellation),
+            ProbeMetric.RougeL => QuestionMetrics.RougeL(model, prompts, records, log: log, cancellation: cancellation),
             ProbeMetric.AnswerProbability => QuestionMetrics.AnswerProbability(
-                QuestionMetrics.Scores(model, tokenizer, template, records, log, cancellation: cancellation)
+                QuestionMetrics.Scores(model, prompts, records, log, cancellation: cancellation)
             ),
             _ => QuestionMetrics.MultipleChoice(
-                QuestionMetrics.Scores(model, tokenizer, template, RequireWrongAnswers(probe, records), log, cancellation: cancellation)
+                QuestionMetrics.Scores(model, prompts, RequireWrongAnswers(probe, records), log, cancellation: cancellation)
             ),
         };
         return probe.Group == ScoreGroup.Forget ? value with { Direction = "lower" } : value;

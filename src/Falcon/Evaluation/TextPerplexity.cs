@@ -74,42 +74,14 @@ public static class TextPerplexity
                 "the tokenizer names neither a beginning nor an end of sequence to predict the first token from",
                 nameof(loaded)
             );
+        var tokens = texts.Select(text => tokenizer.Encode(text.Scored, addSpecialTokens: false)).ToList();
+        if (tokens.FindIndex(ids => ids.Length == 0) is >= 0 and var empty)
+            throw new ArgumentException($"text {empty + 1} has no token", nameof(texts));
         var limit = Math.Min(maxLength ?? int.MaxValue, model.Config.MaxPositions);
-        List<ScoredSequence> windows = [];
-        var textOfWindow = new List<int>();
-        var tokenCounts = new int[texts.Count];
-        for (var text = 0; text < texts.Count; text++)
-        {
-            var tokens = tokenizer.Encode(texts[text].Scored, addSpecialTokens: false);
-            tokenCounts[text] =
-                tokens.Length > 0 ? tokens.Length : throw new ArgumentException($"text {text + 1} has no token", nameof(texts));
-            foreach (var window in RollingWindows.Of(tokens, prefix, limit))
-            {
-                windows.Add(new ScoredSequence([.. window.Input, window.Targets[^1]], window.Input.Length + 1 - window.Targets.Length));
-                textOfWindow.Add(text);
-            }
-        }
-
-        var scores = loaded.Score(windows, "perplexity", log, cancellation);
-        var logLikelihoods = new double[texts.Count];
-        for (var window = 0; window < windows.Count; window++)
-            logLikelihoods[textOfWindow[window]] += scores[window].LogProbabilities.Sum();
+        var logLikelihoods = LogLikelihoods(loaded, [.. tokens.Select(ids => (prefix, ids))], limit, log, cancellation);
         PageLikelihood[] pages = [.. texts.Select((text, i) => PageLikelihood.Of(text.Counted, logLikelihoods[i]))];
 
-        MetricValue Of(Func<int[], double> value, string definition)
-        {
-            var interval = Bootstrap.Of(pages.Length, seed, value);
-            return new MetricValue(
-                value([.. Enumerable.Range(0, pages.Length)]),
-                interval?.Low,
-                interval?.High,
-                Metric.Lower,
-                null,
-                pages.Length,
-                definition
-            );
-        }
-
+        MetricValue Of(Func<int[], double> value, string definition) => Over(pages.Length, seed, value, definition);
         PerplexityAggregates Aggregate(int[] drawn) => PerplexityAggregates.Of([.. drawn.Select(i => pages[i])]);
         var how = $"over {pages.Length} texts in windows of up to {limit} tokens";
         return new TextPerplexityValues(
@@ -117,9 +89,74 @@ public static class TextPerplexity
             Of(drawn => Aggregate(drawn).BytePerplexity, $"exp(-sum log p / UTF-8 bytes) {how}"),
             Of(drawn => Aggregate(drawn).BitsPerByte, $"-sum log p / (UTF-8 bytes x ln 2) {how}"),
             Of(
-                drawn => Math.Exp(-drawn.Sum(i => logLikelihoods[i]) / drawn.Sum(i => (long)tokenCounts[i])),
+                drawn => Math.Exp(-drawn.Sum(i => logLikelihoods[i]) / drawn.Sum(i => (long)tokens[i].Length)),
                 $"exp(-sum log p / tokens) {how}"
             )
+        );
+    }
+
+    /// <summary>
+    /// Perplexity per token of rows of token ids, for which no tokenizer is needed: the first token of a row is given, every other one is
+    /// predicted once.
+    /// </summary>
+    /// <exception cref="ArgumentException">No row, or a row of a single token.</exception>
+    internal static MetricValue MeasureTokens(
+        LoadedModel loaded,
+        IReadOnlyList<int[]> rows,
+        int? maxLength,
+        long seed,
+        IRunLog log,
+        CancellationToken cancellation
+    )
+    {
+        if (rows.Count == 0 || rows.Any(row => row.Length < 2))
+            throw new ArgumentException("a perplexity needs rows of at least two tokens", nameof(rows));
+        var limit = Math.Min(maxLength ?? int.MaxValue, loaded.Model.Config.MaxPositions);
+        var logLikelihoods = LogLikelihoods(loaded, [.. rows.Select(row => (row[0], row[1..]))], limit, log, cancellation);
+        return Over(
+            rows.Count,
+            seed,
+            drawn => Math.Exp(-drawn.Sum(i => logLikelihoods[i]) / drawn.Sum(i => rows[i].Length - 1L)),
+            $"exp(-sum log p / tokens) over {rows.Count} rows of token ids in windows of up to {limit} tokens; the first token of a row is "
+                + "given"
+        );
+    }
+
+    private static double[] LogLikelihoods(
+        LoadedModel loaded,
+        IReadOnlyList<(int Prefix, int[] Tokens)> texts,
+        int limit,
+        IRunLog log,
+        CancellationToken cancellation
+    )
+    {
+        List<ScoredSequence> windows = [];
+        var textOfWindow = new List<int>();
+        for (var text = 0; text < texts.Count; text++)
+            foreach (var window in RollingWindows.Of(texts[text].Tokens, texts[text].Prefix, limit))
+            {
+                windows.Add(new ScoredSequence([.. window.Input, window.Targets[^1]], window.Input.Length + 1 - window.Targets.Length));
+                textOfWindow.Add(text);
+            }
+
+        var scores = loaded.Score(windows, "perplexity", log, cancellation);
+        var logLikelihoods = new double[texts.Count];
+        for (var window = 0; window < windows.Count; window++)
+            logLikelihoods[textOfWindow[window]] += scores[window].LogProbabilities.Sum();
+        return logLikelihoods;
+    }
+
+    private static MetricValue Over(int count, long seed, Func<int[], double> value, string definition)
+    {
+        var interval = Bootstrap.Of(count, seed, value);
+        return new MetricValue(
+            value([.. Enumerable.Range(0, count)]),
+            interval?.Low,
+            interval?.High,
+            Metric.Lower,
+            null,
+            count,
+            definition
         );
     }
 }

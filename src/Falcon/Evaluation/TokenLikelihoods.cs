@@ -1,5 +1,6 @@
 using Falcon.Engine;
 using Falcon.Models;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Evaluation;
@@ -11,6 +12,9 @@ public readonly record struct ScoredSequence(int[] Tokens, int Start)
 {
     /// <summary>Number of scored tokens.</summary>
     public int ScoredCount => Tokens.Length - Start;
+
+    /// <summary>A prompt with its answer; the answer is scored.</summary>
+    public static ScoredSequence Of(PromptAndAnswer text) => new(text.Tokens, text.AnswerStart);
 }
 
 /// <summary>What a likelihood pass computes for the scored tokens of a text.</summary>

@@ -10,6 +10,7 @@ internal static class AdapterCard
     public static string Text(LoraExportResult result, ModelOrigin origin, string baseName)
     {
         var name = origin.HubName ?? baseName;
+        var place = origin.HubName ?? "path/to/the/base/model";
         var text = new StringBuilder("---\nlibrary_name: peft\n");
         if (origin.HubName is { } hub) text.Append(CultureInfo.InvariantCulture, $"base_model: {hub}\n");
         foreach (var line in origin.CardLines) text.Append(line).Append('\n');
@@ -36,6 +37,12 @@ internal static class AdapterCard
                 $"| {matrix.Module} | {matrix.Rank} | {matrix.Norm:0.0000} | {matrix.Residual:P1} |\n"
             );
         AppendScores(text, result.Scores);
+        if (origin.HubName is null)
+            text.Append(
+                "\nThe base model's name on a hub is not known, so adapter_config.json has no base_model_name_or_path: load the base model "
+                    + "first and the adapter onto it, as below.\n"
+            );
+        foreach (var note in result.Notes) text.Append(CultureInfo.InvariantCulture, $"\n{note}\n");
         text.Append(
             CultureInfo.InvariantCulture,
             $"""
@@ -44,7 +51,7 @@ internal static class AdapterCard
             from peft import PeftModel
             from transformers import AutoModelForCausalLM
 
-            model = AutoModelForCausalLM.from_pretrained("{name}")
+            model = AutoModelForCausalLM.from_pretrained("{place}")
             model = PeftModel.from_pretrained(model, "path/to/this/adapter").merge_and_unload()
             ```
 

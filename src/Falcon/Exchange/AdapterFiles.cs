@@ -15,13 +15,15 @@ internal static class AdapterFiles
     /// <summary>
     /// The text of adapter_config.json. The scale alpha / r is 1 for every matrix, including small ones of a lower rank.
     /// </summary>
-    /// <param name="baseModel">Hub name or path of the base model.</param>
+    /// <param name="baseModel">
+    /// Hub name of the base model; null leaves the key out, since a path would be looked up on a hub by whoever has no such folder.
+    /// </param>
     /// <param name="rank">The rank of all modules but those in <paramref name="lowerRanks"/>.</param>
     /// <param name="modules">The adapted modules, by their full names.</param>
     /// <param name="lowerRanks">The ranks of modules whose smaller side is below the rank.</param>
     /// <param name="transposed">Whether the base model stores its matrices as [in, out] (GPT-2).</param>
     public static string ConfigurationText(
-        string baseModel,
+        string? baseModel,
         int rank,
         IEnumerable<string> modules,
         IReadOnlyDictionary<string, int> lowerRanks,
@@ -38,7 +40,6 @@ internal static class AdapterFiles
         {
             ["alpha_pattern"] = Ranks(),
             ["auto_mapping"] = null,
-            ["base_model_name_or_path"] = baseModel,
             ["bias"] = "none",
             ["corda_config"] = null,
             ["ensure_weight_tying"] = false,
@@ -58,7 +59,6 @@ internal static class AdapterFiles
             ["megatron_core"] = "megatron.core",
             ["modules_to_save"] = null,
             ["peft_type"] = "LORA",
-            ["peft_version"] = "0.18.0",
             ["qalora_group_size"] = 16,
             ["r"] = rank,
             ["rank_pattern"] = Ranks(),
@@ -71,6 +71,7 @@ internal static class AdapterFiles
             ["use_qalora"] = false,
             ["use_rslora"] = false,
         };
+        if (baseModel is not null) values["base_model_name_or_path"] = baseModel;
         return new JsonObject(values.OrderBy(item => item.Key, StringComparer.Ordinal)).ToJsonString(ResultJson.Options);
     }
 }

@@ -1,11 +1,9 @@
-using Falcon.Checkpoints;
-using Falcon.Checkpoints.Safetensors;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Metrics;
+using Falcon.Exchange.Adapters;
 using Falcon.Results;
 using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
-using static TorchSharp.torch;
 
 namespace Falcon.Exchange;
 
@@ -31,7 +29,7 @@ public sealed record AdapterScore(string Metric, MetricValue Base, MetricValue M
 /// <summary>Merges an adapter and measures the three models with the same suites, data and prompt template.</summary>
 internal static class AdapterScores
 {
-    public static List<AdapterScore> Measure(
+    public static (List<AdapterScore> Scores, IReadOnlyList<string> Notes) Measure(
         string baseDirectory,
         string modelDirectory,
         string adapterDirectory,
@@ -43,62 +41,36 @@ internal static class AdapterScores
         try
         {
             var merged = Path.Combine(work, "merged");
-            Merge(baseDirectory, adapterDirectory, merged, Path.Combine(work, "scratch.bin"));
-            var template = RunTemplate.Of(modelDirectory);
-            IReadOnlyDictionary<string, MetricValue> Of(string model, string name) => EvaluateRun.Execute(
+            AdapterMerge.Execute(baseDirectory, adapterDirectory, merged, "auto", context);
+            var run = RunForm.Of(modelDirectory);
+            EvaluationResult Of(string model, string name) => EvaluateRun.Execute(
                 new EvaluationSettings(model, evaluation.Suites, evaluation.Data, null, Path.Combine(work, name + ".json"))
                 {
                     ForgetSplit = evaluation.ForgetSplit,
                     Questions = new QuestionSettings { RougeSamples = evaluation.RougeSamples },
-                    Template = template?.Template,
-                    TemplateSource = template?.ConfigPath,
+                    Form = run?.Form,
+                    FormSource = run?.ConfigPath,
                     Device = context.Device,
                     DType = context.DType,
                     MemoryLimit = context.MemoryLimit,
                 },
-                context.Log, context.Clock, context.Cancellation).Metrics;
+                context.Log, context.Clock, context.Cancellation);
             var (before, after, adapted) = (Of(baseDirectory, "base"), Of(modelDirectory, "model"), Of(merged, "adapter"));
-            return [.. before.Keys.Select(metric => new AdapterScore(metric, before[metric], after[metric], adapted[metric]))];
+            return (
+                [
+                    .. before.Metrics.Keys.Select(metric => new AdapterScore(
+                        metric,
+                        before.Metrics[metric],
+                        after.Metrics[metric],
+                        adapted.Metrics[metric]
+                    )),
+                ],
+                before.Notes
+            );
         }
         finally
         {
             Directory.Delete(work, recursive: true);
-        }
-    }
-
-    /// <summary>Writes the base model with W + B A in place of each adapted matrix W, with one matrix in memory at a time.</summary>
-    /// <param name="baseDirectory">The base model.</param>
-    /// <param name="adapterDirectory">An adapter with scale 1, as <see cref="LoraExport"/> writes it.</param>
-    /// <param name="merged">The directory to write.</param>
-    /// <param name="scratchPath">A temporary file for the sums.</param>
-    public static void Merge(string baseDirectory, string adapterDirectory, string merged, string scratchPath)
-    {
-        const string suffix = ".lora_A.weight";
-        const string prefix = "base_model.model.";
-        using var checkpoint = Checkpoint.Open(baseDirectory);
-        using var adapter = SafetensorsFile.Open(Path.Combine(adapterDirectory, AdapterFiles.Weights));
-        using var scratch = new ScratchFile(scratchPath);
-        Dictionary<string, BlockTensor> sums = [];
-        try
-        {
-            foreach (var factor in adapter.Entries.Where(entry => entry.Name.EndsWith(suffix, StringComparison.Ordinal)))
-            {
-                using var scope = NewDisposeScope();
-                var module = factor.Name[prefix.Length..^suffix.Length];
-                var name = module + ".weight";
-                if (checkpoint.Config.ModelType == "gpt2" && !checkpoint.Entries.Any(entry => entry.Name == name))
-                    name = name["transformer.".Length..];
-                adapter.TryGetEntry(AdapterFiles.TensorName(module, 'B'), out var other);
-                var product = TensorBytes.ToTensor(adapter, other!).matmul(TensorBytes.ToTensor(adapter, factor));
-                if (checkpoint.Config.ModelType == "gpt2" && module != "lm_head") product = product.T;
-                sums.Add(name, BlockTensor.CopyOf(checkpoint.LoadStored(name).to(float32) + product, scratch));
-            }
-
-            CheckpointWriter.Write(checkpoint, merged, sums);
-        }
-        finally
-        {
-            foreach (var sum in sums.Values) sum.Dispose();
         }
     }
 }

@@ -1,5 +1,7 @@
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;
+using Falcon.Exchange.Adapters;
+using Falcon.Models.Families;
 using Falcon.Runtime;
 using static TorchSharp.torch;
 
@@ -31,7 +33,11 @@ public sealed record LoraExportResult(
     double Residual,
     IReadOnlyList<AdaptedMatrix> Matrices,
     IReadOnlyList<AdapterScore> Scores
-);
+)
+{
+    /// <summary>How the scores were measured where that is a choice, such as the token before each text of a perplexity.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+}
 
 /// <summary>
 /// Writes the difference of two models as a LoRA adapter in PEFT's layout: for every changed matrix W the truncated singular value
@@ -51,8 +57,8 @@ public static class LoraExport
     /// </param>
     /// <param name="context">Log, device, cancellation.</param>
     /// <exception cref="UserInputException">
-    /// The models have different tensors, nothing changed, or a tensor changed that an adapter cannot hold (an embedding, a norm, a bias);
-    /// the message names it.
+    /// The models have different tensors, nothing changed, a tensor changed that an adapter cannot hold (an embedding, a norm, a bias), or
+    /// one whose module PEFT would not find; the message names it.
     /// </exception>
     /// <exception cref="UnsupportedCheckpointException">A weight file is damaged.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; nothing is written.</exception>
@@ -71,7 +77,8 @@ public static class LoraExport
         TensorLists.RequireSame(before, after);
         using var output = RunDirectory.Create(outDirectory);
         var changed = Changed(before, after, context);
-        var transposed = File.Exists(Path.Combine(baseDirectory, "config.json")) && ModelConfigType(baseDirectory) == "gpt2";
+        var architecture = ModelConfig.Load(baseDirectory);
+        var transposed = architecture.Architecture.Transposed;
 
         List<AdaptedMatrix> matrices = [];
         List<SafetensorsSource> factors = [];
@@ -79,9 +86,9 @@ public static class LoraExport
         foreach (var name in changed)
         {
             context.Cancellation.ThrowIfCancellationRequested();
-            var isTransposed = transposed && !name.StartsWith("lm_head", StringComparison.Ordinal);
+            var isTransposed = transposed && !name.StartsWith(architecture.Architecture.OutputHead, StringComparison.Ordinal);
             var (b, a, norm, residual) = Factors(before.Locate(name), after.Locate(name), rank, isTransposed);
-            var module = Module(name, transposed);
+            var module = Module(name, architecture, before);
             matrices.Add(new AdaptedMatrix(module, (int)a.shape[0], norm, norm > 0 ? residual / norm : 0));
             factors.Add(Source(AdapterFiles.TensorName(module, 'A'), a));
             factors.Add(Source(AdapterFiles.TensorName(module, 'B'), b));
@@ -94,12 +101,12 @@ public static class LoraExport
         var modules = matrices.Select(matrix => matrix.Module);
         File.WriteAllText(
             output.PathOf(AdapterFiles.Configuration),
-            AdapterFiles.ConfigurationText(origin.HubName ?? baseDirectory, rank, modules, lower, transposed)
+            AdapterFiles.ConfigurationText(origin.HubName, rank, modules, lower, transposed)
         );
         var leftOut = matrices.Sum(matrix => Math.Pow(matrix.Norm * matrix.Residual, 2));
         var whole = Math.Max(double.Epsilon, matrices.Sum(matrix => matrix.Norm * matrix.Norm));
-        var scores = evaluation is null
-            ? []
+        var (scores, notes) = evaluation is null
+            ? ([], [])
             : AdapterScores.Measure(baseDirectory, modelDirectory, output.WorkingPath, evaluation, context);
         var result = new LoraExportResult(
             output.FinalPath,
@@ -108,7 +115,10 @@ public static class LoraExport
             Math.Sqrt(leftOut / whole),
             matrices,
             scores
-        );
+        )
+        {
+            Notes = notes,
+        };
         output.WriteJson("export.json", result);
         var baseName = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(baseDirectory)));
         File.WriteAllText(output.PathOf("README.md"), AdapterCard.Text(result, origin, baseName));
@@ -168,18 +178,12 @@ public static class LoraExport
         return (b.MoveToOuterDisposeScope(), a.MoveToOuterDisposeScope(), norm, residual);
     }
 
-    // Some GPT-2 files leave out the prefix of the inner model, which is part of PEFT's module names.
-    private static string Module(string tensor, bool isGpt2)
-    {
-        var module = tensor[..^".weight".Length];
-        return isGpt2 && !module.StartsWith("transformer.", StringComparison.Ordinal) && module != "lm_head"
-            ? $"transformer.{module}"
-            : module;
-    }
-
-    private static string? ModelConfigType(string directory)
-    {
-        using var document = System.Text.Json.JsonDocument.Parse(File.ReadAllBytes(Path.Combine(directory, "config.json")));
-        return document.RootElement.TryGetProperty("model_type", out var type) ? type.GetString() : null;
-    }
+    // Files of some models use other names than the class of today, by which PEFT finds the modules.
+    private static string Module(string tensor, ModelConfig config, WeightFiles files) =>
+        BaseModules.InClass(config, tensor[..^".weight".Length])
+        ?? throw new UserInputException(
+            $"{files.Directory}: the changed tensor \"{tensor}\" belongs to no module of the class {config.ModelType} "
+                + "that is known here, so "
+                + "PEFT might load an adapter for it and change nothing; export the change with patch create instead."
+        );
 }

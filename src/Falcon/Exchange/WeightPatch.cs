@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;
+using Falcon.Runs;
 using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 
@@ -47,7 +48,7 @@ public static class WeightPatch
                 $"{modelDirectory}: every tensor is the same as in {baseDirectory}; there is no change to store. "
                     + "Give the model after unlearning with --model."
             );
-        var run = RunTemplate.Of(modelDirectory)?.ConfigPath;
+        var run = RunForm.Of(modelDirectory)?.ConfigPath;
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         SafetensorsWriter.Write(
             file,
@@ -81,7 +82,9 @@ public static class WeightPatch
         Transform(patchPath, baseDirectory, outDirectory, revert: false, context);
 
     /// <summary>
-    /// Makes the original model from the changed one and the patch; the inverse of <see cref="Apply"/>, with the same errors.
+    /// Makes the original model from the changed one and the patch; the inverse of <see cref="Apply"/>, with the same errors. The card of
+    /// the
+    /// unlearned model gives way to the one that the original had.
     /// </summary>
     /// <param name="patchPath">The patch file.</param>
     /// <param name="modelDirectory">The changed model.</param>
@@ -134,6 +137,8 @@ public static class WeightPatch
         var bytes = source.Files.Sum(file => file.DataStart + file.Entries.Sum(entry => entry.ByteLength));
         output.RequireFreeSpace(bytes, "the model");
         CheckpointWriter.CopyOtherFiles(source.Directory, output.WorkingPath);
+        // Apart from the weights a run changes the card alone.
+        if (revert && ModelCard.IsOf(source.Directory, context.Cancellation)) CardFiles.RestoreBefore(output.WorkingPath);
         var done = 0;
         foreach (var file in source.Files)
         {

@@ -1,3 +1,4 @@
+using Falcon.Checkpoints;
 using Falcon.Runtime;
 
 namespace Falcon.Hub;
@@ -114,6 +115,8 @@ public static class HubDownload
         }
 
         if (output is null) cache.Remember(request.Revision, listing.Commit);
+        if (output is not null && request.Repository.Type == HubRepositoryType.Model)
+            ModelOrigin.NoteDownload(output.WorkingPath, request.Repository.Name, listing.Commit);
         output?.Commit();
         return new HubDownloadResult(
             request.Repository.Name,

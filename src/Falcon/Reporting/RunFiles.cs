@@ -44,6 +44,7 @@ public static class RunFiles
         var facts = new List<Fact>();
         if (record.Method is not null) facts.Add(new Fact("Method", record.Method));
         if (record.Layer is { } layer) facts.Add(new Fact("Layer", layer.ToString(CultureInfo.InvariantCulture)));
+        if (record.Form is { } form) facts.Add(new Fact("Asked in", form.Describe()));
         facts.Add(new Fact("Time", string.Create(CultureInfo.InvariantCulture, $"{record.Seconds:0.0} s")));
         var file = Path.Combine(directory, AttacksFolder, AttackResult.FileName);
         var attacks = File.Exists(file) ? AttackResult.Read(file) : null;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Results;
@@ -17,6 +18,9 @@ public sealed record AttackResult(
     IReadOnlyList<AttackRow> Attacks, AttackedModels Unattacked, AttackBudget Budget, ulong Seed, AttackQuestions Questions,
     IReadOnlyDictionary<string, EvaluatedModel> Models, IReadOnlyList<FileHash> Data, EnvironmentRecord Environment, double Seconds)
 {
+    /// <summary>The form in which the models were asked; null in results of before there was a choice.</summary>
+    public PromptForm? Form { get; init; }
+
     /// <summary>
     /// The attacks of each tier taken together, then all below training; empty in files of earlier versions, and where no attack is judged
     /// as plain questions are.

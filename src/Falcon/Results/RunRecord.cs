@@ -1,3 +1,4 @@
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Results;
@@ -37,6 +38,9 @@ public sealed record RunRecord(
 
     /// <summary>Device and dtype of the computation with the reason, in a line; null in records of earlier versions.</summary>
     public string? Compute { get; init; }
+
+    /// <summary>The form in which the model was trained and asked, chat or plain; null in records of earlier versions.</summary>
+    public PromptForm? Form { get; init; }
 
     /// <summary>Version of the format of this record.</summary>
     public int Version { get; init; } = CurrentVersion;

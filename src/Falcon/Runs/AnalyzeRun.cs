@@ -21,20 +21,34 @@ public static class AnalyzeRun
     /// <param name="config">The whole configuration.</param>
     /// <param name="directory">The run directory.</param>
     /// <param name="context">Log, device, clock, cancellation.</param>
+    /// <param name="modelDirectory">
+    /// The directory that was made of the model, where the configuration names a GGUF file or an adapter; null for the model as named.
+    /// </param>
     /// <exception cref="UserInputException">Settings or files are wrong.</exception>
     /// <exception cref="NumericalFailureException">A weight is not finite, or no layer has a valid estimate.</exception>
     /// <exception cref="OperationCanceledException">Interrupted.</exception>
-    public static LayerAnalysis Execute(AnalyzeConfig config, RunDirectory directory, RunContext context)
+    public static LayerAnalysis Execute(
+        AnalyzeConfig config,
+        RunDirectory directory,
+        RunContext context,
+        string? modelDirectory = null
+    )
     {
         var clock = Stopwatch.StartNew();
         config.Validate();
-        using var checkpoint = Checkpoint.Open(config.Model);
+        modelDirectory ??= config.Model;
+        using var checkpoint = Checkpoint.Open(modelDirectory);
         var layers = checkpoint.Config.LayerCount;
         var (first, last) = (config.FirstLayer ?? 0, config.LastLayer ?? layers - 1);
         if (last >= layers)
             throw new UserInputException($"--layers {first}-{last}: the model has layers 0 to {layers - 1}; give a range of them.");
-        var tokenizer = HfTokenizer.Load(config.Model);
-        var topics = TopicTexts.Read(config.Data, tokenizer);
+        var tokenizer = HfTokenizer.Load(modelDirectory);
+        checkpoint.TellNotes(context.Log, tokenizer);
+        var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        config = config with { Data = config.Data with { PromptForm = prompts.Form } };
+        context.Log.Information($"prompt form: {prompts.Form.Describe()}");
+        var topics = TopicTexts.Read(config.Data, prompts);
+        foreach (var note in prompts.Notes) context.Log.Information(note);
         checkpoint.RequireKnown(topics.SelectMany(topic => topic.Forget.Concat(topic.Retain)).SelectMany(text => text));
         var compute = ComputeOptions.Choose(context.Device, context.DType, checkpoint.Stored, context.MemoryLimit);
         context.Log.Information(compute.Reason);
@@ -65,7 +79,10 @@ public static class AnalyzeRun
         );
         directory.WriteJson("layers.json", analysis);
 
-        List<FileHash> files = [.. ContentHash.OfModel(config.Model, context.Cancellation).Files];
+        List<FileHash> files =
+        [
+            .. ModelSource.Of(modelDirectory)?.Files ?? ContentHash.OfModel(modelDirectory, context.Cancellation).Files,
+        ];
         files.AddRange(
             config
                 .Data.Forget.Concat(config.Data.Retain)
@@ -83,6 +100,9 @@ public static class AnalyzeRun
                 clock.Elapsed.TotalSeconds,
                 Layer: analysis.SelectedLayer
             )
+            {
+                Form = prompts.Form,
+            }
         );
         return analysis;
     }

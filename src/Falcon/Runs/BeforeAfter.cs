@@ -70,9 +70,8 @@ internal static class BeforeAfter
         using (weights)
             return ProbeScores.Measure(
                 model,
-                HfTokenizer.Load(path),
+                new PromptEncoder(HfTokenizer.Load(path), config.Data.PromptForm),
                 evaluation,
-                config.Data.Template,
                 config.Data.Fields,
                 context.Log,
                 context.Cancellation

@@ -3,6 +3,7 @@ using System.Text;
 using Falcon.Checkpoints;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
+using Falcon.Runtime;
 
 namespace Falcon.Runs;
 
@@ -13,27 +14,36 @@ namespace Falcon.Runs;
 internal static class ModelCard
 {
     private const string FileName = "README.md";
+    private const string Tag = "falcon-unlearning";
 
     /// <summary>Writes the card; a card that came with the base model is kept beside it as <c>README-before.md</c>.</summary>
     /// <param name="directory">The new model's directory, complete but for the card.</param>
     /// <param name="config">The run's configuration.</param>
     /// <param name="record">What the run measured.</param>
     /// <param name="trained">Names of the tensors that were trained.</param>
-    public static void Write(string directory, UnlearnConfig config, RunRecord record, IReadOnlyList<string> trained)
+    /// <param name="original">The directory that the run began with.</param>
+    public static void Write(
+        string directory,
+        UnlearnConfig config,
+        RunRecord record,
+        IReadOnlyList<string> trained,
+        string original
+    )
     {
-        var origin = ModelOrigin.Of(config.Model);
+        var origin = ModelOrigin.Of(original);
         var card = Path.Combine(directory, FileName);
-        if (File.Exists(card)) File.Move(card, Free(directory));
+        if (File.Exists(card)) File.Move(card, CardFiles.FreeName(directory));
         File.WriteAllText(card, Text(config, record, trained, origin));
     }
 
-    // A chain of runs keeps every card.
-    private static string Free(string directory)
+    /// <summary>Whether the README.md of a directory is the card of an unlearning run that made its weights.</summary>
+    public static bool IsOf(string directory, CancellationToken cancellation)
     {
-        var path = Path.Combine(directory, "README-before.md");
-        for (var number = 2; File.Exists(path); number++)
-            path = Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"README-before-{number}.md"));
-        return path;
+        var card = Path.Combine(directory, FileName);
+        if (!File.Exists(card) || File.ReadAllText(card) is var text && !text.Contains(Tag, StringComparison.Ordinal)) return false;
+        return ContentHash
+            .OfModel(directory, cancellation)
+            .Files.All(file => text.Contains($"this model's {file.Name}: {file.Sha256}", StringComparison.Ordinal));
     }
 
     internal static string Text(UnlearnConfig config, RunRecord record, IReadOnlyList<string> trained, ModelOrigin origin)
@@ -47,7 +57,7 @@ internal static class ModelCard
             text.Append(line).Append('\n');
         text.Append(
             CultureInfo.InvariantCulture,
-            $"pipeline_tag: text-generation\ntags:\n- unlearning\n- machine-unlearning\n- falcon-unlearning\n- {config.Method}\n---\n\n"
+            $"pipeline_tag: text-generation\ntags:\n- unlearning\n- machine-unlearning\n- {Tag}\n- {config.Method}\n---\n\n"
         );
         text.Append(
             CultureInfo.InvariantCulture,
@@ -98,12 +108,14 @@ internal static class ModelCard
         );
         foreach (
             var file in record.Files.Where(file =>
-                file.Name.StartsWith("before/", StringComparison.Ordinal) || file.Name.StartsWith("model/", StringComparison.Ordinal)
+                file.Name.StartsWith("source/", StringComparison.Ordinal)
+                || file.Name.StartsWith("before/", StringComparison.Ordinal)
+                || file.Name.StartsWith("model/", StringComparison.Ordinal)
             )
         )
             text.Append(
                 CultureInfo.InvariantCulture,
-                $"* SHA-256 of {(file.Name[0] == 'b' ? "the base model's" : "this model's")} {LastPart(file.Name)}: {file.Sha256}\n"
+                $"* SHA-256 of {WhoseFile(file.Name)} {LastPart(file.Name)}: {file.Sha256}\n"
             );
         text.Append(
             CultureInfo.InvariantCulture,
@@ -114,6 +126,14 @@ internal static class ModelCard
             .Append(ConfigFile.Write(WithoutFolders(config)))
             .Append("```\n\n</details>\n");
     }
+
+    private static string WhoseFile(string name) =>
+        name[0] switch
+        {
+            's' => "what the base model was made from,",
+            'b' => "the base model's",
+            _ => "this model's",
+        };
 
     // model.layers.3.mlp.down_proj.weight and the like, by component with their layers.
     private static IEnumerable<string> Matrices(IReadOnlyList<string> trained) =>
@@ -203,6 +223,7 @@ internal static class ModelCard
         config with
         {
             Model = LastPart(config.Model),
+            Adapter = config.Adapter is { } adapter ? LastPart(adapter) : null,
             Data = config.Data with
             {
                 Forget = [.. config.Data.Forget.Select(LastPart)],

@@ -19,8 +19,7 @@ namespace Falcon.Runs;
 /// </summary>
 internal sealed class RunMonitor
 {
-    private readonly HfTokenizer _tokenizer;
-    private readonly PromptTemplate _template;
+    private readonly PromptEncoder _prompts;
     private readonly CancellationToken _cancellation;
     private readonly IReadOnlyList<CorpusRecord> _forget;
     private readonly IReadOnlyList<IReadOnlyList<CorpusRecord>> _utility;
@@ -29,13 +28,13 @@ internal sealed class RunMonitor
     private RunMonitor(
         UnlearnConfig config,
         CausalLM original,
-        HfTokenizer tokenizer,
+        PromptEncoder prompts,
         IReadOnlyList<TopicTexts> topics,
         ComputeOptions compute,
         RunContext context
     )
     {
-        (_tokenizer, _template, _cancellation) = (tokenizer, config.Data.Template, context.Cancellation);
+        (_prompts, _cancellation) = (prompts, context.Cancellation);
         var settings = config.Monitor;
         _forget = Read(settings.Forget.Count > 0 ? settings.Forget : config.Data.Forget, "forget");
         _utility = [.. (settings.Utility.Count > 0 ? settings.Utility : config.Data.Retain).Select(path => Read([path], "utility"))];
@@ -51,7 +50,7 @@ internal sealed class RunMonitor
         else
         {
             TargetLoss = config.Objective.Forget.OfType<AnswerBound>().FirstOrDefault()?.Level
-                ?? NeverLearnedLevel.OfWrongAnswers(original, tokenizer, _template, _forget, _cancellation)
+                ?? NeverLearnedLevel.OfWrongAnswers(original, _prompts, _forget, _cancellation)
                 ?? topics.Average(topic =>
                     NeverLearnedLevel.OfTokenFrequencies(topic.Forget, topic.ForgetAnswers, topic.Retain, topic.RetainAnswers)
                 );
@@ -90,11 +89,11 @@ internal sealed class RunMonitor
     public static RunMonitor Open(
         UnlearnConfig config,
         CausalLM original,
-        HfTokenizer tokenizer,
+        PromptEncoder prompts,
         IReadOnlyList<TopicTexts> topics,
         ComputeOptions compute,
         RunContext context
-    ) => new(config, original, tokenizer, topics, compute, context);
+    ) => new(config, original, prompts, topics, compute, context);
 
     /// <summary>Measures a model.</summary>
     /// <param name="model">The whole model.</param>
@@ -113,7 +112,7 @@ internal sealed class RunMonitor
     }
 
     private IReadOnlyList<AnswerScores> Scores(CausalLM model, IReadOnlyList<CorpusRecord> records) =>
-        AnswerScores.Compute(model, _tokenizer, _template, records, cancellation: _cancellation);
+        AnswerScores.Compute(model, _prompts, records, cancellation: _cancellation);
 
     private static double Probability(AnswerScores score) =>
         score.Wrong.Count == 0

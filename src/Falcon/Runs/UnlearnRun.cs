@@ -4,6 +4,7 @@ using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
+using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
 using System.Text.Json;
 using static TorchSharp.torch;
@@ -20,30 +21,44 @@ public static class UnlearnRun
     /// <param name="outDirectory">The directory to write; it appears whole or not at all.</param>
     /// <param name="resume">Continue the interrupted run of the same directory.</param>
     /// <param name="context">Log, device, clock, cancellation.</param>
+    /// <param name="original">
+    /// Makes a directory, <c>original/</c> in the run, where the configuration names a GGUF file or an adapter (NamedModel.Write); null for
+    /// callers that name directories only.
+    /// </param>
     /// <exception cref="UserInputException">Settings or files are wrong.</exception>
     /// <exception cref="NumericalFailureException">The run diverged; nothing is written.</exception>
     /// <exception cref="OperationCanceledException">Interrupted; the state is kept for <paramref name="resume"/>.</exception>
-    public static RunRecord Execute(UnlearnConfig config, string outDirectory, bool resume, RunContext context)
+    public static RunRecord Execute(
+        UnlearnConfig config,
+        string outDirectory,
+        bool resume,
+        RunContext context,
+        OriginalWriter? original = null
+    )
     {
         var clock = Stopwatch.StartNew();
         config.Validate();
         using var directory = RunDirectory.Create(outDirectory, resume);
         using var place = RunPlace.Of(directory);
+        config = OnItsDay(config, directory);
         var evaluates = config.Evaluation.Samples > 0;
-        using var session = UnlearningSession.Open(config, place, context, evaluates);
-        WriteSettings(directory, session);
+        var start = RunOriginal.Of(config, directory, original, context);
+        var run = RunOriginal.WithOthers(config with { Model = start.Directory, Adapter = null }, directory, original, context);
+        using var session = UnlearningSession.Open(run, place, context, evaluates);
+        (run, config) = (session.Config, config with { Data = session.Config.Data }); // with the form that the model is asked in
+        WriteSettings(directory, session, config);
         session.ReadTexts();
-        var evaluation = BeforeAfter.Complete(config);
+        var evaluation = BeforeAfter.Complete(run);
         context.Log.Information(session.Compute.Reason);
-        var control = BeforeAfter.Control(evaluation, config, session.Compute, context);
+        context.Log.Information($"prompt form: {session.Prompts.Form.Describe()}");
+        var control = BeforeAfter.Control(evaluation, run, session.Compute, context);
         session.PlanMemory();
         session.OpenModels();
         ProbeScores Measure(CausalLM model) =>
             ProbeScores.Measure(
                 model,
-                session.Tokenizer,
+                session.Prompts,
                 evaluation,
-                config.Data.Template,
                 config.Data.Fields,
                 context.Log,
                 context.Cancellation
@@ -58,13 +73,14 @@ public static class UnlearnRun
             evaluation.Title ?? $"Unlearning {string.Join(", ", config.Data.Forget.Select(Path.GetFileNameWithoutExtension))}",
             BeforeAfter.Rows(evaluation, before, after, control),
             BeforeAfter.Questions(evaluation, before, after, control),
-            Hashes(config, directory),
+            Hashes(run, start, directory),
             clock.Elapsed.TotalSeconds,
             $"{config.Method} (preset {config.Preset})",
             session.Target
         )
         {
             Monitor = monitored,
+            Form = session.Prompts.Form,
             PeakBytes = PeakMemory.Bytes(),
             PredictedPeakBytes = session.Plan.Predicted,
             Compute = session.Compute.Reason,
@@ -72,12 +88,19 @@ public static class UnlearnRun
         context.Log.Information(
             $"peak memory {PeakMemory.Text(record.PeakBytes.Value)} (predicted {PeakMemory.Text(session.Plan.Predicted)})"
         );
-        ModelCard.Write(directory.PathOf("model"), config, record, session.TrainedNames);
+        ModelCard.Write(directory.PathOf("model"), config, record, session.TrainedNames, start.Directory);
         directory.WriteJson("run.json", record);
         TrainingState.Remove(directory);
+        RunOriginal.RemoveOthers(directory);
         directory.Commit();
         return record;
     }
+
+    // A resumed run goes on with the date on which it began.
+    private static UnlearnConfig OnItsDay(UnlearnConfig config, RunDirectory directory) =>
+        directory.IsResumed && config.Data.Date is null && RunForm.DateIn(directory.PathOf("config.json")) is { } day
+            ? config with { Data = config.Data with { Date = day } }
+            : config;
 
     // What is measured is what is saved.
     private static (MonitorRecord? Monitored, ProbeScores After) TrainAndSave(
@@ -91,14 +114,15 @@ public static class UnlearnRun
         training.Finish();
         var after = training.Measure(measure);
         training.Save(directory.PathOf("model"));
+        ExplicitTokenIds.Complete(directory.PathOf("model"), session.Tokenizer, session.Context.Log);
         return (monitored, after);
     }
 
-    private static List<FileHash> Hashes(UnlearnConfig config, RunDirectory directory)
+    private static List<FileHash> Hashes(UnlearnConfig config, RunOriginal start, RunDirectory directory)
     {
         IEnumerable<FileHash> Of(string model, string prefix) =>
             ContentHash.OfModel(model).Files.Select(file => file with { Name = $"{prefix}/{file.Name}" });
-        List<FileHash> files = [.. Of(config.Model, "before"), .. Of(directory.PathOf("model"), "model")];
+        List<FileHash> files = [.. start.Hashes(), .. Of(start.Directory, "before"), .. Of(directory.PathOf("model"), "model")];
         if (TeacherModel.PathIn(config.Objective) is { } teacher) files.AddRange(Of(teacher, "teacher"));
         var texts = config.Data.Forget.Concat(config.Data.Retain).Distinct();
         files.AddRange(texts.Select(path => new FileHash(path, FileSize.Of(path), ContentHash.OfFile(path))));
@@ -118,9 +142,9 @@ public static class UnlearnRun
             );
     }
 
-    private static void WriteSettings(RunDirectory directory, UnlearningSession session)
+    private static void WriteSettings(RunDirectory directory, UnlearningSession session, UnlearnConfig config)
     {
-        var (config, compute) = (session.Config, session.Compute);
+        var compute = session.Compute;
         var text = ConfigFile.Write(config);
         var path = directory.PathOf("config.json");
         if (directory.IsResumed && File.Exists(path) && File.ReadAllText(path) != text)

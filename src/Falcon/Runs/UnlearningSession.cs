@@ -28,7 +28,9 @@ public sealed class UnlearningSession : IDisposable
 
     private UnlearningSession(UnlearnConfig config, RunPlace place, RunContext context, Checkpoint checkpoint, HfTokenizer tokenizer)
     {
-        (Config, Place, Context, Checkpoint, Tokenizer) = (config, place, context, checkpoint, tokenizer);
+        (Place, Context, Checkpoint, Tokenizer) = (place, context, checkpoint, tokenizer);
+        Prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        Config = config = config with { Data = config.Data with { PromptForm = Prompts.Form } };
         _teacherCheckpoint = TeacherModel.Open(config.Objective, checkpoint, tokenizer);
         Compute = ComputeOptions.Choose(
             context.Device,
@@ -41,7 +43,7 @@ public sealed class UnlearningSession : IDisposable
         _freed = FreedMemory.ReturnAbove(MemoryPlan.LimitOf(config.Engine, PeakMemory.Available())); // until there is a plan
     }
 
-    /// <summary>The whole configuration.</summary>
+    /// <summary>The whole configuration; its prompt form is chat or plain.</summary>
     public UnlearnConfig Config { get; }
 
     /// <summary>Where the files of the run lie.</summary>
@@ -55,6 +57,9 @@ public sealed class UnlearningSession : IDisposable
 
     /// <summary>Its tokenizer.</summary>
     public HfTokenizer Tokenizer { get; }
+
+    /// <summary>The form in which the model is asked, with its tokenizer.</summary>
+    public PromptEncoder Prompts { get; }
 
     /// <summary>Dtype and device.</summary>
     public ComputeOptions Compute { get; }
@@ -112,7 +117,9 @@ public sealed class UnlearningSession : IDisposable
         var checkpoint = Checkpoint.Open(config.Model);
         try
         {
-            return new UnlearningSession(config, place, context, checkpoint, HfTokenizer.Load(config.Model))
+            var tokenizer = HfTokenizer.Load(config.Model);
+            checkpoint.TellNotes(context.Log, tokenizer);
+            return new UnlearningSession(config, place, context, checkpoint, tokenizer)
             {
                 MeasuresModel = measuresModel,
             };
@@ -126,7 +133,11 @@ public sealed class UnlearningSession : IDisposable
 
     /// <summary>Reads and tokenises forget and retain files.</summary>
     /// <exception cref="UserInputException">A file cannot be used, or a token is unknown to the model.</exception>
-    public void ReadTexts() => TakeTexts(TopicTexts.Read(Config.Data, Tokenizer));
+    public void ReadTexts()
+    {
+        TakeTexts(TopicTexts.Read(Config.Data, Prompts));
+        foreach (var note in Prompts.Notes) Context.Log.Information(note);
+    }
 
     /// <summary>Takes texts that are tokenised already.</summary>
     /// <exception cref="UserInputException">A token is unknown to the model, or the trained tensors do not exist.</exception>

@@ -54,7 +54,7 @@ public sealed class UnlearningTraining : IDisposable
             context.Log.Information($"training {Trained.Names.Count} tensors of {place} ({count} parameters)");
             _cache = plan.Cached ? Fill(batches) : null;
             _monitor = config.Monitor.IsOn
-                ? RunMonitor.Open(config, frozen, session.Tokenizer, session.GivenTopics, session.Compute, context)
+                ? RunMonitor.Open(config, frozen, session.Prompts, session.GivenTopics, session.Compute, context)
                 : null;
             _objective = objective(Inputs(source, teacher, batches));
             source.Release();
@@ -205,7 +205,7 @@ public sealed class UnlearningTraining : IDisposable
             Passes = config.Objective.Needs.UseTarget() ? new LayerPasses(passed, Trained, target, _cache) { Teacher = teacher } : null,
             Topics = session.Topics,
             Data = config.Data,
-            Tokenizer = session.Tokenizer,
+            Prompts = session.Prompts,
             PadId = session.PadId,
             Seed = config.Seed,
             Steps = config.Steps,

@@ -13,6 +13,9 @@ public sealed record RunContext(IRunLog Log, string Device, string DType, TimePr
     /// <summary>Most bytes of resident memory for verbs that only run a model; null for most of the memory that is available.</summary>
     public long? MemoryLimit { get; init; }
 
+    /// <summary>The day on which the run begins, in local time.</summary>
+    public DateOnly Today => DateOnly.FromDateTime(Clock.GetLocalNow().DateTime);
+
     /// <summary>A silent context that computes in float32 on the CPU; for tests and small programs.</summary>
 #pragma warning disable RS0030   // where the clock enters for callers who name none
     public static RunContext Quiet => new(SilentRunLog.Instance, "cpu", "float32", TimeProvider.System, CancellationToken.None);

@@ -7,41 +7,73 @@ namespace Falcon.Tokenization;
 internal sealed record AddedToken(int Id, string Content, bool SingleWord, bool LeftStrip, bool RightStrip, bool Normalized, bool Special)
 {
     /// <summary>
-    /// Reads <c>added_tokens</c>. The id is the one in the model's vocabulary, or else the next free number; a file with another id is
-    /// refused.
+    /// Reads <c>added_tokens</c>, and the tokens that the side files of the directory add. As in the Hugging Face library, the id of a
+    /// token is the one in the model's vocabulary, or else the next free number in the order of the file; the id that the file itself gives
+    /// is not used. Where the two differ a note says so.
     /// </summary>
-    public static List<AddedToken> ReadAll(TokenizerSection section, BytePairEncoding model)
+    /// <param name="section">The list of tokenizer.json.</param>
+    /// <param name="model">The vocabulary.</param>
+    /// <param name="side">Further tokens, with their flags where the file gives them; all are special.</param>
+    /// <param name="notes">Receives a sentence for ids that differ from the file's.</param>
+    public static List<AddedToken> ReadAll(
+        TokenizerSection section,
+        BytePairEncoding model,
+        IEnumerable<TokenizerSection> side,
+        ICollection<string> notes
+    )
     {
         var tokens = new List<AddedToken>();
-        if (section.IsNull) return tokens;
         var ids = new Dictionary<string, int>();
+        List<string> moved = [];
         var next = model.Count;
-        foreach (var item in section.Items())
+        foreach (var item in section.IsNull ? [] : section.Items())
         {
             var content = item["content"].Text();
             if (content.Length == 0) continue;
-            if (!ids.TryGetValue(content, out var id))
-            {
-                id = model.IdOf(content) ?? Math.Max(next, model.Count);
-                ids[content] = id;
-                next = Math.Max(next, id + 1);
-            }
+            var id = IdOf(content);
             if (!item["id"].IsNull && item["id"].Number() != id)
-                throw item["id"].Unsupported($"the id of '{content}' should be {id} by its place in the list and the vocabulary");
-            tokens.Add(
-                new(
-                    id,
-                    content,
-                    item["single_word"].Flag(false),
-                    item["lstrip"].Flag(false),
-                    item["rstrip"].Flag(false),
-                    item["normalized"].Flag(true),
-                    item["special"].Flag(false)
-                )
-            );
+                moved.Add(string.Create(CultureInfo.InvariantCulture, $"'{content}' is {id}, not {item["id"].Number()}"));
+            tokens.Add(Of(item, content, id, item["special"].Flag(false)));
         }
+
+        if (moved.Count > 0)
+            notes.Add(
+                $"{section.File}: {section.Key}: the ids follow from the vocabulary and the order of the list, as in the Hugging Face "
+                    + $"library, not from the numbers in the file: {string.Join("; ", moved.Take(3))}"
+                    + (moved.Count > 3 ? string.Create(CultureInfo.InvariantCulture, $"; and {moved.Count - 3} more") : "")
+            );
+        foreach (var item in side)
+        {
+            var content = TokenizerFiles.TokenContent(item);
+            if (string.IsNullOrEmpty(content)) continue;
+            var known = tokens.FindIndex(token => token.Content == content);
+            if (known >= 0) tokens[known] = tokens[known] with { Special = true };
+            else tokens.Add(Of(item, content, IdOf(content), special: true));
+        }
+
         return tokens;
+
+        int IdOf(string content)
+        {
+            if (ids.TryGetValue(content, out var known)) return known;
+            var id = model.IdOf(content) ?? Math.Max(next, model.Count);
+            ids[content] = id;
+            next = Math.Max(next, id + 1);
+            return id;
+        }
     }
+
+    // A token that a side file gives as a bare text has the flags of a special token.
+    private static AddedToken Of(TokenizerSection item, string content, int id, bool special) =>
+        new(
+            id,
+            content,
+            item["single_word"].Flag(false),
+            item["lstrip"].Flag(false),
+            item["rstrip"].Flag(false),
+            item["normalized"].Flag(!special || item.Json.ValueKind == System.Text.Json.JsonValueKind.Object),
+            special
+        );
 }
 
 /// <summary>Finds added tokens in a text from left to right, the longest first.</summary>

@@ -163,7 +163,8 @@ internal sealed class BytePairEncoding
         foreach (var affix in new[] { "continuing_subword_prefix", "end_of_word_suffix" })
             if (model[affix].TextOrNull() is { Length: > 0 } text)
                 throw model[affix].Unsupported($"'{text}' is not supported; only an empty one is");
-        if (!model["dropout"].IsNull && !(model["dropout"].Json.TryGetDouble(out var dropout) && dropout == 0))
+        var dropout = model["dropout"];
+        if (!dropout.IsNull && !(dropout.Json.ValueKind == System.Text.Json.JsonValueKind.Number && dropout.Json.GetDouble() == 0))
             throw model["dropout"].Unsupported("random merges are not supported");
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Falcon.Tokenization.Patterns;
 
 namespace Falcon.Tokenization;
 

@@ -15,6 +15,10 @@ namespace Falcon.Tokenization;
 /// </remarks>
 public sealed class HfTokenizer
 {
+    // A token has about four characters of text; the margin is more than one word ever takes.
+    private const long StartCharacters = 16;
+    private const int StartMargin = 256;
+
     private readonly Func<string, string> _normalize;
     private readonly PreTokenizer _preTokenize;
     private readonly BytePairEncoding _model;
@@ -27,6 +31,7 @@ public sealed class HfTokenizer
     private readonly HashSet<string> _specialContents;
     private readonly Dictionary<string, object?> _chatTokens = [];
     private readonly Lazy<ChatTemplate> _chatTemplate;
+    private readonly Lazy<TurnEnding?> _turnEnding;
 
     private HfTokenizer(TokenizerFiles files)
     {
@@ -37,46 +42,76 @@ public sealed class HfTokenizer
         _postProcessor = PostProcessor.Read(file["post_processor"]);
         _decode = Decoders.Read(file["decoder"]);
 
-        var added = AddedToken.ReadAll(file["added_tokens"], _model);
+        List<string> notes = [];
+        var added = AddedToken.ReadAll(file["added_tokens"], _model, SpecialTokens.InSideFiles(files), notes);
         foreach (var token in added) (_addedById[token.Id], _addedByContent[token.Content]) = (token, token.Id);
         _specialContents = [.. added.Where(token => token.Special).Select(token => token.Content)];
         _rawSearch = new(added.Where(token => !token.Normalized), content => content);
         _normalizedSearch = new(added.Where(token => token.Normalized), _normalize);
         VocabularySize = Math.Max(_model.HighestId, _addedById.Keys.DefaultIfEmpty(-1).Max()) + 1;
 
-        BosToken = files.SpecialToken("bos_token");
-        EosToken = files.SpecialToken("eos_token");
+        var special = new SpecialTokens(files, TokenOf, _specialContents.Contains, notes);
+        BosToken = special.Find("bos_token");
+        EosToken = special.Find("eos_token");
         BosId = IdOf(BosToken);
         EosId = IdOf(EosToken);
-        PadId = IdOf(files.SpecialToken("pad_token")) ?? EosId;
-        ChatTemplate = files.ChatTemplate();
+        PadId = IdOf(special.Find("pad_token")) ?? EosId;
         foreach (var name in new[] { "bos_token", "eos_token", "pad_token", "unk_token" })
-            if (files.SpecialToken(name) is { } content)
+            if (special.Find(name) is { } content)
                 _chatTokens[name] = content;
+        var (template, unused) = ChatTemplateFiles.Read(files);
+        ChatTemplate = template;
+        if (unused is not null) notes.Add(unused);
+        Notes = notes;
+        _turnEnding = new(() => TurnEnding.Of(this));
         _chatTemplate = new(() =>
             ChatTemplates.ChatTemplate.Parse(
                 ChatTemplate
                     ?? throw new UserInputException(
-                        $"{file.File}: the tokenizer has no chat template. Add a chat_template.jinja beside it, or use plain prompts."
+                        unused is null
+                            ? $"{file.File}: the tokenizer has no chat template. Add a chat_template.jinja beside it, or use plain prompts."
+                            : unused + ", or use plain prompts."
                     )
             )
         );
     }
 
+    /// <summary>Whether the chat template asks for the date, so that the same conversation is rendered otherwise on another day.</summary>
+    internal bool ChatPrintsDate => ChatTemplate?.Contains("strftime_now", StringComparison.Ordinal) == true;
+
+    /// <summary>What the chat template writes after an answer; null without a template that can be rendered.</summary>
+    internal TurnEnding? TurnEnding => _turnEnding.Value;
+
+    /// <summary>
+    /// The token that ends an answer in the model's chat template, which may be another one than <see cref="EosId"/>; null for none.
+    /// </summary>
+    public int? TurnEndId => TurnEnding?.TokenId;
+
+    /// <summary>
+    /// The tokens that end what a model writes: those that its configuration names, <see cref="EosId"/> and <see cref="TurnEndId"/>.
+    /// </summary>
+    /// <param name="configured">End tokens of config.json and generation_config.json.</param>
+    public HashSet<int> StopIds(IEnumerable<int> configured) => [.. configured, .. new[] { EosId, TurnEndId }.OfType<int>()];
+
     /// <summary>Number of ids: the highest id of the vocabulary and the added tokens, plus one.</summary>
     public int VocabularySize { get; }
 
     /// <summary>
-    /// The beginning-of-text token, as <c>tokenizer_config.json</c> or else <c>special_tokens_map.json</c> names it; null for none.
+    /// The beginning-of-text token, as <c>tokenizer_config.json</c>, <c>special_tokens_map.json</c>, <c>config.json</c> or
+    /// <c>generation_config.json</c> names it, the first that does; null for none.
     /// </summary>
     public int? BosId { get; }
 
-    /// <summary>
-    /// The end-of-text token, as <c>tokenizer_config.json</c> or else <c>special_tokens_map.json</c> names it; null for none.
-    /// </summary>
+    /// <summary>The end-of-text token, found like <see cref="BosId"/>; null for none.</summary>
     public int? EosId { get; }
 
-    /// <summary>The padding token; <see cref="EosId"/> if none is named.</summary>
+    /// <summary>
+    /// What a reader should know about how the files were understood, one sentence each: ids that differ from those in the file, special
+    /// tokens that were found elsewhere or not at all, chat templates that are not used. Empty for most tokenizers.
+    /// </summary>
+    public IReadOnlyList<string> Notes { get; }
+
+    /// <summary>The padding token, found like <see cref="BosId"/>; <see cref="EosId"/> if none is named.</summary>
     public int? PadId { get; }
 
     /// <summary>The content of the token <see cref="BosId"/>, such as <c>&lt;s&gt;</c>; null for none.</summary>
@@ -86,7 +121,8 @@ public sealed class HfTokenizer
     public string? EosToken { get; }
 
     /// <summary>
-    /// The chat template (Jinja), from <c>chat_template.jinja</c> or else <c>tokenizer_config.json</c>; null for none.
+    /// The chat template (Jinja), from <c>chat_template.jinja</c> or else <c>tokenizer_config.json</c> (of several, the one named
+    /// default); null for none. <see cref="Notes"/> says which others lie there.
     /// </summary>
     public string? ChatTemplate { get; }
 
@@ -96,7 +132,20 @@ public sealed class HfTokenizer
     /// <exception cref="UnsupportedCheckpointException">
     /// A file is damaged, or a part of the tokenizer is of a type that is not supported; the message names it.
     /// </exception>
-    public static HfTokenizer Load(string modelDirectory) => new(new TokenizerFiles(modelDirectory));
+    public static HfTokenizer Load(string modelDirectory)
+    {
+        try
+        {
+            return new(new TokenizerFiles(modelDirectory));
+        }
+        catch (InvalidOperationException error) // of the JSON reader, for bytes or escapes that are no text
+        {
+            throw new UnsupportedCheckpointException(
+                $"{modelDirectory}: a text in the tokenizer's files is not valid Unicode ({error.Message}) Copy the files again.",
+                error
+            );
+        }
+    }
 
     /// <summary>The ids of a text.</summary>
     /// <param name="text">Any text; a lone surrogate counts as U+FFFD.</param>
@@ -112,6 +161,29 @@ public sealed class HfTokenizer
         EncodeText(WellFormed(text), ids);
         if (addSpecialTokens) ids.AddRange(_postProcessor.After);
         return [.. ids];
+    }
+
+    /// <summary>
+    /// The first ids of a text, those that <see cref="Encode"/> gives. Of a long text only as much is read as they need, so the beginning
+    /// of a text of any length costs no more than a short text.
+    /// </summary>
+    /// <param name="text">Any text.</param>
+    /// <param name="count">The most ids to return.</param>
+    /// <param name="addSpecialTokens">As in <see cref="Encode"/>; the ids after a text are added only where all of it is returned.</param>
+    public int[] EncodeStart(string text, int count, bool addSpecialTokens = true)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        for (var length = StartCharacters * (count + StartMargin); length < text.Length; length *= 2)
+        {
+            if (char.IsHighSurrogate(text[(int)length - 1])) length++;
+            // The end of the part may be cut into other tokens than in the whole text, so it must lie well behind the last one wanted.
+            var ids = Encode(text[..(int)length], addSpecialTokens);
+            if (ids.Length >= count + StartMargin) return ids[..count];
+        }
+
+        var all = Encode(text, addSpecialTokens);
+        return all.Length > count ? all[..count] : all;
     }
 
     /// <summary>The text of ids. Ids outside the vocabulary are left out; bytes that are not UTF-8 become U+FFFD.</summary>
@@ -134,6 +206,9 @@ public sealed class HfTokenizer
     /// </summary>
     public int? TokenId(string content) => _addedByContent.TryGetValue(content, out var id) ? id : _model.IdOf(content);
 
+    /// <summary>The tokens that are searched for in a text before any other step.</summary>
+    internal IReadOnlyCollection<AddedToken> AddedTokens => _addedById.Values;
+
     /// <summary>Whether <see cref="Decode"/> leaves this id out when it skips special tokens.</summary>
     public bool IsSpecial(int id) =>
         _addedById.TryGetValue(id, out var token) ? token.Special : _model.TokenOf(id) is { } content && _specialContents.Contains(content);
@@ -152,7 +227,8 @@ public sealed class HfTokenizer
         return null;
     }
 
-    private string? TokenOf(int id) => _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
+    /// <summary>The content of a token as the vocabulary spells it; null for an id that has none.</summary>
+    internal string? TokenOf(int id) => _addedById.TryGetValue(id, out var added) ? added.Content : _model.TokenOf(id);
 
     /// <summary>
     /// Renders a conversation with the model's chat template. Encode the result without adding special tokens: the template writes them.
@@ -162,6 +238,7 @@ public sealed class HfTokenizer
     /// <param name="variables">
     /// More variables of the template, such as <c>tools</c> or <c>enable_thinking</c>; they override those of this method.
     /// </param>
+    /// <param name="now">The time for templates that print it; null for the current local time.</param>
     /// <exception cref="UserInputException">The model has no chat template.</exception>
     /// <exception cref="ChatTemplateException">The template refused the conversation.</exception>
     /// <exception cref="UnsupportedCheckpointException">
@@ -170,7 +247,8 @@ public sealed class HfTokenizer
     public string RenderChat(
         IEnumerable<ChatMessage> messages,
         bool addGenerationPrompt,
-        IReadOnlyDictionary<string, object?>? variables = null
+        IReadOnlyDictionary<string, object?>? variables = null,
+        DateTimeOffset? now = null
     )
     {
         ArgumentNullException.ThrowIfNull(messages);
@@ -182,7 +260,7 @@ public sealed class HfTokenizer
             ["add_generation_prompt"] = addGenerationPrompt,
         };
         foreach (var (name, value) in variables ?? new Dictionary<string, object?>()) all[name] = value;
-        return _chatTemplate.Value.Render(all);
+        return _chatTemplate.Value.Render(all, now);
     }
 
     private void EncodeText(string text, List<int> ids)

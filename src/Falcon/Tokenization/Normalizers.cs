@@ -1,4 +1,5 @@
 using System.Text;
+using Falcon.Tokenization.Patterns;
 
 namespace Falcon.Tokenization;
 

@@ -1,3 +1,5 @@
+using Falcon.Tokenization.Patterns;
+
 namespace Falcon.Tokenization;
 
 /// <summary>A piece of normalized text; <paramref name="AtStart"/> is true for a piece at the start of the original text.</summary>

@@ -12,9 +12,9 @@ public class RoomTests
     private static readonly string[] Order =
     [
         "Runtime",
-        "Results",
         "Compression",
         "Data",
+        "Results",
         "ChatTemplates",
         "Tokenization",
         "Models",

@@ -8,15 +8,18 @@ namespace Falcon.Tests.ChatTemplates;
 [Trait("Category", "Parity"), Trait("Parity", "true")]
 public sealed class ChatTemplateParityTests
 {
-    private static readonly JsonElement Golden = JsonDocument
-        .Parse(File.ReadAllBytes(Fixtures.At("chat-templates", "cases.json")))
-        .RootElement;
+    private static readonly string Path = Fixtures.At("chat-templates", "cases.json");
+    private static readonly Lazy<JsonElement> Read = new(() => JsonDocument.Parse(File.ReadAllBytes(Path)).RootElement);
 
-    public static TheoryData<int> Cases() => [.. Enumerable.Range(0, Golden.GetProperty("cases").GetArrayLength())];
+    private static JsonElement Golden => Read.Value;
+
+    public static TheoryData<int> Cases() =>
+        File.Exists(Path) ? [.. Enumerable.Range(0, Golden.GetProperty("cases").GetArrayLength())] : [-1];
 
     [Theory, MemberData(nameof(Cases))]
     public void Render_GoldenCase_GivesTheSameTextOrFails(int index)
     {
+        Assert.SkipWhen(index < 0, $"no fixtures at {Path}");
         var golden = Golden.GetProperty("cases")[index];
         var source = Golden.GetProperty("templates").GetProperty(golden.GetProperty("template").GetString()!).GetString()!;
         var variables = golden

@@ -104,7 +104,8 @@ public sealed class CorpusErrorTests : IDisposable
     )]
     [InlineData(
         "{\"question\":\"q\",\"answer\":\"a\",\"perturbed_answer\":[true]}",
-        "a.jsonl, line 1, field \"perturbed_answer\": text is needed, found true or false; correct the value."
+        "a.jsonl, line 1, field \"perturbed_answer[0]\": text is needed, found true or false; correct the value; "
+            + "no entry of a list is ever left out."
     )]
     [InlineData(
         "{\"question\":\"q\",\"choices\":[\"x\"],\"answer\":0}",
@@ -128,11 +129,12 @@ public sealed class CorpusErrorTests : IDisposable
     )]
     [InlineData(
         "{\"messages\":[{\"role\":\"human\",\"content\":\"x\"}]}",
-        "a.jsonl, line 1, field \"messages\": the role \"human\" is not known; use system, user, assistant, tool."
+        "a.jsonl, line 1, field \"messages\": the role \"human\" is not known; use system, developer, user, assistant, tool."
     )]
     [InlineData(
         "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
-        "a.jsonl, line 1, field \"messages\": no user message with an assistant message after it; add both."
+        "a.jsonl, line 1, field \"messages\": the conversation must end with the assistant's answer, but its last message is of the role "
+            + "\"user\"; add the answer or take the messages after it out."
     )]
     public void Read_FaultyJsonLines_NamesLineFieldAndRemedy(string text, string expected) =>
         Assert.Equal(expected, Message(Write("a.jsonl", text)));
@@ -191,7 +193,7 @@ public sealed class CorpusErrorTests : IDisposable
     [InlineData(
         "question=q,query=a",
         "field names \"question=q,query=a\": \"query\" is not a known field; use question, answer, prompt, completion, messages, "
-            + "text, choices, subject, paraphrased_question, paraphrased_answer, perturbed_answer."
+            + "text, choices, subject, paraphrased_question, paraphrased_answer, perturbed_answer, input_ids, labels."
     )]
     [InlineData("text=a,text=b", "field names \"text=a,text=b\": \"text\" is named twice; name it once.")]
     [InlineData("text=body", "a.jsonl, line 1: the field \"body\" is missing; found text; add it, or name another with --field text=NAME.")]

@@ -1,4 +1,5 @@
 using Falcon.Data;
+using Falcon.Runtime;
 using Parquet;
 using Parquet.Serialization;
 
@@ -74,12 +75,42 @@ public sealed class CorpusTests : IDisposable
             Read(
                 "a.jsonl",
                 """{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u1"},{"role":"assistant","content":"a1"}"""
-                    + """,{"role":"user","content":"u2"},{"role":"assistant","content":"a2"},{"role":"user","content":"u3"}]}"""
+                    + """,{"role":"user","content":"u2"},{"role":"assistant","content":"a2"}]}"""
             )
         );
         Assert.Equal(("u2", "a2", null, 1), Plain(record));
-        Assert.Equal(["s", "u1", "a1", "u2", "a2", "u3"], record.Messages.Select(message => message.Content));
+        Assert.Equal(["s", "u1", "a1", "u2", "a2"], record.Messages.Select(message => message.Content));
         Assert.Equal(new ChatMessage("system", "s"), record.Messages[0]);
+    }
+
+    [Fact]
+    public void Read_ContentInParts_IsJoined() =>
+        Assert.Equal(
+            "Where is it?",
+            Assert
+                .Single(
+                    Read(
+                        "a.jsonl",
+                        """{"messages":[{"role":"user","content":[{"type":"text","text":"Where "},{"type":"text","text":"is it?"}]},"""
+                            + """{"role":"assistant","content":"Here."}]}"""
+                    )
+                )
+                .Question
+        );
+
+    [Theory]
+    [InlineData("""{"role":"user","content":[{"type":"image_url","image_url":{}}]},{"role":"assistant","content":"a"}""", "image_url")]
+    [InlineData("""{"role":"user","content":[]},{"role":"assistant","content":"a"}""", "messages[0].content")]
+    [InlineData("""{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[]}""", "calls tools")]
+    [InlineData("""{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"user","content":"q"}""", "must end with")]
+    [InlineData("""{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"assistant","content":"b"}""", "last two")]
+    [InlineData("""{"role":"system","content":"q"},{"role":"assistant","content":"a"}""", "no user message")]
+    [InlineData("", "it is empty")]
+    public void Read_AConversationThatIsNoQuestionWithAnAnswer_IsRefused(string messages, string said)
+    {
+        var error = Assert.Throws<UserInputException>(() => Read("a.jsonl", $$"""{"messages":[{{messages}}]}"""));
+        Assert.Contains("a.jsonl, line 1, field \"messages", error.Message, StringComparison.Ordinal);
+        Assert.Contains(said, error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -184,7 +215,7 @@ public sealed class CorpusTests : IDisposable
             );
         Assert.Equal("é", Corpus.Stream(path).First().Text);
         Assert.Equal(
-            $"{path}, row 2: invalid UTF-8 in a column of bytes; store texts as strings.",
+            $"{path}, row 2, field \"text\": invalid UTF-8 in a column of bytes; store texts as strings.",
             Assert.Throws<Falcon.Runtime.UserInputException>(() => Corpus.Read(path)).Message
         );
     }

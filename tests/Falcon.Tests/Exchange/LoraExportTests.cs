@@ -2,6 +2,7 @@ using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Checkpoints.Safetensors;
 using Falcon.Exchange;
+using Falcon.Exchange.Adapters;
 using Falcon.Runtime;
 using Falcon.Tests.Cli;
 using static TorchSharp.torch;
@@ -71,7 +72,7 @@ public sealed class LoraExportTests : IDisposable
         Assert.InRange(result.Residual, 0, 1e-6);
         Assert.Equal(16, result.Matrices[0].Rank); // the smaller side of 16 x 24
 
-        AdapterScores.Merge(_base, _folder.At("adapter"), _folder.At("merged"), _folder.At("scratch"));
+        AdapterMerge.Execute(_base, _folder.At("adapter"), _folder.At("merged"), "auto", RunContext.Quiet);
 
         using var scope = NewDisposeScope();
         using var merged = WeightFiles.Open(_folder.At("merged"));
@@ -84,7 +85,6 @@ public sealed class LoraExportTests : IDisposable
         using var config = JsonDocument.Parse(File.ReadAllText(_folder.At("adapter", "adapter_config.json")));
         Assert.Equal(16, config.RootElement.GetProperty("rank_pattern").GetProperty(Trained[0]).GetInt32());
         Assert.Equal(16, config.RootElement.GetProperty("alpha_pattern").GetProperty(Trained[0]).GetInt32());
-        Assert.False(File.Exists(_folder.At("scratch")));
     }
 
     [Fact]
@@ -98,7 +98,73 @@ public sealed class LoraExportTests : IDisposable
         Assert.DoesNotContain('\n', text[^1..]);
         Assert.Equal("LORA", config.RootElement.GetProperty("peft_type").GetString());
         Assert.Equal(Trained, config.RootElement.GetProperty("target_modules").EnumerateArray().Select(module => module.GetString()!));
-        Assert.Equal(_base, config.RootElement.GetProperty("base_model_name_or_path").GetString());
+        Assert.DoesNotContain("base_model_name_or_path", keys); // a path would be looked up on a hub
+        Assert.DoesNotContain("peft_version", keys);
+        var card = File.ReadAllText(_folder.At("adapter", "README.md"));
+        Assert.DoesNotContain("base_model:", card, StringComparison.Ordinal);
+        Assert.Contains("name on a hub is not known", card, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Configuration_OfABaseThatAHubHas_NamesIt()
+    {
+        TinyCheckpoint.Edit(_base, config => config["_name_or_path"] = "someone/tiny-model");
+        LoraExport.Write(_base, _model, Rank, _folder.At("adapter"), null, RunContext.Quiet);
+        using var config = JsonDocument.Parse(File.ReadAllText(_folder.At("adapter", "adapter_config.json")));
+        Assert.Equal("someone/tiny-model", config.RootElement.GetProperty("base_model_name_or_path").GetString());
+        var card = File.ReadAllText(_folder.At("adapter", "README.md"));
+        Assert.Contains("\nbase_model: someone/tiny-model\n", card, StringComparison.Ordinal);
+
+        ModelOrigin.NoteDownload(_base, "other/origin", "abc");
+        Assert.Equal("other/origin", ModelOrigin.Of(_base).HubName);
+    }
+
+    [Fact]
+    public void Names_OfAModelWithImages_AreThoseOfTodaysClass()
+    {
+        var model = Fixtures.At("families", "families", "gemma3_vision");
+        Assert.SkipWhen(!Directory.Exists(model), $"no model at {model}");
+        const string file = "language_model.model.layers.1.mlp.down_proj";
+        using (var scope = NewDisposeScope())
+        {
+            using var checkpoint = Checkpoint.Open(model);
+            var changed = BlockTensor.Borrow(checkpoint.LoadStored(file + ".weight").to(float32) + 0.1);
+            CheckpointWriter.Write(checkpoint, _folder.At("images"), new Dictionary<string, BlockTensor> { [file + ".weight"] = changed });
+        }
+
+        LoraExport.Write(model, _folder.At("images"), Rank, _folder.At("adapter"), null, RunContext.Quiet);
+
+        using var adapter = SafetensorsFile.Open(_folder.At("adapter", "adapter_model.safetensors"));
+        Assert.True(adapter.TryGetEntry("base_model.model.model.language_model.layers.1.mlp.down_proj.lora_A.weight", out _));
+        // Adapters of before, and those trained on the text model alone, have other names for the same module.
+        foreach (var other in new[] { "model.language_model", "language_model.model", "model" })
+        {
+            var renamed = _folder.At(other);
+            Directory.CreateDirectory(renamed);
+            string Renamed(string name) => name.Replace("model.language_model.layers", other + ".layers", StringComparison.Ordinal);
+            var config = File.ReadAllText(_folder.At("adapter", "adapter_config.json"));
+            File.WriteAllText(Path.Combine(renamed, "adapter_config.json"), Renamed(config));
+            WriteRenamed(adapter, Path.Combine(renamed, "adapter_model.safetensors"), Renamed);
+            var record = AdapterMerge.Execute(model, renamed, _folder.At("merged-" + other), "auto", RunContext.Quiet);
+            Assert.Equal([file + ".weight"], record.Changed);
+        }
+    }
+
+    [Fact]
+    public void Names_OfAFileWithoutThePrefix_HaveIt()
+    {
+        foreach (var directory in new[] { _base, _model })
+        {
+            var path = Path.Combine(directory, "model.safetensors");
+            using (var files = SafetensorsFile.Open(path))
+                WriteRenamed(files, path + ".new", name => name["model.".Length..]);
+            File.Move(path + ".new", path, overwrite: true);
+        }
+
+        LoraExport.Write(_base, _model, Rank, _folder.At("adapter"), null, RunContext.Quiet);
+
+        using var adapter = SafetensorsFile.Open(_folder.At("adapter", "adapter_model.safetensors"));
+        Assert.All(Trained, module => Assert.True(adapter.TryGetEntry($"base_model.model.{module}.lora_B.weight", out _)));
     }
 
     [Theory]
@@ -183,6 +249,16 @@ public sealed class LoraExportTests : IDisposable
         using var scope = NewDisposeScope();
         LowRankFactors.Of(randn([20, 30]), 3);
     });
+
+    private static void WriteRenamed(SafetensorsFile file, string path, Func<string, string> renamed) =>
+        SafetensorsWriter.Write(
+            path,
+            [
+                .. file.Entries.Select(entry => new SafetensorsSource(renamed(entry.Name), entry.DType, entry.Shape, stream =>
+                    file.CopyTo(entry, stream)
+                )),
+            ]
+        );
 
     private static Tensor Tensor(WeightFiles files, string module)
     {

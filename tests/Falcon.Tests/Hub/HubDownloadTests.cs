@@ -1,3 +1,4 @@
+using Falcon.Checkpoints;
 using Falcon.Data;
 using Falcon.Hub;
 using Falcon.Runtime;
@@ -100,9 +101,10 @@ public sealed class HubDownloadTests : HubTest
 
         Assert.Equal(Folder.At("model"), result.Directory);
         Assert.Equal(
-            ["config.json", "empty.txt", "model.safetensors", "sub"],
+            [".cache", "config.json", "empty.txt", "model.safetensors", "sub"], // where it comes from, and what it is
             Directory.EnumerateFileSystemEntries(Folder.At("model")).Select(entry => Path.GetFileName(entry)).Order(StringComparer.Ordinal)
         );
+        Assert.Equal(Request.Repository.Name, ModelOrigin.Of(Folder.At("model")).HubName);
         Assert.Equal(
             "bytes=100000-",
             Assert.Single(Hub.Requests, asked => asked.Method == "GET" && asked.Path.Contains("/resolve/", StringComparison.Ordinal)).Range

@@ -11,7 +11,10 @@ public sealed class TopicTextsTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
     private readonly HfTokenizer _tokenizer;
-    private readonly string _first, _second, _keep, _other;
+    private readonly string _first,
+        _second,
+        _keep,
+        _other;
 
     public TopicTextsTests()
     {
@@ -33,7 +36,12 @@ public sealed class TopicTextsTests : IDisposable
     [Fact]
     public void Read_OneForgetFile_KeepsTheTextsOfAllRetainFiles()
     {
-        var topic = Assert.Single(TopicTexts.Read(new DataSettings { Forget = [_first], Retain = [_keep, _other] }, _tokenizer));
+        var topic = Assert.Single(
+            TopicTexts.Read(
+                new DataSettings { Forget = [_first], Retain = [_keep, _other] },
+                new PromptEncoder(_tokenizer, new PromptForm())
+            )
+        );
         Assert.Equal([_tokenizer.Encode("bread is baked"), _tokenizer.Encode("tea is hot"), _tokenizer.Encode("rain falls")], topic.Retain);
         Assert.Equal([0, 0, 0], topic.RetainAnswers);
     }
@@ -41,14 +49,20 @@ public sealed class TopicTextsTests : IDisposable
     [Fact]
     public void Read_AsManyRetainFiles_GivesEachForgetFileItsOwn()
     {
-        var topics = TopicTexts.Read(new DataSettings { Forget = [_first, _second], Retain = [_keep, _other] }, _tokenizer);
+        var topics = TopicTexts.Read(
+            new DataSettings { Forget = [_first, _second], Retain = [_keep, _other] },
+            new PromptEncoder(_tokenizer, new PromptForm())
+        );
         Assert.Equal([2, 1], topics.Select(topic => topic.Retain.Count));
     }
 
     [Fact]
     public void Read_OneRetainFile_IsSharedByAll()
     {
-        var topics = TopicTexts.Read(new DataSettings { Forget = [_first, _second], Retain = [_keep] }, _tokenizer);
+        var topics = TopicTexts.Read(
+            new DataSettings { Forget = [_first, _second], Retain = [_keep] },
+            new PromptEncoder(_tokenizer, new PromptForm())
+        );
         Assert.Same(topics[0].Retain, topics[1].Retain);
     }
 
@@ -66,7 +80,9 @@ public sealed class TopicTextsTests : IDisposable
             Data = new DataSettings { Forget = [.. Enumerable.Repeat(_first, forget)], Retain = [.. Enumerable.Repeat(_keep, retain)] },
         };
         var error = Record.Exception(config.Validate);
-        if (holds) Assert.Null(error);
-        else Assert.Contains("data.retain: ", Assert.IsType<UserInputException>(error).Message, StringComparison.Ordinal);
+        if (holds)
+            Assert.Null(error);
+        else
+            Assert.Contains("data.retain: ", Assert.IsType<UserInputException>(error).Message, StringComparison.Ordinal);
     }
 }

@@ -159,7 +159,7 @@ public sealed class MethodRunTests(TaughtModel taught) : IClassFixture<TaughtMod
         using var noGrad = no_grad();
         var (weights, model) = Checkpoint.LoadModel(directory, float32, CPU);
         using var owned = weights;
-        var topic = TopicTexts.Read(config.Data, HfTokenizer.Load(directory))[0];
+        var topic = TopicTexts.Read(config.Data, PromptEncoder.Plain(HfTokenizer.Load(directory)))[0];
         return new AnswerBatch(topic.Forget, topic.ForgetAnswers, 0).MeanNll(model).item<float>();
     }
 

@@ -248,7 +248,8 @@ public sealed class UnlearnRunTests : IDisposable
         var result = Run(Config(source), "run");
 
         Assert.Equal([.. Names(source).Append("README.md").Order(StringComparer.Ordinal)], Names(result)); // the model card is new
-        foreach (var name in Names(source).Where(name => !name.EndsWith(".safetensors", StringComparison.Ordinal)))
+        TinyCheckpoint.RequireSameConfigWithTokenIds(source, result);
+        foreach (var name in Names(source).Where(name => name != "config.json" && !name.EndsWith(".safetensors", StringComparison.Ordinal)))
             Assert.Equal(File.ReadAllBytes(Path.Combine(source, name)), File.ReadAllBytes(Path.Combine(result, name)));
         using var before = Checkpoint.Open(source);
         using var after = Checkpoint.Open(result);

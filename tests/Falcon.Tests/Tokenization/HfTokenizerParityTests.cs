@@ -13,12 +13,14 @@ namespace Falcon.Tests.Tokenization;
 public sealed class HfTokenizerParityTests
 {
     public static TheoryData<string> Families() =>
-        [
-            .. Directory
-                .GetFiles(Fixtures.At("tokenizers"), "*.json")
-                .Select(file => Path.GetFileNameWithoutExtension(file))
-                .Order(StringComparer.Ordinal),
-        ];
+        Fixtures.NamesOrNone(
+            Directory.Exists(Fixtures.At("tokenizers"))
+                ? Directory
+                    .GetFiles(Fixtures.At("tokenizers"), "*.json")
+                    .Select(file => Path.GetFileNameWithoutExtension(file))
+                    .Order(StringComparer.Ordinal)
+                : []
+        );
 
     [Theory, MemberData(nameof(Families))]
     public void Encode_EveryCase_GivesTheSameIds(string family)
@@ -85,6 +87,7 @@ public sealed class HfTokenizerParityTests
 
     private static HfTokenizer LoadOrSkip(string family)
     {
+        Fixtures.SkipNone(family, "tokenizers");
         var directory = Fixtures.At("tokenizers", "tiny", family);
         if (!File.Exists(Path.Combine(directory, "tokenizer.json")))
             Assert.Skip($"the vocabulary of {family} is not stored with the fixtures");

@@ -15,16 +15,19 @@ public sealed class HfTokenizerSpeedTests
     private const double LeastMegabytesPerSecond = 2;
 
     public static TheoryData<string> Families() =>
-        [
-            .. Directory
-                .EnumerateDirectories(Fixtures.At("tokenizers", "tiny"))
-                .Select(path => Path.GetFileName(path))
-                .Order(StringComparer.Ordinal),
-        ];
+        Fixtures.NamesOrNone(
+            Directory.Exists(Fixtures.At("tokenizers", "tiny"))
+                ? Directory
+                    .EnumerateDirectories(Fixtures.At("tokenizers", "tiny"))
+                    .Select(path => Path.GetFileName(path))
+                    .Order(StringComparer.Ordinal)
+                : []
+        );
 
     [Theory, MemberData(nameof(Families))]
     public void Encode_OneLongLine_TakesTimeInProportion(string family)
     {
+        Fixtures.SkipNone(family, "tokenizers", "tiny");
         var tokenizer = HfTokenizer.Load(Fixtures.At("tokenizers", "tiny", family));
         foreach (var unit in new[] { "some words of a text without an end, ", "x", "aab", "  ", "日本" })
         {
@@ -45,11 +48,12 @@ public sealed class HfTokenizerSpeedTests
 
     // The aim is for ByteLevel tokenizers.
     public static TheoryData<string> ByteLevelFamilies() =>
-        [.. Families().Select(row => row.Data).Where(family => family.Contains("bytelevel", StringComparison.Ordinal))];
+        Fixtures.NamesOrNone(Families().Select(row => row.Data).Where(family => family.Contains("bytelevel", StringComparison.Ordinal)));
 
     [Theory, MemberData(nameof(ByteLevelFamilies))]
     public void Encode_EnglishText_IsFast(string family)
     {
+        Fixtures.SkipNone(family, "tokenizers", "tiny");
         var tokenizer = HfTokenizer.Load(Fixtures.At("tokenizers", "tiny", family));
         var text = File.ReadAllText(Path.Combine(Fixtures.RepositoryRoot, "demo", "data", "text.txt"));
         var lines = Enumerable.Repeat(text, 1 + (500_000 / text.Length)).SelectMany(copy => copy.Split('\n')).ToArray();

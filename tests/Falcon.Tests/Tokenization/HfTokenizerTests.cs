@@ -48,16 +48,6 @@ public sealed class HfTokenizerTests : IDisposable
         Assert.Contains($"'{type}'", error.Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Load_AddedTokenWithAnotherId_IsRefused()
-    {
-        var file = Tokenizer();
-        file["added_tokens"]![0]!["id"] = 99;
-        Write("tokenizer.json", file.ToJsonString());
-
-        Assert.Throws<UnsupportedCheckpointException>(() => HfTokenizer.Load(_directory));
-    }
-
     [Theory]
     [InlineData("{")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}}""")]
@@ -227,7 +217,7 @@ public sealed class HfTokenizerTests : IDisposable
     /// <summary>The first tokenizer among the fixtures whose decoder is byte-level.</summary>
     private static string AnyByteLevelTokenizer() =>
         Directory
-            .GetDirectories(Fixtures.At("tokenizers", "tiny"))
+            .GetDirectories(Fixtures.AtOrSkip("tokenizers", "tiny"))
             .Order(StringComparer.Ordinal)
             .First(directory =>
                 JsonNode.Parse(File.ReadAllText(Path.Combine(directory, "tokenizer.json")))!["decoder"]?["type"]?.GetValue<string>()

@@ -61,7 +61,7 @@ public sealed class SentencePieceTests : IDisposable
         var json = Fixture("tiny-bytefallback-llama2");
         Write(Pieces(json, out _), true, "{}");
         var ours = HfTokenizer.Load(_folder.At("model"));
-        using var fixture = JsonDocument.Parse(File.ReadAllBytes(Fixtures.At("tokenizers", "tiny-bytefallback-llama2.json")));
+        using var fixture = JsonDocument.Parse(File.ReadAllBytes(Fixtures.AtOrSkip("tokenizers", "tiny-bytefallback-llama2.json")));
         var cases = fixture.RootElement.GetProperty("cases").EnumerateArray().ToList();
         var same = cases.Count(item =>
             ours.Encode(item.GetProperty("text").GetString()!)
@@ -182,7 +182,7 @@ public sealed class SentencePieceTests : IDisposable
 
     private static JsonElement Fixture(string family)
     {
-        using var document = JsonDocument.Parse(File.ReadAllBytes(Fixtures.At("tokenizers", "tiny", family, "tokenizer.json")));
+        using var document = JsonDocument.Parse(File.ReadAllBytes(Fixtures.AtOrSkip("tokenizers", "tiny", family, "tokenizer.json")));
         return document.RootElement.Clone();
     }
 

@@ -55,8 +55,8 @@ internal sealed class LinearProbes : Attack
         List<ScoredSequence> others =
         [
             .. QuestionMetrics
-                .EvenlySpaced([.. data.RetainTexts.Where(text => text.Prompt.Length > 0)], retained)
-                .Select(text => text.Tokens(subject.Loaded.Tokenizer, data.Template)),
+                .EvenlySpaced([.. data.RetainTexts.Where(text => text.IsQuestion)], retained)
+                .Select(text => text.Tokens(scoring.Prompts)),
         ];
         using var states = PredictingStates.Read(subject.Loaded.Model, [.. choices, .. others], scoring.PadId, settings.Cancellation);
         var targets = tensor(states.Targets, int64, subject.Loaded.Model.Device);

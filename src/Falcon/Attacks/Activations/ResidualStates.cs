@@ -1,6 +1,7 @@
 using Falcon.Attacks.Protocol;
 using Falcon.Evaluation;
 using Falcon.Models;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Activations;
@@ -19,7 +20,8 @@ internal sealed class ResidualStates : IDisposable
     public static ResidualStates Read(LoadedModel loaded, IReadOnlyList<AttackText> texts, AttackData data, AttackSettings settings)
     {
         var model = loaded.Model;
-        List<ScoredSequence> sequences = [.. texts.Select(text => text.Tokens(loaded.Tokenizer, data.Template))];
+        var prompts = new PromptEncoder(loaded.Tokenizer, data.PromptForm);
+        List<ScoredSequence> sequences = [.. texts.Select(text => text.Tokens(prompts))];
         var batches = TokenLikelihoods.Batches(sequences);
         List<TokenBatch> inputs =
         [

@@ -1,8 +1,10 @@
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Activations;
@@ -157,12 +159,7 @@ internal sealed class UnlearningDepth : Attack
     private static ScoredSequence OtherQuestion(LoadedModel original, AttackData data, int item)
     {
         var other = data.Test[(item + 1) % data.Test.Count];
-        var template = data.Template;
-        return AnswerScores.Sequence(
-            original.Tokenizer,
-            template,
-            template.Prompt(other.Question),
-            template.Completion(data.Test[item].Answer)
-        );
+        var prompts = new PromptEncoder(original.Tokenizer, data.PromptForm);
+        return ScoredSequence.Of(prompts.Encode(new AskedQuestion(other.Question), data.Test[item].Answer));
     }
 }

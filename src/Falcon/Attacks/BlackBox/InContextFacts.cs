@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Results;
 using Falcon.Runtime;
 
@@ -17,7 +18,7 @@ internal sealed partial class InContextFacts : Attack
             + "Shumailov et al. 2024, arXiv 2407.00106).";
 
     public override AttackScores Run(AttackSubject subject, AttackData data, AttackSettings settings) =>
-        Run(subject, data, settings, (question, count) => Nearest(data.ForgetTexts, question, count));
+        Run(subject, data, settings, (question, count) => Nearest(data.ForgetTexts, question, count, data.PromptForm.Template));
 
     public override AttackScores? RunRandom(AttackSubject subject, AttackData data, AttackSettings settings)
     {
@@ -43,24 +44,23 @@ internal sealed partial class InContextFacts : Attack
             AttackBudget.Standard => [1, 2, 4, 8],
             _ => [1, 2, 4, 8, 16, 32],
         };
-        string Prompt(AttackItem item, int count)
+        AskedQuestion Asked(AttackItem item, int count)
         {
-            var prompt = scoring.Prompt(item);
             var needed = scoring.Sequences(item).Max(sequence => sequence.Tokens.Length);
-            var context = "";
+            List<CorpusRecord> context = [];
             foreach (var text in choose(item.Question, count))
             {
-                needed += text.Tokens(subject.Loaded.Tokenizer, data.Template).Tokens.Length + 1;
+                needed += text.Tokens(scoring.Prompts).Tokens.Length + 1;
                 if (needed > room) break; // the best ones are in
-                context = $"{text.Whole}\n\n{context}";
+                context.Insert(0, text.Record);
             }
 
-            return context + prompt;
+            return scoring.Asked(item) with { Examples = context };
         }
 
         return StrengthChoice.Best(
             [.. counts.Select(count => ($"{count} texts", count))],
-            (count, items) => scoring.RightFirst(items, new ScoringPass { Prompt = item => Prompt(item, count) }),
+            (count, items) => scoring.RightFirst(items, new ScoringPass { Asked = item => Asked(item, count) }),
             data,
             settings.Budget
         );
@@ -69,13 +69,18 @@ internal sealed partial class InContextFacts : Attack
     /// <summary>
     /// The texts whose prompts share most words with the question (Jaccard index), best first; equals in their order.
     /// </summary>
-    internal static IReadOnlyList<AttackText> Nearest(IReadOnlyList<AttackText> texts, string question, int count)
+    internal static IReadOnlyList<AttackText> Nearest(
+        IReadOnlyList<AttackText> texts,
+        string question,
+        int count,
+        PromptTemplate template
+    )
     {
         var words = Words(question);
         return
         [
             .. texts
-                .Select(text => (Text: text, Words: Words(text.Prompt.Length > 0 ? text.Prompt : text.Completion)))
+                .Select(text => (Text: text, Words: Words(template.Prompt(text.Record) is { Length: > 0 } prompt ? prompt : text.Content)))
                 .OrderByDescending(one =>
                     one.Words.Count == 0 ? 0 : one.Words.Intersect(words).Count() / (double)one.Words.Union(words).Count()
                 )

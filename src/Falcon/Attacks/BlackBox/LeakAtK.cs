@@ -1,8 +1,9 @@
 using Falcon.Attacks.Protocol;
-using Falcon.Evaluation;
+using Falcon.Data;
 using Falcon.Evaluation.Metrics;
 using Falcon.Models.Generation;
 using Falcon.Results;
+using Falcon.Tokenization;
 
 namespace Falcon.Attacks.BlackBox;
 
@@ -49,14 +50,13 @@ internal sealed class LeakAtK : Attack
     )
     {
         var loaded = subject.Loaded;
+        var form = new PromptEncoder(loaded.Tokenizer, data.PromptForm);
         var longest = items.Max(item =>
-            item.Choices.Max(choice => loaded.Tokenizer.Encode(data.Template.Completion(choice), addSpecialTokens: false).Length)
+            item.Choices.Max(choice => loaded.Tokenizer.Encode(form.Form.Template.Completion(choice), addSpecialTokens: false).Length)
         );
         int[][] prompts =
         [
-            .. items.SelectMany(item =>
-                Enumerable.Repeat(GreedyAnswers.PromptTokens(loaded.Tokenizer, data.Template.Prompt(item.Question)), draws)
-            ),
+            .. items.SelectMany(item => Enumerable.Repeat(form.EncodePrompt(new AskedQuestion(item.Question)), draws)),
         ];
         var generation = new GenerationSettings(longest + RoomToAnswer, temperature, (long)settings.Seed);
         var texts = loaded

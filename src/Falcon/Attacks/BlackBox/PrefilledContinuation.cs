@@ -1,6 +1,8 @@
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Results;
+using Falcon.Tokenization;
 
 namespace Falcon.Attacks.BlackBox;
 
@@ -28,21 +30,14 @@ internal sealed class PrefilledContinuation : Attack
 
     private static double[] Exact(AttackSubject subject, AttackData data, AttackSettings settings, bool opened)
     {
-        var tokenizer = subject.Loaded.Tokenizer;
+        var prompts = new PromptEncoder(subject.Loaded.Tokenizer, data.PromptForm);
         List<ScoredSequence> sequences =
         [
             .. data.Test.Select(item =>
             {
                 var shared = opened ? Prefilling.SharedWords(item.Choices) : 0;
-                var prompt = data.Template.Prompt(item.Question);
-                return shared == 0
-                    ? AnswerScores.Sequence(tokenizer, data.Template, prompt, data.Template.Completion(item.Answer))
-                    : AnswerScores.Sequence(
-                        tokenizer,
-                        data.Template,
-                        prompt + data.Template.Completion(item.Answer[..shared].TrimEnd()),
-                        " " + item.Answer[shared..].TrimStart()
-                    );
+                var asked = new AskedQuestion(item.Question) { Opening = item.Answer[..shared].TrimEnd() };
+                return ScoredSequence.Of(prompts.Encode(asked, shared == 0 ? item.Answer : item.Answer[shared..].TrimStart()));
             }),
         ];
         return

@@ -1,4 +1,5 @@
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Results;
 using Falcon.Runtime;
 
@@ -18,7 +19,7 @@ internal abstract class PromptFrames : Attack
         var frames = Frames(subject, data, scoring);
         return StrengthChoice.Best(
             frames,
-            (frame, items) => scoring.RightFirst(items, new ScoringPass { Prompt = frame }),
+            (frame, items) => scoring.RightFirst(items, new ScoringPass { Asked = frame }),
             data,
             settings.Budget
         );
@@ -48,8 +49,8 @@ internal abstract class PromptFrames : Attack
         );
     }
 
-    /// <summary>The wordings: a name, and a function that gives the whole text before the answer.</summary>
-    protected abstract IReadOnlyList<(string Name, Func<AttackItem, string> Prompt)> Frames(
+    /// <summary>The wordings: a name, and a function that gives the question as it is put.</summary>
+    protected abstract IReadOnlyList<(string Name, Func<AttackItem, AskedQuestion> Asked)> Frames(
         AttackSubject subject,
         AttackData data,
         AttackScoring scoring

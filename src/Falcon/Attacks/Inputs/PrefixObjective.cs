@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Falcon.Attacks.Inputs;
 
 /// <summary>
-/// The loss of a universal prefix, mean over questions, each with the prefix after its begin-of-text token: L = force + w_r representation
+/// The loss of a universal prefix, mean over questions, each with the prefix before its own tokens: L = force + w_r representation
 /// + w_f fluency + w_n repetition. Force: mean cross-entropy of the tokens of the wanted answer. Representation: mean distance |h - h_o|
 /// between the residual streams of the attacked model and of the original before one layer, both on the same tokens. Fluency: mean
 /// cross-entropy of the prefix's own tokens. Repetition: sum over tokens of max(count - 1, 0)^1.5 / length, which has no gradient. With
@@ -16,8 +16,8 @@ namespace Falcon.Attacks.Inputs;
 /// <param name="model">The attacked model.</param>
 /// <param name="items">Questions with the wanted answers, without prefix.</param>
 /// <param name="padId">Padding id.</param>
-/// <param name="bosId">The begin-of-text token, if there is one.</param>
-internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequence> items, int padId, int? bosId)
+/// <param name="place">Where the prefix stands: the number of tokens before it, the same in every question.</param>
+internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequence> items, int padId, int place)
 {
     private const int TokensAtATime = 8192;
 
@@ -35,8 +35,6 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
 
     /// <summary>w_n.</summary>
     public double RepetitionWeight { get; init; }
-
-    private int At => items[0].Tokens[0] == bosId ? 1 : 0;
 
     /// <summary>L of prefixes of any lengths, in batched forward passes.</summary>
     public double[] Losses(IReadOnlyList<int[]> prefixes)
@@ -89,7 +87,7 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
     {
         using var guard = no_grad();
         using var scope = NewDisposeScope();
-        int[] tokens = [.. items[0].Tokens[..At], .. beginning];
+        int[] tokens = [.. items[0].Tokens[..place], .. beginning];
         if (tokens.Length == 0) tokens = [padId];
         using var context = model.Causal(tokens.Length);
         var logits = model
@@ -116,7 +114,7 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
     private Tensor Loss(IReadOnlyList<int[]> prefixes, Tensor choices)
     {
         using var scope = NewDisposeScope();
-        var at = At;
+        var at = place;
         List<ScoredSequence> rows =
         [
             .. prefixes.SelectMany(prefix =>
@@ -150,9 +148,9 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
     {
         using var scope = NewDisposeScope();
         var (count, length) = (choices.shape[0], choices.shape[1]);
-        var skipped = 1 - At;
+        var skipped = place == 0 ? 1 : 0;
         if (length == skipped) return zeros([hidden.shape[0]], float32, hidden.device).MoveToOuterDisposeScope();
-        var logits = model.Head(hidden.narrow(1, At - 1 + skipped, length - skipped)).to(float32); // [B, P', V]
+        var logits = model.Head(hidden.narrow(1, place - 1 + skipped, length - skipped)).to(float32); // [B, P', V]
         var chosen = choices
             .narrow(1, skipped, length - skipped)
             .unsqueeze(1)
@@ -168,7 +166,7 @@ internal sealed class PrefixObjective(CausalLM model, IReadOnlyList<ScoredSequen
         var embedding = of.Weight(of.Config.Architecture.EmbeddingWeight); // [V, H]
         var rows = of.EmbeddingRows(ids); // [B, T, H]
         var vectors = choices.to(of.DType).matmul(embedding).repeat_interleave(items.Count, 0); // [B, P, H]
-        var (at, length) = (At, choices.shape[1]);
+        var (at, length) = (place, choices.shape[1]);
         return of.EmbedRows(cat([rows.narrow(1, 0, at), vectors, rows.narrow(1, at + length, rows.shape[1] - at - length)], 1))
             .MoveToOuterDisposeScope();
     }

@@ -8,7 +8,8 @@ namespace Falcon.Attacks.Inputs;
 /// </summary>
 /// <param name="tokenizer">The model's tokenizer.</param>
 /// <param name="question">A text before which the prefix stands.</param>
-internal sealed class PrefixVocabulary(HfTokenizer tokenizer, string question)
+/// <param name="isTrimmed">Whether white space before the prefix is lost, as chat templates trim messages.</param>
+internal sealed class PrefixVocabulary(HfTokenizer tokenizer, string question, bool isTrimmed = false)
 {
     private readonly int[] _question = tokenizer.Encode(question, addSpecialTokens: false);
 
@@ -24,7 +25,9 @@ internal sealed class PrefixVocabulary(HfTokenizer tokenizer, string question)
     {
         var text = tokenizer.Decode(prefix);
         int[] whole = [.. prefix, .. _question];
-        return Gives(text, prefix) && (Gives(text + question, whole) || Gives(text + " " + question, whole));
+        return Gives(text, prefix)
+            && !(isTrimmed && char.IsWhiteSpace(text[0]))
+            && (Gives(text + question, whole) || Gives(text + " " + question, whole));
     }
 
     private bool Gives(string text, int[] tokens) => tokenizer.Encode(text, addSpecialTokens: false).AsSpan().SequenceEqual(tokens);

@@ -32,7 +32,7 @@ internal sealed class SoftPrompt : Attack
         var order = settings.Sample(data.Development, data.Development.Count, "questions of the soft prompt");
         var count = Math.Max(1, order.Count * 2 / 3);
         List<ScoredSequence> train = [.. order.Take(count).Select(item => scoring.Sequences(item)[item.Gold])];
-        var at = At(train, loaded);
+        var at = scoring.PrefixPlace;
         using var scope = NewDisposeScope();
         List<(string, Tensor)> strengths =
         [
@@ -63,7 +63,7 @@ internal sealed class SoftPrompt : Attack
     {
         var (loaded, size) = (subject.Loaded, SizeOf(settings));
         var scoring = new AttackScoring(loaded, data, settings);
-        var at = At(scoring.Sequences(data.Test[0]), loaded);
+        var at = scoring.PrefixPlace;
         using var scope = NewDisposeScope();
         using var generator = new Generator(Seeds.Derive(settings.Seed, "random soft prompt"), loaded.Model.Device);
         List<(string, Tensor)> strengths =
@@ -167,8 +167,6 @@ internal sealed class SoftPrompt : Attack
         using var scope = NewDisposeScope();
         return Math.Sqrt(model.Weight(model.Config.Architecture.EmbeddingWeight).to(float32).pow(2).mean().item<float>());
     }
-
-    private static int At(IReadOnlyList<ScoredSequence> texts, LoadedModel loaded) => texts[0].Tokens[0] == loaded.Tokenizer.BosId ? 1 : 0;
 
     private static Size SizeOf(AttackSettings settings) => settings.Budget switch
     {

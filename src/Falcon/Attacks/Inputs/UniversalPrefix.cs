@@ -32,8 +32,13 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         var (loaded, size) = (subject.Loaded, SizeOf(settings));
         var scoring = new AttackScoring(loaded, data, settings);
         var (train, rest) = Parts(data, size, settings);
-        var vocabulary = new PrefixVocabulary(loaded.Tokenizer, scoring.Prompt(train[0]));
-        var objective = Objective(subject, [.. train.Select(item => scoring.Sequences(item)[item.Gold])], scoring.PadId);
+        var vocabulary = Vocabulary(scoring, train[0]);
+        var objective = Objective(
+            subject,
+            [.. train.Select(item => scoring.Sequences(item)[item.Gold])],
+            scoring.PadId,
+            scoring.PrefixPlace
+        );
         List<(string, int[])> found = [];
         List<double> losses = [];
         void After(int step, int[] prefix, double loss)
@@ -82,7 +87,7 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         var size = SizeOf(settings);
         var scoring = new AttackScoring(subject.Loaded, data, settings);
         var (train, rest) = Parts(data, size, settings);
-        var vocabulary = new PrefixVocabulary(subject.Loaded.Tokenizer, scoring.Prompt(train[0]));
+        var vocabulary = Vocabulary(scoring, train[0]);
         List<(string, int[])> prefixes =
         [
             .. Enumerable.Range(1, 3).Select(i => ($"random prefix {i}", Start(vocabulary, size.Length, settings, i))),
@@ -98,10 +103,15 @@ internal sealed class UniversalPrefix(bool enhanced) : Attack
         );
     }
 
-    private PrefixObjective Objective(AttackSubject subject, IReadOnlyList<ScoredSequence> items, int padId)
+    private static PrefixVocabulary Vocabulary(AttackScoring scoring, AttackItem item) =>
+        scoring.Prompts.IsChat
+            ? new PrefixVocabulary(scoring.Prompts.Tokenizer, scoring.Asked(item).Text, isTrimmed: true)
+            : new PrefixVocabulary(scoring.Prompts.Tokenizer, scoring.Prompts.PromptText(scoring.Asked(item)));
+
+    private PrefixObjective Objective(AttackSubject subject, IReadOnlyList<ScoredSequence> items, int padId, int place)
     {
-        var (model, bos) = (subject.Loaded.Model, subject.Loaded.Tokenizer.BosId);
-        return !enhanced ? new PrefixObjective(model, items, padId, bos) : new PrefixObjective(model, items, padId, bos)
+        var model = subject.Loaded.Model;
+        return !enhanced ? new PrefixObjective(model, items, padId, place) : new PrefixObjective(model, items, padId, place)
         {
             Original = subject.Original.Model,
             RepresentationLayer = model.Config.LayerCount * 2 / 3,

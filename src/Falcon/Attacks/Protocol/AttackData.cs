@@ -16,7 +16,7 @@ namespace Falcon.Attacks.Protocol;
 /// <param name="ForgetTexts">Texts of the forget set that say nothing about <paramref name="Test"/>.</param>
 /// <param name="RetainTexts">Texts of the retain set.</param>
 /// <param name="BenignTexts">Texts of neither set; may be empty.</param>
-/// <param name="Template">How question and answer become text.</param>
+/// <param name="PromptForm">The form in which the model is asked.</param>
 public sealed record AttackData(
     IReadOnlyList<AttackItem> Development,
     IReadOnlyList<AttackItem> Test,
@@ -24,7 +24,7 @@ public sealed record AttackData(
     IReadOnlyList<AttackText> ForgetTexts,
     IReadOnlyList<AttackText> RetainTexts,
     IReadOnlyList<AttackText> BenignTexts,
-    PromptTemplate Template
+    PromptForm PromptForm
 )
 {
     /// <summary>How the model answers: the form in which the original does better on <see cref="Development"/>.</summary>
@@ -51,15 +51,36 @@ public enum AnswerForm
     Letter,
 }
 
-/// <summary>A text of the attacker: a prompt and what follows it, as the model sees them. Plain text has an empty prompt.</summary>
-/// <param name="Prompt">The text before the answer, template included.</param>
-/// <param name="Completion">The answer as the template writes it, or the plain text.</param>
-public sealed record AttackText(string Prompt, string Completion)
+/// <summary>A text of the attacker: a question with its answer, a conversation, or plain text.</summary>
+/// <param name="Record">The record.</param>
+public sealed record AttackText(CorpusRecord Record)
 {
-    /// <summary>Prompt and completion.</summary>
-    public string Whole => Prompt + Completion;
+    /// <summary>A question with its answer.</summary>
+    public static AttackText Of(AttackItem item)
+    {
+        ArgumentNullException.ThrowIfNull(item);
+        return new AttackText(new CorpusRecord(item.Question, item.Answer, null, 0));
+    }
 
-    /// <summary>The tokens and where those of the completion begin; ends with the end-of-text token where the template says so.</summary>
-    public ScoredSequence Tokens(HfTokenizer tokenizer, PromptTemplate template) =>
-        AnswerScores.Sequence(tokenizer, template, Prompt, Completion);
+    /// <summary>Whether there is a question.</summary>
+    public bool IsQuestion => Record.Question is not null;
+
+    /// <summary>All that the text says, without template.</summary>
+    public string Content =>
+        Record.Messages.Count > 0
+            ? string.Join('\n', Record.Messages.Select(message => message.Content))
+            : IsQuestion ? $"{Record.Question}\n{Record.Answer}" : Record.Text!;
+
+    /// <summary>The same prompt with the answer of another text.</summary>
+    internal AttackText Answered(AttackText other) =>
+        IsQuestion
+            ? new AttackText(Record with { Answer = other.Record.Answer ?? other.Record.Text })
+            : new AttackText(Record with { Text = other.Record.Text ?? other.Record.Answer });
+
+    /// <summary>The tokens and where those of the answer begin; ends with the form's end token.</summary>
+    public ScoredSequence Tokens(PromptEncoder prompts)
+    {
+        ArgumentNullException.ThrowIfNull(prompts);
+        return ScoredSequence.Of(prompts.Encode(Record));
+    }
 }

@@ -1,6 +1,8 @@
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Suites;
 using Falcon.Models;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Protocol;
@@ -10,7 +12,7 @@ namespace Falcon.Attacks.Protocol;
 /// by it, and so are questions without an attack.
 /// </summary>
 /// <param name="loaded">The model under attack; borrowed.</param>
-/// <param name="data">The questions, the template and the form of the answers.</param>
+/// <param name="data">The questions, the prompt form and the form of the answers.</param>
 /// <param name="settings">For cancellation.</param>
 public sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackSettings settings)
 {
@@ -18,6 +20,9 @@ public sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackSet
     public const double UtilityFloor = 0.9;
 
     private static readonly ScoringPass Plain = new();
+
+    /// <summary>The tokenizer, and the form in which the model is asked.</summary>
+    public PromptEncoder Prompts { get; } = new(loaded.Tokenizer, data.PromptForm);
 
     /// <summary>1 for every question whose right choice scores highest, 0 for the others; ties count as wrong.</summary>
     public IReadOnlyList<double> RightFirst(IReadOnlyList<AttackItem> items, ScoringPass? pass = null) =>
@@ -63,18 +68,17 @@ public sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackSet
     {
         pass ??= Plain;
         var form = pass.Form ?? data.Form;
-        var prompt = (pass.Prompt?.Invoke(item) ?? Prompt(item, form)) + pass.Opening;
-        var template = form == AnswerForm.Letter ? data.Template with { EndOfText = false } : data.Template;
+        var asked = pass.Asked?.Invoke(item) ?? Asked(item, form);
+        if (pass.Opening.Length > 0) asked = asked with { Opening = pass.Opening };
         return
         [
             .. item.Choices.Select(
                 (choice, i) =>
                     WithPrefix(
-                        AnswerScores.Sequence(
-                            loaded.Tokenizer,
-                            template,
-                            prompt,
-                            form == AnswerForm.Letter ? " " + LetterOf(i) : template.Completion(choice)
+                        ScoredSequence.Of(
+                            form == AnswerForm.Letter
+                                ? Prompts.EncodeStart(asked, LetterOf(i).ToString())
+                                : Prompts.Encode(asked, choice)
                         ),
                         pass.PrefixTokens
                     )
@@ -82,18 +86,21 @@ public sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackSet
         ];
     }
 
-    /// <summary>The text before the answer: the question in the template, or the question with its lettered choices.</summary>
+    /// <summary>The question as it is put to the model: alone, or with its lettered choices.</summary>
     /// <param name="item">The question.</param>
     /// <param name="form">The form of the answer; null for that of the data.</param>
-    public string Prompt(AttackItem item, AnswerForm? form = null) => (form ?? data.Form) == AnswerForm.Letter
-        ? MultipleChoicePrompt.Bare(new MultipleChoiceQuestion(item.Question, item.Choices, item.Gold))
-        : data.Template.Prompt(item.Question);
+    public AskedQuestion Asked(AttackItem item, AnswerForm? form = null) => (form ?? data.Form) == AnswerForm.Letter
+        ? MultipleChoicePrompt.AskedBare(new MultipleChoiceQuestion(item.Question, item.Choices, item.Gold))
+        : new AskedQuestion(item.Question);
 
-    /// <summary>The sequence with tokens put before it, but after its begin-of-text token where it has one.</summary>
+    /// <summary>Where a prefix stands: before the question's own tokens.</summary>
+    public int PrefixPlace => Prompts.QuestionStart;
+
+    /// <summary>The sequence with tokens put before its question.</summary>
     public ScoredSequence WithPrefix(ScoredSequence sequence, IReadOnlyList<int> prefix)
     {
         if (prefix.Count == 0) return sequence;
-        var at = sequence.Tokens[0] == loaded.Tokenizer.BosId ? 1 : 0;
+        var at = PrefixPlace;
         return new ScoredSequence([.. sequence.Tokens[..at], .. prefix, .. sequence.Tokens[at..]], sequence.Start + prefix.Count);
     }
 

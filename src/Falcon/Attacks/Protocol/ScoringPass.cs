@@ -1,3 +1,4 @@
+using Falcon.Data;
 using Falcon.Models;
 using static TorchSharp.torch;
 
@@ -12,13 +13,15 @@ public sealed record ScoringPass
     /// <summary>How the model answers; null for <see cref="AttackData.Form"/>.</summary>
     public AnswerForm? Form { get; init; }
 
-    /// <summary>The whole text before the answer; null for <see cref="AttackScoring.Prompt"/>.</summary>
-    public Func<AttackItem, string>? Prompt { get; init; }
+    /// <summary>The question and what is put around it; null for <see cref="AttackScoring.Asked"/>.</summary>
+    public Func<AttackItem, AskedQuestion>? Asked { get; init; }
 
-    /// <summary>Text between prompt and answer, as if the model had begun its answer with it (prefilling); not scored.</summary>
+    /// <summary>
+    /// The beginning of the answer, as if the model had written it (prefilling); not scored. Without white space at its ends.
+    /// </summary>
     public string Opening { get; init; } = "";
 
-    /// <summary>Tokens put before the prompt, after a begin-of-text token.</summary>
+    /// <summary>Tokens put before the question (<see cref="AttackScoring.PrefixPlace"/>).</summary>
     public IReadOnlyList<int> PrefixTokens { get; init; } = [];
 
     /// <summary>

@@ -56,7 +56,7 @@ internal sealed class Relearning(RelearningTexts source) : Attack
     {
         var texts = Texts(data);
         var order = new SeededRandom(settings.Seed, "answers to wrong questions").Permutation(texts.Count);
-        return Train(subject, data, [.. texts.Zip(order, (text, other) => text with { Completion = texts[other].Completion })], settings);
+        return Train(subject, data, [.. texts.Zip(order, (text, other) => text.Answered(texts[other]))], settings);
     }
 
     private static AttackScores Train(AttackSubject subject, AttackData data, IReadOnlyList<AttackText> texts, AttackSettings settings)
@@ -65,7 +65,7 @@ internal sealed class Relearning(RelearningTexts source) : Attack
         var scoring = new AttackScoring(loaded, data, settings);
         var (steps, points, rates, batch) = Size(settings);
         var (allowed, asked) = HeldOut(data, texts, settings);
-        List<ScoredSequence> Tokens(IReadOnlyList<AttackText> all) => [.. all.Select(text => text.Tokens(loaded.Tokenizer, data.Template))];
+        List<ScoredSequence> Tokens(IReadOnlyList<AttackText> all) => [.. all.Select(text => text.Tokens(scoring.Prompts))];
         Dictionary<string, double> extras = [];
         (double Rate, int Steps, double Score) best = (rates[0], steps, double.NegativeInfinity);
         foreach (var rate in rates)
@@ -144,7 +144,7 @@ internal sealed class Relearning(RelearningTexts source) : Attack
         var split = AttackSplit.Of(groups.GroupOf, [.. questions.Select(_ => 0)], settings.Seed)
             ?? AttackSplit.Of([.. Enumerable.Range(0, questions.Count)], [.. questions.Select(_ => 0)], settings.Seed)!;
         var keys = split.Test.SelectMany(i => groups.KeysOf(questions[i])).ToHashSet();
-        List<AttackText> allowed = [.. texts.Where(text => !FactGroups.Mentions(text.Whole, keys))];
+        List<AttackText> allowed = [.. texts.Where(text => !FactGroups.Mentions(text.Content, keys))];
         return (allowed.Count > 0 ? allowed : texts, [.. split.Test.Select(i => data.Development[i])]);
     }
 
@@ -154,13 +154,7 @@ internal sealed class Relearning(RelearningTexts source) : Attack
             RelearningTexts.Forget => data.ForgetTexts,
             RelearningTexts.Benign when data.BenignTexts.Count > 0 => data.BenignTexts,
             RelearningTexts.Benign => data.RetainTexts,
-            _ =>
-            [
-                .. data.Development.Select(item => new AttackText(
-                    data.Template.Prompt(item.Question),
-                    data.Template.Completion(item.Answer)
-                )),
-            ],
+            _ => [.. data.Development.Select(AttackText.Of)],
         };
 
     private static (int Steps, int Points, double[] Rates, int Batch) Size(AttackSettings settings) => settings.Budget switch

@@ -3,6 +3,7 @@ using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Attacks.Weights;
@@ -108,7 +109,8 @@ internal sealed class SetDifferencePruning : Attack
     )
     {
         var count = settings.Budget switch { AttackBudget.Quick => 32, AttackBudget.Standard => 128, _ => 512 };
-        return [.. settings.Sample(texts, count, "calibration").Select(text => text.Tokens(loaded.Tokenizer, data.Template))];
+        var prompts = new PromptEncoder(loaded.Tokenizer, data.PromptForm);
+        return [.. settings.Sample(texts, count, "calibration").Select(text => text.Tokens(prompts))];
     }
 
     private static (double Q, double P)[] Grid(AttackSettings settings)

@@ -66,17 +66,7 @@ internal sealed class GgufFile : IDisposable
     public void Read(GgufTensor tensor, long from, Span<float> values)
     {
         var bytes = new byte[tensor.Type.Bytes(values.Length)];
-        var position = tensor.Begin + tensor.Type.Bytes(from);
-        for (var done = 0; done < bytes.Length;)
-        {
-            var count = RandomAccess.Read(_handle, bytes.AsSpan(done), position + done);
-            if (count == 0)
-                throw new UnsupportedCheckpointException(
-                    $"{Path}: the file was truncated after it was opened. Do not change a model while it is in use."
-                );
-            done += count;
-        }
-
+        Fill(bytes, tensor.Begin + tensor.Type.Bytes(from));
         tensor.Type.Dequantize(bytes, values);
         foreach (var value in values)
             if (!float.IsFinite(value))
@@ -85,8 +75,38 @@ internal sealed class GgufFile : IDisposable
                 );
     }
 
+    /// <summary>Whether two tensors of the same type and shape are the same to the last bit.</summary>
+    public bool HaveSameBytes(GgufTensor one, GgufTensor other)
+    {
+        const int atOnce = 1 << 20;
+        var (mine, theirs) = (new byte[atOnce], new byte[atOnce]);
+        for (var done = 0L; done < one.ByteLength; done += atOnce)
+        {
+            var count = (int)Math.Min(atOnce, one.ByteLength - done);
+            Fill(mine.AsSpan(0, count), one.Begin + done);
+            Fill(theirs.AsSpan(0, count), other.Begin + done);
+            if (!mine.AsSpan(0, count).SequenceEqual(theirs.AsSpan(0, count)))
+                return false;
+        }
+
+        return true;
+    }
+
     /// <summary>Closes the file.</summary>
     public void Dispose() => _handle.Dispose();
+
+    private void Fill(Span<byte> bytes, long position)
+    {
+        for (var done = 0; done < bytes.Length;)
+        {
+            var count = RandomAccess.Read(_handle, bytes[done..], position + done);
+            if (count == 0)
+                throw new UnsupportedCheckpointException(
+                    $"{Path}: the file was truncated after it was opened. Do not change a model while it is in use."
+                );
+            done += count;
+        }
+    }
 
     private static (ulong Tensors, ulong Keys) ReadStart(GgufReader reader)
     {

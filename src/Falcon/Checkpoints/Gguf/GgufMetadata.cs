@@ -16,6 +16,12 @@ internal sealed class GgufMetadata(string path, IReadOnlyDictionary<string, obje
     /// <summary>Whether a key is there.</summary>
     public bool Has(string key) => values.ContainsKey(key);
 
+    /// <summary>A value of any type.</summary>
+    public object Value(string key) =>
+        values.TryGetValue(key, out var value)
+            ? value
+            : throw new UnsupportedCheckpointException($"{path}: the key {key} is missing. Take another file of the model.");
+
     /// <summary>A text.</summary>
     public string Text(string key) => Of<string>(key, "a text");
 
@@ -66,11 +72,6 @@ internal sealed class GgufMetadata(string path, IReadOnlyDictionary<string, obje
         new($"{path}: {key} is {Shown(Value(key))}; it must be {wanted}. Take another file of the model.");
 
     private T Of<T>(string key, string wanted) => Value(key) is T value ? value : throw Wrong(key, wanted);
-
-    private object Value(string key) =>
-        values.TryGetValue(key, out var value)
-            ? value
-            : throw new UnsupportedCheckpointException($"{path}: the key {key} is missing. Take another file of the model.");
 
     private static string Shown(object value) =>
         value switch

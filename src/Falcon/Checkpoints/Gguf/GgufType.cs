@@ -61,6 +61,9 @@ internal sealed record GgufType(uint Id, string Name, int BlockSize, int BlockBy
             $"has type {id} ({NotRead.GetValueOrDefault(id, "unknown")}); read are {string.Join(", ", Read.Select(type => type.Name))}"
         );
 
+    /// <summary>The type of a name.</summary>
+    public static GgufType Named(string name) => Array.Find(Read, type => type.Name == name) ?? throw new ArgumentException(name);
+
     /// <summary>Bytes of that many values, which fill whole blocks.</summary>
     public long Bytes(long values) => values / BlockSize * BlockBytes;
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
 using Falcon.Runtime;
+using Falcon.Runtime.Files;
 using Microsoft.Win32.SafeHandles;
 
 namespace Falcon.Checkpoints.Safetensors;
@@ -53,6 +54,7 @@ public sealed class SafetensorsFile : IDisposable
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
+        LfsPointer.Refuse(path);
         try
         {
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);

@@ -36,14 +36,13 @@ internal sealed class MembershipScores
     public static MembershipScores Of(
         IReadOnlyList<CorpusRecord> forget,
         IReadOnlyList<CorpusRecord> holdout,
-        HfTokenizer tokenizer,
-        PromptTemplate template,
+        PromptEncoder prompts,
         int maxLength,
         string suite,
         IRunLog log
     )
     {
-        List<Member> members = [.. forget.Concat(holdout).Select(record => Of(record, tokenizer, template, maxLength))];
+        List<Member> members = [.. forget.Concat(holdout).Select(record => Of(record, prompts, maxLength))];
         var cut = members.Count(member => member.Sequence.Tokens.Length == maxLength);
         if (cut > 0)
             log.Information(
@@ -52,11 +51,11 @@ internal sealed class MembershipScores
         return new MembershipScores(members, forget.Count);
     }
 
-    private static Member Of(CorpusRecord record, HfTokenizer tokenizer, PromptTemplate template, int maxLength)
+    private static Member Of(CorpusRecord record, PromptEncoder prompts, int maxLength)
     {
         if (record.Text is { } text)
         {
-            var tokens = tokenizer.Encode(text);
+            var tokens = prompts.Tokenizer.Encode(text);
             if (tokens.Length < 2)
                 throw new UserInputException(
                     string.Create(
@@ -68,8 +67,8 @@ internal sealed class MembershipScores
             return new Member(new ScoredSequence(tokens[..Math.Min(tokens.Length, maxLength)], 1), text, false);
         }
 
-        var sequence = AnswerScores.Sequence(tokenizer, template, template.Prompt(record), template.Completion(record));
-        var isClosed = sequence.Tokens[^1] == tokenizer.EosId;
+        var sequence = ScoredSequence.Of(prompts.Encode(record));
+        var isClosed = prompts.IsClosed(sequence.Tokens);
         return new Member(sequence, record.Answer!, isClosed);
     }
 

@@ -21,8 +21,15 @@ public static class Intervals
         ArgumentOutOfRangeException.ThrowIfLessThan(trials, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(successes);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(successes, trials);
-        double n = trials;
-        var share = successes / n;
+        return Wilson(successes / (double)trials, trials);
+    }
+
+    /// <summary>The same for a share over examples that count only as so many independent ones.</summary>
+    /// <param name="share">The share of successes, 0 to 1.</param>
+    /// <param name="n">Number of independent examples, above 0.</param>
+    public static Interval Wilson(double share, double n)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(n);
         var square = NormalQuantile * NormalQuantile;
         var centre = share + (square / (2 * n));
         var margin = NormalQuantile * Math.Sqrt((share * (1 - share) / n) + (square / (4 * n * n)));

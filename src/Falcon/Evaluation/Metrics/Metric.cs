@@ -29,7 +29,7 @@ public static class Metric
         return new MetricValue(values.Average(), interval?.Low, interval?.High, direction, null, values.Count, definition);
     }
 
-    /// <summary>A share of successes, 0 to 1, with Wilson's 95 % interval (<see cref="Intervals.Wilson"/>).</summary>
+    /// <summary>A share of successes, 0 to 1, with Wilson's 95 % interval (<see cref="Intervals.Wilson(int, int)"/>).</summary>
     /// <param name="values">One flag for each example; at least one.</param>
     /// <param name="direction">Which way is better, such as <see cref="Higher"/>.</param>
     /// <param name="definition">What was computed, in one sentence.</param>

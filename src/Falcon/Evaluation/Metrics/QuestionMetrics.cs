@@ -26,8 +26,7 @@ public static class QuestionMetrics
 {
     /// <summary>All three metrics, from one likelihood pass and one generation pass.</summary>
     /// <param name="model">The whole model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="template">How question and answer become text.</param>
+    /// <param name="prompts">Its tokenizer and the form in which it is asked.</param>
     /// <param name="records">Questions with answers; at least one.</param>
     /// <param name="settings">Samples, limits and seed; null for the defaults.</param>
     /// <param name="log">Where progress goes; null for silence.</param>
@@ -35,8 +34,7 @@ public static class QuestionMetrics
     /// <exception cref="ArgumentException">No record, or a plain text among them.</exception>
     public static QuestionValues Measure(
         CausalLM model,
-        HfTokenizer tokenizer,
-        PromptTemplate template,
+        PromptEncoder prompts,
         IReadOnlyList<CorpusRecord> records,
         QuestionSettings? settings = null,
         IRunLog? log = null,
@@ -44,8 +42,8 @@ public static class QuestionMetrics
     )
     {
         settings ??= new QuestionSettings();
-        var scores = Scores(model, tokenizer, template, records, log, cancellation: cancellation);
-        var rouge = RougeL(model, tokenizer, template, records, settings, log, cancellation);
+        var scores = Scores(model, prompts, records, log, cancellation: cancellation);
+        var rouge = RougeL(model, prompts, records, settings, log, cancellation);
         return new QuestionValues(
             AnswerProbability(scores, settings.Seed),
             rouge,
@@ -58,8 +56,7 @@ public static class QuestionMetrics
     /// scores.
     /// </summary>
     /// <param name="model">The whole model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="template">How question and answer become text.</param>
+    /// <param name="prompts">Its tokenizer and the form in which it is asked.</param>
     /// <param name="records">Questions with answers; at least one.</param>
     /// <param name="log">Where progress goes; null for silence.</param>
     /// <param name="stage">Name of the stage in the log.</param>
@@ -67,8 +64,7 @@ public static class QuestionMetrics
     /// <exception cref="ArgumentException">No record, or a plain text among them.</exception>
     public static IReadOnlyList<AnswerScores> Scores(
         CausalLM model,
-        HfTokenizer tokenizer,
-        PromptTemplate template,
+        PromptEncoder prompts,
         IReadOnlyList<CorpusRecord> records,
         IRunLog? log = null,
         string stage = "likelihood of answers",
@@ -76,7 +72,7 @@ public static class QuestionMetrics
     )
     {
         CheckQuestions(records);
-        return AnswerScores.Compute(model, tokenizer, template, records, (done, total) => log?.Progress(stage, done, total), cancellation);
+        return AnswerScores.Compute(model, prompts, records, (done, total) => log?.Progress(stage, done, total), cancellation);
     }
 
     /// <summary>
@@ -113,8 +109,7 @@ public static class QuestionMetrics
     /// OpenUnlearning. Bootstrap interval.
     /// </summary>
     /// <param name="model">The whole model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="template">How a question becomes a prompt.</param>
+    /// <param name="prompts">Its tokenizer and the form in which it is asked.</param>
     /// <param name="records">Questions with answers; at least one.</param>
     /// <param name="settings">Samples, limits and seed; null for the defaults.</param>
     /// <param name="log">Where progress goes; null for silence.</param>
@@ -122,8 +117,7 @@ public static class QuestionMetrics
     /// <exception cref="ArgumentException">No record, or a plain text among them.</exception>
     public static MetricValue RougeL(
         CausalLM model,
-        HfTokenizer tokenizer,
-        PromptTemplate template,
+        PromptEncoder prompts,
         IReadOnlyList<CorpusRecord> records,
         QuestionSettings? settings = null,
         IRunLog? log = null,
@@ -132,7 +126,7 @@ public static class QuestionMetrics
     {
         settings ??= new QuestionSettings();
         return MeanRougeL(
-            RougeLRecalls(model, tokenizer, template, records, settings, log, cancellation: cancellation),
+            RougeLRecalls(model, prompts, records, settings, log, cancellation: cancellation),
             records.Count,
             settings
         );
@@ -150,8 +144,7 @@ public static class QuestionMetrics
     /// <summary>The recall of each answered question.</summary>
     internal static double[] RougeLRecalls(
         CausalLM model,
-        HfTokenizer tokenizer,
-        PromptTemplate template,
+        PromptEncoder prompts,
         IReadOnlyList<CorpusRecord> records,
         QuestionSettings settings,
         IRunLog? log = null,
@@ -163,9 +156,8 @@ public static class QuestionMetrics
         var asked = EvenlySpaced(records, settings.RougeSamples);
         var answers = GreedyAnswers.Generate(
             model,
-            tokenizer,
-            template,
-            [.. asked.Select(record => record.Question!)],
+            prompts,
+            [.. asked.Select(prompts.EncodePrompt)],
             settings.MaxNewTokens,
             (done, total) => log?.Progress(stage, done, total),
             cancellation

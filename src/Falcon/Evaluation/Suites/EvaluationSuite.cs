@@ -1,6 +1,7 @@
 using Falcon.Data;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Evaluation.Suites;
 
@@ -14,6 +15,8 @@ namespace Falcon.Evaluation.Suites;
 /// <param name="settings">Settings of the evaluation.</param>
 public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, EvaluationSettings settings)
 {
+    private PromptEncoder? _prompts;
+
     /// <summary>Extensions of files that may hold records, each with its dot.</summary>
     protected static IReadOnlyList<string> RecordExtensions { get; } = [".jsonl", ".json", ".csv", ".parquet"];
 
@@ -27,8 +30,13 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
     protected EvaluationSettings Settings { get; } = settings;
 
     /// <summary>
-    /// The settings that change the numbers of this suite, as text; template and seed are not part of it. Numbers of an earlier evaluation
-    /// are used again only where this text is the same.
+    /// Whether the questions are those of a published benchmark, whose own form is plain text (<see cref="FormKind.Auto"/>).
+    /// </summary>
+    public virtual bool IsBenchmark => false;
+
+    /// <summary>
+    /// The settings that change the numbers of this suite, as text; prompt form and seed are not part of it. Numbers of an earlier
+    /// evaluation are used again only where this text is the same.
     /// </summary>
     public abstract string SettingsText { get; }
 
@@ -60,6 +68,18 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
     /// <returns>The value; null where the metric has none.</returns>
     public virtual double? Ignorance(string metric) => null;
 
+    /// <summary>What a reader should know about the prompts of the last measurement; one sentence each.</summary>
+    internal IReadOnlyCollection<string> PromptNotes => _prompts?.Notes ?? [];
+
+    /// <summary>The form in which a model is asked, with its tokenizer.</summary>
+    /// <param name="loaded">The model.</param>
+    /// <exception cref="UserInputException">The form does not fit the tokenizer.</exception>
+    protected PromptEncoder PromptsOf(LoadedModel loaded)
+    {
+        ArgumentNullException.ThrowIfNull(loaded);
+        return _prompts = new PromptEncoder(loaded.Tokenizer, Settings.FormFor(loaded.Tokenizer, IsBenchmark));
+    }
+
     /// <summary>Measures a model. Every metric must be finite.</summary>
     /// <param name="loaded">The model; borrowed.</param>
     /// <param name="log">Where progress goes.</param>
@@ -69,7 +89,8 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
 
     /// <summary>
     /// The file itself, or the files of a directory that have one of the extensions, in ordinal order. Of a directory without such files,
-    /// those in its folder <c>test</c>.
+    /// those in its folder <c>test</c>. Of several files of one name, as <c>forget10.jsonl</c> and <c>forget10.json</c>, the one whose
+    /// extension comes first is taken; <see cref="FilesLeftOut"/> names the others.
     /// </summary>
     /// <param name="path">An existing file or directory.</param>
     /// <param name="extensions">Extensions with their dots.</param>
@@ -83,6 +104,8 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
             var found = Directory
                 .EnumerateFiles(folder)
                 .Where(file => extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
+                .GroupBy(Path.GetFileNameWithoutExtension)
+                .Select(same => same.MinBy(file => Rank(extensions, file))!)
                 .Order(StringComparer.Ordinal)
                 .ToList();
             if (found.Count > 0)
@@ -93,6 +116,28 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
             $"{path}: the directory holds no {needed} ({string.Join(", ", extensions)}). Name another with --data."
         );
     }
+
+    private static int Rank(IReadOnlyList<string> extensions, string file) =>
+        Enumerable.Range(0, extensions.Count).First(i => extensions[i].Equals(Path.GetExtension(file), StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>
+    /// Files that have the name of a data file but another extension, in the same folder: copies in another format, or other data that
+    /// should have another name. They are not read. Empty where the data file was named itself.
+    /// </summary>
+    internal IReadOnlyList<(string Read, string LeftOut)> FilesLeftOut() =>
+        [
+            .. Files
+                .Where(file => Settings.Data is null || !Settings.Data.Split(',', '=').Any(part => IsSame(part.Trim(), file)))
+                .SelectMany(file =>
+                    RecordExtensions
+                        .Append(".txt")
+                        .Select(extension => Path.ChangeExtension(file, extension))
+                        .Where(other => other != file && File.Exists(other))
+                        .Select(other => (file, other))
+                ),
+        ];
+
+    private static bool IsSame(string one, string file) => one.Length > 0 && Path.GetFullPath(one) == Path.GetFullPath(file);
 
     /// <summary>
     /// The usable records of each file, in the order of the files. A file without any is left out; the log says how many records are.
@@ -154,4 +199,7 @@ public sealed record SuiteValues(IReadOnlyDictionary<string, MetricValue> Metric
 
     /// <summary>Signs that the numbers do not measure knowledge, such as the same answer to every question. One sentence each.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
+
+    /// <summary>How the numbers came about where that is a choice, such as the token before each text. One sentence each.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
 }

@@ -1,3 +1,4 @@
+using Falcon.Data;
 using Falcon.Evaluation.Metrics;
 using Falcon.Results;
 using Falcon.Runtime;
@@ -7,10 +8,15 @@ namespace Falcon.Evaluation.Suites;
 
 /// <summary>One multiple-choice question as the harness asks it: a context for the letters and one for the full answers.</summary>
 /// <param name="Task">Name of the task, such as <c>mmlu_anatomy</c>.</param>
-/// <param name="LetterContext">The prompt that ends in <c>Answer:</c> after the lettered choices.</param>
-/// <param name="AnswerContext">The prompt that ends in <c>Answer:</c> without choices; null leaves full answers out.</param>
+/// <param name="ForLetter">The question with its lettered choices, which ends in <c>Answer:</c>.</param>
+/// <param name="ForAnswer">The question without choices, which ends in <c>Answer:</c>; null leaves full answers out.</param>
 /// <param name="Question">Question, choices and right answer.</param>
-internal sealed record HarnessQuestion(string Task, string LetterContext, string? AnswerContext, MultipleChoiceQuestion Question);
+internal sealed record HarnessQuestion(
+    string Task,
+    AskedQuestion ForLetter,
+    AskedQuestion? ForAnswer,
+    MultipleChoiceQuestion Question
+);
 
 /// <summary>Whether one question is answered rightly.</summary>
 /// <param name="Task">Name of the task.</param>
@@ -28,24 +34,32 @@ internal static class HarnessChoices
     public static IReadOnlyList<HarnessVerdict> Judge(
         IReadOnlyList<HarnessQuestion> questions,
         LoadedModel loaded,
+        PromptEncoder prompts,
         string stage,
         IRunLog log,
         CancellationToken cancellation
-    ) => Judge(questions, loaded.Score(Sequences(questions, loaded), stage, log, cancellation));
+    ) => Judge(questions, loaded.Score(Sequences(questions, prompts, loaded.Model.Config.MaxPositions), stage, log, cancellation));
 
     /// <summary>The texts to score for the questions: of each the letters, then the full answers where they are asked for.</summary>
-    public static IReadOnlyList<ScoredSequence> Sequences(IReadOnlyList<HarnessQuestion> questions, LoadedModel loaded)
+    public static IReadOnlyList<ScoredSequence> Sequences(IReadOnlyList<HarnessQuestion> questions, PromptEncoder prompts, int maxLength)
     {
-        var limit = loaded.Model.Config.MaxPositions;
         List<ScoredSequence> sequences = [];
         foreach (var item in questions)
         {
-            sequences.AddRange(Letters(item).Select(letter => Sequence(loaded.Tokenizer, item.LetterContext, " " + letter, limit)));
-            if (item.AnswerContext is { } context)
-                sequences.AddRange(item.Question.Choices.Select(choice => Sequence(loaded.Tokenizer, context, " " + choice, limit)));
+            sequences.AddRange(After(item.ForLetter, Letters(item)));
+            if (item.ForAnswer is { } asked) sequences.AddRange(After(asked, item.Question.Choices));
         }
 
         return sequences;
+
+        // In chat form the harness puts no space before a continuation, and the tokenizer adds nothing to the rendered chat.
+        IEnumerable<ScoredSequence> After(AskedQuestion asked, IReadOnlyList<string> continuations)
+        {
+            var context = prompts.IsChat ? prompts.PromptText(asked) : asked.Plain!; // plain, the shots are in it
+            return continuations.Select(text =>
+                Sequence(prompts.Tokenizer, context, prompts.IsChat ? text : " " + text, maxLength, addSpecialTokens: !prompts.IsChat)
+            );
+        }
     }
 
     /// <summary>The verdicts from the scores of the <see cref="Sequences"/>.</summary>
@@ -58,7 +72,7 @@ internal static class HarnessChoices
             .. questions.Select(item => new HarnessVerdict(
                 item.Task,
                 MultipleChoiceScore.Of(Letters(item), Sums(item.Question.Choices.Count), item.Question.Answer),
-                item.AnswerContext is null
+                item.ForAnswer is null
                     ? null
                     : MultipleChoiceScore.Of(item.Question.Choices, Sums(item.Question.Choices.Count), item.Question.Answer)
             )),
@@ -70,11 +84,17 @@ internal static class HarnessChoices
     /// are encoded as one string; its first tokens, as many as the context alone has, are the context. What does not fit is cut from the
     /// left.
     /// </summary>
-    internal static ScoredSequence Sequence(HfTokenizer tokenizer, string context, string continuation, int maxLength)
+    internal static ScoredSequence Sequence(
+        HfTokenizer tokenizer,
+        string context,
+        string continuation,
+        int maxLength,
+        bool addSpecialTokens = true
+    )
     {
         var (start, end) = ContinuationWindow.MoveTrailingSpace(context, continuation);
-        var before = tokenizer.Encode(start);
-        var whole = tokenizer.Encode(start + end);
+        var before = tokenizer.Encode(start, addSpecialTokens);
+        var whole = tokenizer.Encode(start + end, addSpecialTokens);
         var length = Math.Clamp(before.Length, 1, whole.Length - 1);
         var window = ContinuationWindow.Of(
             whole.AsSpan(0, length),

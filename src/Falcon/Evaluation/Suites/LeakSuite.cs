@@ -41,17 +41,13 @@ internal sealed class LeakSuite : EvaluationSuite
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
         var asked = QuestionMetrics.EvenlySpaced(all, Settings.Questions.RougeSamples);
         var samples = Settings.LeakSamples;
-        int[][] prompts =
-        [
-            .. asked.SelectMany(record =>
-                Enumerable.Repeat(GreedyAnswers.PromptTokens(loaded.Tokenizer, Settings.ChosenTemplate.Prompt(record)), samples)
-            ),
-        ];
+        var prompts = PromptsOf(loaded);
+        int[][] repeated = [.. asked.SelectMany(record => Enumerable.Repeat(prompts.EncodePrompt(record), samples))];
         var settings = new GenerationSettings(Settings.Questions.MaxNewTokens, Settings.LeakTemperature, Settings.Questions.Seed);
         string[] texts =
         [
             .. loaded
-                .Answer(prompts, settings, $"{SuiteName}, sampled answers", log, cancellation)
+                .Answer(repeated, settings, $"{SuiteName}, sampled answers", log, cancellation)
                 .Select(tokens => loaded.Tokenizer.Decode(tokens, skipSpecialTokens: true).Trim()),
         ];
         double[][] recalls = Scores(asked, texts, (truth, text) => Rouge.LongestCommonSubsequence(truth, text, stem: true).Recall);

@@ -26,18 +26,18 @@ internal sealed class MemorizationSuite : EvaluationSuite
     public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
     {
         var sets = ReadRecords(record => record.Answer is not null || record.Text is not null, "a question with an answer or a text", log);
-        var template = Settings.ChosenTemplate;
+        var prompts = PromptsOf(loaded);
         var limit = loaded.Model.Config.MaxPositions;
         List<(ScoredSequence Sequence, bool IsClosed)> items =
         [
             .. sets.SelectMany(set => set.Records)
                 .Select(record =>
                 {
-                    var sequence = AnswerScores.Sequence(loaded.Tokenizer, template, template.Prompt(record), template.Completion(record));
+                    var sequence = ScoredSequence.Of(prompts.Encode(record));
                     var fits = sequence.Tokens.Length <= limit;
                     return (
                         fits ? sequence : new ScoredSequence(sequence.Tokens[..limit], Math.Min(sequence.Start, limit - 1)),
-                        fits && sequence.Tokens[^1] == loaded.Tokenizer.EosId
+                        fits && prompts.IsClosed(sequence.Tokens)
                     );
                 }),
         ];

@@ -23,6 +23,8 @@ internal sealed class MmluSuite : EvaluationSuite
 
     private sealed record Subject(string Name, IReadOnlyList<string> Test, IReadOnlyList<string> Dev);
 
+    public override bool IsBenchmark => true;
+
     public override string SettingsText =>
         string.Create(
             CultureInfo.InvariantCulture,
@@ -75,14 +77,16 @@ internal sealed class MmluSuite : EvaluationSuite
                     .Test.SelectMany(LetterQuestions.Read)
                     .Select(question => new HarnessQuestion(
                         subject.Name,
-                        MultipleChoicePrompt.Mmlu(subject.Name, question, shots),
-                        Settings.FullAnswers ? MultipleChoicePrompt.Continuation(subject.Name.Replace('_', ' '), question, shots) : null,
+                        MultipleChoicePrompt.AskedMmlu(subject.Name, question, shots),
+                        Settings.FullAnswers
+                            ? MultipleChoicePrompt.AskedContinuation(subject.Name.Replace('_', ' '), question, shots)
+                            : null,
                         question
                     ))
             );
         }
 
-        var verdicts = HarnessChoices.Judge(questions, loaded, $"{SuiteName}, likelihoods", log, cancellation);
+        var verdicts = HarnessChoices.Judge(questions, loaded, PromptsOf(loaded), $"{SuiteName}, likelihoods", log, cancellation);
         Dictionary<string, MetricValue> metrics = [];
         var how = string.Create(CultureInfo.InvariantCulture, $"{Settings.Shots} shots");
         HarnessChoices.AddMetrics(metrics, SuiteName, [.. verdicts], Metric.Higher, how + "; mean over all questions");

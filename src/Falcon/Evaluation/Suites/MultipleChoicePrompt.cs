@@ -1,4 +1,5 @@
 using System.Text;
+using Falcon.Data;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
@@ -44,7 +45,7 @@ public static class MultipleChoicePrompt
     /// <param name="shots">Solved questions before it.</param>
     public static string Continuation(string? subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
     {
-        var prompt = new StringBuilder(subject is null ? "" : $"The following are questions (with answers) about {subject}.\n\n");
+        var prompt = new StringBuilder(subject is null ? "" : AnswersDescription(subject) + "\n\n");
         foreach (var shot in shots)
             prompt
                 .Append("Question: ")
@@ -64,6 +65,35 @@ public static class MultipleChoicePrompt
         return prompt.Append("Answer:").ToString();
     }
 
+    /// <summary>An MMLU question for every form; in chat form the description is the system message, and shots are turns.</summary>
+    internal static AskedQuestion AskedMmlu(string subject, MultipleChoiceQuestion question, IReadOnlyList<MultipleChoiceQuestion> shots) =>
+        new(Bare(question))
+        {
+            Plain = Mmlu(subject, question, shots),
+            System = LettersDescription(subject.Replace('_', ' ')),
+            Examples = [.. shots.Select((shot, i) => new CorpusRecord(Bare(shot), Letters[shot.Answer].ToString(), null, i))],
+        };
+
+    /// <summary>A WMDP question for every form.</summary>
+    internal static AskedQuestion AskedWmdp(string subset, MultipleChoiceQuestion question) =>
+        new(Bare(question)) { Plain = Wmdp(subset, question), System = LettersDescription(WmdpSubject(subset)) };
+
+    /// <summary>A question before full answers, for every form.</summary>
+    internal static AskedQuestion AskedContinuation(
+        string subject,
+        MultipleChoiceQuestion question,
+        IReadOnlyList<MultipleChoiceQuestion> shots
+    ) =>
+        new(Continuation(null, question, []))
+        {
+            Plain = Continuation(subject, question, shots),
+            System = AnswersDescription(subject),
+            Examples = [.. shots.Select((shot, i) => new CorpusRecord(Continuation(null, shot, []), shot.Choices[shot.Answer], null, i))],
+        };
+
+    /// <summary>A question with lettered choices outside the benchmarks, for every form.</summary>
+    internal static AskedQuestion AskedBare(MultipleChoiceQuestion question) => new(Bare(question)) { Plain = Bare(question) };
+
     internal static string WmdpSubject(string subset) => subset switch
     {
         "bio" => "biology",
@@ -72,9 +102,14 @@ public static class MultipleChoicePrompt
         _ => throw new ArgumentException($"WMDP has the subsets bio, chem and cyber, not '{subset}'", nameof(subset)),
     };
 
+    private static string LettersDescription(string subject) =>
+        $"The following are multiple choice questions (with answers) about {subject}.";
+
+    private static string AnswersDescription(string subject) => $"The following are questions (with answers) about {subject}.";
+
     private static string Build(string subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
     {
-        var prompt = new StringBuilder($"The following are multiple choice questions (with answers) about {subject}.\n\n");
+        var prompt = new StringBuilder(LettersDescription(subject)).Append("\n\n");
         foreach (var shot in shots) Append(prompt, shot).Append(' ').Append(Letters[shot.Answer]).Append("\n\n");
         return Append(prompt, question).ToString();
     }

@@ -33,8 +33,9 @@ internal sealed class MultipleChoiceSuite : EvaluationSuite
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
         List<HarnessQuestion?> letters = [.. all.Select(WithLetters)];
         List<HarnessQuestion> asked = [.. letters.OfType<HarnessQuestion>()];
-        var full = AnswerScores.Sequences(loaded.Tokenizer, Settings.ChosenTemplate, all);
-        IReadOnlyList<ScoredSequence> sequences = [.. full, .. HarnessChoices.Sequences(asked, loaded)];
+        var prompts = PromptsOf(loaded);
+        var full = AnswerScores.Sequences(prompts, all);
+        IReadOnlyList<ScoredSequence> sequences = [.. full, .. HarnessChoices.Sequences(asked, prompts, loaded.Model.Config.MaxPositions)];
         var tokens = loaded.Score(sequences, $"{SuiteName}, likelihoods", log, cancellation);
         var scores = AnswerScores.Of(all, tokens[..full.Count]);
         var byLetter = HarnessChoices.Judge(asked, tokens[full.Count..]);
@@ -105,7 +106,7 @@ internal sealed class MultipleChoiceSuite : EvaluationSuite
 
         if (choices.Count > MostLetters) return null;
         var question = new MultipleChoiceQuestion(record.Question!, choices, gold);
-        return new HarnessQuestion(SuiteName, MultipleChoicePrompt.Bare(question), null, question);
+        return new HarnessQuestion(SuiteName, MultipleChoicePrompt.AskedBare(question), null, question);
     }
 
     /// <summary>Choices stand in their own order; the right answer comes after perturbed ones, so that a tie counts as wrong.</summary>

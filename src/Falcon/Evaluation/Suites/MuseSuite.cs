@@ -30,6 +30,8 @@ internal sealed class MuseSuite : EvaluationSuite
     private MuseSuite(IReadOnlyDictionary<string, IReadOnlyList<string>> parts, EvaluationSettings settings)
         : base(SuiteName, [.. parts.Values.SelectMany(files => files)], settings) => _parts = parts;
 
+    public override bool IsBenchmark => true;
+
     public override string SettingsText =>
         string.Join(' ', _parts.Select(part => string.Create(CultureInfo.InvariantCulture, $"{part.Key}:{part.Value.Count}")))
         + string.Create(CultureInfo.InvariantCulture, $" rouge {Settings.Questions.RougeSamples}");
@@ -72,9 +74,10 @@ internal sealed class MuseSuite : EvaluationSuite
             if (!_parts.ContainsKey(part)) log.Information($"{SuiteName}: {part} is not there and left out");
         Dictionary<string, MetricValue> metrics = [];
         List<string> warnings = [];
+        var prompts = PromptsOf(loaded);
         Generate(
             "forget_verbmem_ROUGE",
-            Verbatim(loaded.Tokenizer),
+            Verbatim(prompts),
             VerbatimTokens,
             Metric.Lower,
             "of the greedy continuation of up to 128 tokens against the first 128 tokens of the true one",
@@ -86,7 +89,7 @@ internal sealed class MuseSuite : EvaluationSuite
         );
         Generate(
             "forget_knowmem_ROUGE",
-            Knowledge("forget_qa"),
+            Knowledge("forget_qa", prompts),
             KnowledgeTokens,
             Metric.Lower,
             "of the greedy answer of up to 32 tokens, cut before the next question",
@@ -98,7 +101,7 @@ internal sealed class MuseSuite : EvaluationSuite
         );
         Generate(
             "retain_knowmem_ROUGE",
-            Knowledge("retain_qa"),
+            Knowledge("retain_qa", prompts),
             KnowledgeTokens,
             Metric.Higher,
             "of the greedy answer of up to 32 tokens, cut before the next question (MUSE's utility)",
@@ -108,7 +111,7 @@ internal sealed class MuseSuite : EvaluationSuite
             log,
             cancellation
         );
-        var examples = Likelihoods(loaded, metrics, log, cancellation);
+        var examples = Likelihoods(loaded, prompts, metrics, log, cancellation);
         return new SuiteValues(metrics) { Examples = examples, Warnings = warnings };
     }
 
@@ -125,13 +128,16 @@ internal sealed class MuseSuite : EvaluationSuite
         _parts.TryGetValue(part, out var files) ? files.SelectMany(file => Corpus.Read(file, fields)) : [];
 
     /// <summary>Prompts and true continuations of VerbMem, the latter cut to the length of what the model generates.</summary>
-    private List<(string Prompt, string Truth)> Verbatim(HfTokenizer tokenizer) =>
+    private List<(int[] Prompt, string Truth)> Verbatim(PromptEncoder prompts) =>
         [
             .. Records("verbmem", VerbatimFields)
                 .Select(record =>
                     (
-                        record.Question!,
-                        Truth: tokenizer.Decode([.. tokenizer.Encode(record.Answer!).Take(VerbatimTokens)], skipSpecialTokens: true)
+                        prompts.EncodePromptText(record.Question!, isRendered: false),
+                        Truth: prompts.Tokenizer.Decode(
+                            [.. prompts.Tokenizer.Encode(record.Answer!).Take(VerbatimTokens)],
+                            skipSpecialTokens: true
+                        )
                     )
                 ),
         ];
@@ -139,16 +145,15 @@ internal sealed class MuseSuite : EvaluationSuite
     /// <summary>
     /// Prompts and true answers of KnowMem: the solved questions of the icl split, two newlines after each, before the question.
     /// </summary>
-    private List<(string Prompt, string Truth)> Knowledge(string part)
+    private List<(int[] Prompt, string Truth)> Knowledge(string part, PromptEncoder prompts)
     {
-        var template = Settings.ChosenTemplate;
-        var shots = string.Concat(Records(part + "_icl").Select(shot => template.Whole(shot) + "\n\n"));
+        List<CorpusRecord> shots = [.. Records(part + "_icl")];
         return
         [
             .. Records(part)
                 .Select(record =>
                     record is { Question: not null, Answer: { } answer }
-                        ? (shots + template.Prompt(record), answer)
+                        ? (prompts.EncodePrompt(new AskedQuestion(record.Question) { Examples = shots }), answer)
                         : throw new UserInputException(
                             $"{string.Join(", ", _parts[part])}, line {record.Line}: a question with an answer is needed; take the "
                                 + $"published file."
@@ -159,7 +164,7 @@ internal sealed class MuseSuite : EvaluationSuite
 
     private void Generate(
         string metric,
-        List<(string Prompt, string Truth)> items,
+        List<(int[] Prompt, string Truth)> items,
         int tokens,
         string direction,
         string how,
@@ -174,7 +179,7 @@ internal sealed class MuseSuite : EvaluationSuite
         var asked = QuestionMetrics.EvenlySpaced(items, Settings.Questions.RougeSamples);
         var texts = loaded
             .Answer(
-                [.. asked.Select(item => GreedyAnswers.PromptTokens(loaded.Tokenizer, item.Prompt))],
+                [.. asked.Select(item => item.Prompt)],
                 new GenerationSettings(tokens),
                 $"{SuiteName} {metric}, answers",
                 log,
@@ -200,6 +205,7 @@ internal sealed class MuseSuite : EvaluationSuite
     /// <summary>Extraction strength and exact memorisation on VerbMem, and the membership attacks: one pass.</summary>
     private Dictionary<string, IReadOnlyList<double>> Likelihoods(
         LoadedModel loaded,
+        PromptEncoder prompts,
         Dictionary<string, MetricValue> metrics,
         IRunLog log,
         CancellationToken cancellation
@@ -214,8 +220,7 @@ internal sealed class MuseSuite : EvaluationSuite
         var members = MembershipScores.Of(
             [.. Records("privleak_forget")],
             [.. Records("privleak_holdout")],
-            loaded.Tokenizer,
-            Settings.ChosenTemplate,
+            prompts,
             limit,
             SuiteName,
             log

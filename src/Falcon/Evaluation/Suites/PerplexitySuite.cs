@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Falcon.Data;
+using Falcon.Data.Columns;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 
 namespace Falcon.Evaluation.Suites;
 
@@ -13,12 +15,14 @@ namespace Falcon.Evaluation.Suites;
 internal sealed partial class PerplexitySuite : EvaluationSuite
 {
     private const string SuiteName = "perplexity";
-    private const string Needed = "plain text: .txt, records with text, or WikiText (wiki.test.raw, test.txt)";
+    private const string Needed = "plain text: .txt, records with text or input_ids, or WikiText (wiki.test.raw, test.txt)";
     private static readonly string[] Extensions = [".txt", ".raw", ".tokens", .. RecordExtensions];
     private static readonly string[] WikiTextFiles = ["wiki.test.raw", "wiki.test.tokens", "test.txt"];
     private static readonly string[] WikiTextFolders = ["wikitext-2-raw-v1", "wikitext-103-raw-v1", "wikitext-2-v1", "wikitext-103-v1"];
 
     private PerplexitySuite(IReadOnlyList<string> files, EvaluationSettings settings) : base(SuiteName, files, settings) { }
+
+    public override bool IsBenchmark => true; // whole texts have no form
 
     public override string SettingsText => string.Create(CultureInfo.InvariantCulture, $"window {Settings.MaxLength}");
 
@@ -38,7 +42,21 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
 
     public override SuiteValues Measure(LoadedModel loaded, IRunLog log, CancellationToken cancellation)
     {
-        List<(string Scored, string Counted)> texts = [.. Files.SelectMany(file => Texts(file, log))];
+        List<PerplexityText> all = [.. Files.SelectMany(file => Texts(file, loaded.Model.Config.VocabularySize, log))];
+        List<int[]> rows = [.. all.Select(text => text.Tokens).OfType<int[]>()];
+        if (rows.Count > 0)
+        {
+            if (rows.Count < all.Count)
+                throw new UserInputException(
+                    $"{string.Join(", ", Files)}: some rows are texts and some are token ids (input_ids), which have no words to average "
+                        + "over. Measure them one by one: name one file with --data."
+                );
+            log.Information($"{SuiteName}: rows of token ids have neither words nor bytes, so only token_perplexity is measured");
+            var perToken = TextPerplexity.MeasureTokens(loaded, rows, Settings.MaxLength, Settings.Questions.Seed, log, cancellation);
+            return new SuiteValues(new Dictionary<string, MetricValue> { ["token_perplexity"] = perToken });
+        }
+
+        List<(string Scored, string Counted)> texts = [.. all.Select(text => (text.Scored, text.Counted))];
         if (texts.Count == 0)
             throw new UserInputException(
                 $"{string.Join(", ", Files)}: no record is a plain text, which the suite {SuiteName} needs. Name other data with --data."
@@ -57,13 +75,37 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
                 ["bits_per_byte"] = values.BitsPerByte,
                 ["token_perplexity"] = values.Token,
             }
+        )
+        {
+            Notes = [TokenBefore(loaded.Tokenizer)],
+        };
+    }
+
+    private static string TokenBefore(HfTokenizer tokenizer)
+    {
+        var (id, token, kind) = tokenizer.BosId is { } begin
+            ? (begin, tokenizer.BosToken, "begin")
+            : (tokenizer.EosId!.Value, tokenizer.EosToken, "end");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{SuiteName}: the token before the first of each text is the tokenizer's {kind} token {token} (id {id})"
         );
     }
 
-    private static IEnumerable<(string Scored, string Counted)> Texts(string file, IRunLog log)
+    /// <summary>A text, or the token ids of a row that comes tokenised.</summary>
+    private readonly record struct PerplexityText(string Scored, string Counted, int[]? Tokens = null);
+
+    private static IEnumerable<PerplexityText> Texts(string file, int vocabulary, IRunLog log)
     {
         if (!IsWikiText(file))
-            return Corpus.Read(file).Where(record => record.Text is not null).Select(record => (record.Text!, record.Text!));
+            return Corpus
+                .StreamWithTokenIds(file)
+                .Where(record => record.Text is not null || record.TokenIds.Count > 0)
+                .Select(record =>
+                    record.Text is { } text
+                        ? new PerplexityText(text, text)
+                        : new PerplexityText("", "", Row(file, record, vocabulary))
+                );
         var isRaw =
             Path.GetExtension(file).Equals(".raw", StringComparison.OrdinalIgnoreCase)
             || FolderOf(file).Contains("-raw-", StringComparison.Ordinal);
@@ -73,8 +115,18 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
         log.Information($"{file}: pages of WikiText, {how}");
         return WikiTextDetokenizer
             .Pages(IsParquet(file) ? TextOfRows(file) : File.ReadAllText(file))
-            .Select(page => (isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page))
-            .Where(text => text.Item1.Length > 0);
+            .Select(page => new PerplexityText(isRaw ? WikiTextDetokenizer.Detokenize(page) : page, page))
+            .Where(text => text.Scored.Length > 0);
+    }
+
+    private static int[] Row(string file, CorpusRecord record, int vocabulary)
+    {
+        if (record.TokenIds.Count < 2)
+            throw new UserInputException(
+                $"{file}, line {record.Line}, field \"input_ids\": a single token predicts nothing; remove the row."
+            );
+        record.RequireKnown(file, vocabulary);
+        return [.. record.TokenIds];
     }
 
     /// <summary>WikiText begins with a title such as <c> = Robert Boulter = </c>.</summary>
@@ -96,7 +148,7 @@ internal sealed partial class PerplexitySuite : EvaluationSuite
             ParquetRows
                 .Read(file)
                 .Select(row =>
-                    row.Value.TryGetProperty("text", out var text) && text.GetString() is { } line
+                    row.Column!("text")?.GetString() is { } line
                         ? line.Length == 0
                             ? " \n"
                             : line

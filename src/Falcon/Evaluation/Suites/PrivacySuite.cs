@@ -72,8 +72,7 @@ internal sealed class PrivacySuite : EvaluationSuite
         var members = MembershipScores.Of(
             forget,
             holdout,
-            loaded.Tokenizer,
-            Settings.ChosenTemplate,
+            PromptsOf(loaded),
             loaded.Model.Config.MaxPositions,
             SuiteName,
             log

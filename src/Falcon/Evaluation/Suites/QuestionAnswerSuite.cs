@@ -24,13 +24,14 @@ internal sealed class QuestionAnswerSuite : EvaluationSuite
     {
         var sets = ReadRecords(record => record is { Question: not null, Answer: not null }, "a question with an answer", log);
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
-        var scored = loaded.ScoreAnswers(all, Settings.ChosenTemplate, $"{SuiteName}, likelihoods", log, cancellation);
+        var prompts = PromptsOf(loaded);
+        var scored = loaded.ScoreAnswers(all, prompts, $"{SuiteName}, likelihoods", log, cancellation);
         List<(string File, IReadOnlyList<CorpusRecord> Records)> asked =
         [
             .. sets.Select(set => (set.File, QuestionMetrics.EvenlySpaced(set.Records, Settings.Questions.RougeSamples))),
         ];
         var answers = loaded.GreedyTexts(
-            [.. asked.SelectMany(set => set.Records).Select(record => Settings.ChosenTemplate.Prompt(record))],
+            [.. asked.SelectMany(set => set.Records).Select(prompts.EncodePrompt)],
             Settings.Questions.MaxNewTokens,
             $"{SuiteName}, answers",
             log,

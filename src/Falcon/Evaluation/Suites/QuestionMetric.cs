@@ -61,9 +61,10 @@ internal sealed class QuestionMetricSuite : EvaluationSuite
             .. sets.Select(set => (set.File, QuestionMetrics.EvenlySpaced(set.Records, Settings.Questions.RougeSamples))),
         ];
         List<CorpusRecord> all = [.. asked.SelectMany(set => set.Records)];
-        var scores = loaded.ScoreAnswers(all, Settings.ChosenTemplate, $"{Name}, likelihoods", log, cancellation);
+        var prompts = PromptsOf(loaded);
+        var scores = loaded.ScoreAnswers(all, prompts, $"{Name}, likelihoods", log, cancellation);
         var texts = loaded.GreedyTexts(
-            [.. all.Select(record => Settings.ChosenTemplate.Prompt(record))],
+            [.. all.Select(prompts.EncodePrompt)],
             Settings.Questions.MaxNewTokens,
             $"{Name}, answers",
             log,

@@ -1,3 +1,4 @@
+using Falcon.Evaluation.Facts;
 using Falcon.Runtime;
 
 namespace Falcon.Evaluation.Suites;
@@ -14,6 +15,7 @@ public static class SuiteCatalog
         new("wmdp", WmdpSuite.Open),
         new("mmlu", MmluSuite.Open),
         new("mcq", MultipleChoiceSuite.Open),
+        new("facts", FactsSuite.Open),
         new("memorization", MemorizationSuite.Open),
         new("privacy", PrivacySuite.Open),
         new("leak", LeakSuite.Open),
@@ -22,7 +24,7 @@ public static class SuiteCatalog
     ];
 
     /// <summary>
-    /// The benchmarks <c>tofu</c>, <c>muse</c>, <c>wmdp</c>, <c>mmlu</c>; on files of one's own <c>mcq</c> (multiple choice),
+    /// The benchmarks <c>tofu</c>, <c>muse</c>, <c>wmdp</c>, <c>mmlu</c>; on files of one's own <c>mcq</c> (multiple choice), <c>facts</c> (choice, probability and generation on a subject folder),
     /// <c>memorization</c>, <c>privacy</c> (membership inference), <c>leak</c> (sampled answers), <c>perplexity</c> and <c>qa</c> (answer
     /// probability and ROUGE-L); then the registered suites in the order of registration.
     /// </summary>

@@ -26,6 +26,8 @@ internal sealed partial class TofuSuite : EvaluationSuite
     private TofuSuite(IReadOnlyList<(string Set, IReadOnlyList<string> Files)> sets, EvaluationSettings settings)
         : base(SuiteName, [.. sets.SelectMany(set => set.Files)], settings) => _sets = sets;
 
+    public override bool IsBenchmark => true;
+
     public override string SettingsText =>
         string.Create(CultureInfo.InvariantCulture, $"rouge {Settings.Questions.RougeSamples} of {Settings.Questions.MaxNewTokens} tokens");
 
@@ -68,9 +70,10 @@ internal sealed partial class TofuSuite : EvaluationSuite
         }
 
         List<CorpusRecord> all = [.. sets.SelectMany(set => set.Records)];
-        var scores = loaded.ScoreAnswers(all, Settings.ChosenTemplate, $"{SuiteName}, likelihoods", log, cancellation);
+        var prompts = PromptsOf(loaded);
+        var scores = loaded.ScoreAnswers(all, prompts, $"{SuiteName}, likelihoods", log, cancellation);
         var answers = loaded.GreedyTexts(
-            [.. sets.SelectMany(set => set.Asked).Select(record => Settings.ChosenTemplate.Prompt(record))],
+            [.. sets.SelectMany(set => set.Asked).Select(prompts.EncodePrompt)],
             Settings.Questions.MaxNewTokens,
             $"{SuiteName}, answers",
             log,

@@ -21,6 +21,8 @@ internal sealed class WmdpSuite : EvaluationSuite
     private WmdpSuite(IReadOnlyList<(string Subset, IReadOnlyList<string> Files)> subsets, EvaluationSettings settings)
         : base(SuiteName, [.. subsets.SelectMany(subset => subset.Files)], settings) => _subsets = subsets;
 
+    public override bool IsBenchmark => true;
+
     public override string SettingsText =>
         $"full answers {Settings.FullAnswers}, subsets "
             + $"{string.Join(' ', _subsets.Select(subset => $"{subset.Subset}:{subset.Files.Count}"))}";
@@ -72,15 +74,15 @@ internal sealed class WmdpSuite : EvaluationSuite
                     .Files.SelectMany(LetterQuestions.Read)
                     .Select(question => new HarnessQuestion(
                         subset.Subset,
-                        MultipleChoicePrompt.Wmdp(subset.Subset, question),
+                        MultipleChoicePrompt.AskedWmdp(subset.Subset, question),
                         Settings.FullAnswers
-                            ? MultipleChoicePrompt.Continuation(MultipleChoicePrompt.WmdpSubject(subset.Subset), question, [])
+                            ? MultipleChoicePrompt.AskedContinuation(MultipleChoicePrompt.WmdpSubject(subset.Subset), question, [])
                             : null,
                         question
                     ))
             ),
         ];
-        var verdicts = HarnessChoices.Judge(questions, loaded, $"{SuiteName}, likelihoods", log, cancellation);
+        var verdicts = HarnessChoices.Judge(questions, loaded, PromptsOf(loaded), $"{SuiteName}, likelihoods", log, cancellation);
         Dictionary<string, MetricValue> metrics = [];
         HarnessChoices.AddMetrics(metrics, SuiteName, [.. verdicts], Metric.Lower, "without shots; mean over all questions");
         foreach (var (subset, _) in _subsets)

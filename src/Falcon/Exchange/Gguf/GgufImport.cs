@@ -40,7 +40,7 @@ public static class GgufImport
         var done = 0;
         List<SafetensorsSource> sources =
         [
-            .. model.Tensors.Select(tensor => new SafetensorsSource(tensor.Name, stored, [.. tensor.Source.Shape], stream =>
+            .. model.Tensors.Select(tensor => new SafetensorsSource(tensor.Name, stored, tensor.Place.Shape, stream =>
             {
                 context.Cancellation.ThrowIfCancellationRequested();
                 tensor.Write(file, stored, stream);

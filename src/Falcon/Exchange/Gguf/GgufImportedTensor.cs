@@ -6,25 +6,16 @@ using Falcon.Runtime;
 namespace Falcon.Exchange.Gguf;
 
 /// <summary>A tensor of a GGUF file under its Hugging Face name.</summary>
-/// <param name="Name">The Hugging Face name.</param>
+/// <param name="Place">Both names, and what differs in the file.</param>
 /// <param name="Source">The tensor in the file.</param>
-/// <param name="HeadSize">
-/// Size D of a head where rows are in the order of llama.cpp's rotation, [heads, D/2, 2], which is turned into [heads, 2, D/2]; 0 where
-/// rows stay.
-/// </param>
-internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int HeadSize)
+internal sealed record GgufImportedTensor(GgufTensorName Place, GgufTensor Source)
 {
     private const int ValuesAtOnce = 1 << 20;
 
-    /// <summary>The row of the file that is a row here.</summary>
-    public long SourceRow(long row)
-    {
-        if (HeadSize == 0)
-            return row;
-        var (head, place) = Math.DivRem(row, HeadSize);
-        var (half, pair) = Math.DivRem(place, HeadSize / 2);
-        return head * HeadSize + pair * 2 + half;
-    }
+    /// <summary>The Hugging Face name.</summary>
+    public string Name => Place.Hub;
+
+    private RowOrder Order => Place.Order;
 
     /// <summary>Writes the values, row by row, as little-endian numbers of a type.</summary>
     /// <param name="file">The file of <see cref="Source"/>.</param>
@@ -38,7 +29,16 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
         {
             var whole = new float[columns];
             file.Read(Source, 0, whole);
-            target.Write(Bytes([.. Enumerable.Range(0, whole.Length).Select(i => whole[SourceRow(i)])], dtype));
+            if (Order.AddsOne)
+                foreach (ref var value in whole.AsSpan())
+                    value -= 1;
+            target.Write(Bytes([.. Enumerable.Range(0, whole.Length).Select(i => whole[Order.InFile(i)])], dtype));
+            return;
+        }
+
+        if (Order.IsTransposed)
+        {
+            WriteTransposed(file, dtype, target);
             return;
         }
 
@@ -48,12 +48,26 @@ internal sealed record GgufImportedTensor(string Name, GgufTensor Source, int He
         for (var row = 0L; row < rows; row += atOnce)
         {
             var count = (int)Math.Min(atOnce, rows - row);
-            if (HeadSize == 0)
+            if (!Order.MovesRows)
                 file.Read(Source, row * columns, values.AsSpan(0, (int)(count * columns)));
             else
                 for (var i = 0; i < count; i++)
-                    file.Read(Source, SourceRow(row + i) * columns, values.AsSpan((int)(i * columns), (int)columns));
+                    file.Read(Source, Order.InFile(row + i) * columns, values.AsSpan((int)(i * columns), (int)columns));
             target.Write(Bytes(values.AsSpan(0, (int)(count * columns)), dtype));
+        }
+    }
+
+    private void WriteTransposed(GgufFile file, string dtype, Stream target)
+    {
+        var (rows, columns) = (Source.Shape[0], Source.Shape[1]); // of the file: outputs, inputs
+        var whole = new float[rows * columns];
+        file.Read(Source, 0, whole);
+        var values = new float[rows];
+        for (var column = 0L; column < columns; column++)
+        {
+            for (var row = 0L; row < rows; row++)
+                values[row] = whole[row * columns + column];
+            target.Write(Bytes(values, dtype));
         }
     }
 

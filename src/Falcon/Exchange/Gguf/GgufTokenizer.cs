@@ -12,9 +12,6 @@ namespace Falcon.Exchange.Gguf;
 /// </summary>
 internal sealed class GgufTokenizer
 {
-    private const string Words =
-        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}@| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
     private readonly string _path;
     private readonly GgufMetadata _metadata;
     private readonly string[] _tokens;
@@ -79,26 +76,15 @@ internal sealed class GgufTokenizer
 
     private JsonObject ByteLevel()
     {
-        var name = _metadata.Text("tokenizer.ggml.pre");
-        var (split, ignoresMerges, addsBegin) = name switch
-        {
-            "gpt-2" => (null, false, false),
-            "smollm" => (new JsonObject { ["type"] = "Digits", ["individual_digits"] = true }, false, false),
-            "llama-bpe" or "llama3" or "llama-v3" => (Split(Words.Replace("@", "{1,3}", StringComparison.Ordinal)), true, true),
-            "qwen2" => (Split(Words.Replace("@", "", StringComparison.Ordinal)), false, false),
-            _ => throw _metadata.Wrong("tokenizer.ggml.pre", "one of gpt-2, smollm, llama-bpe, qwen2; other pre-tokenizers are not read"),
-        };
-        var bytes = new JsonObject
-        {
-            ["type"] = "ByteLevel",
-            ["add_prefix_space"] = false,
-            ["trim_offsets"] = true,
-            ["use_regex"] = name is "gpt-2" or "smollm",
-        };
+        var splitting = TextSplitting.Named(_metadata.Text("tokenizer.ggml.pre"))
+            ?? throw _metadata.Wrong(
+                "tokenizer.ggml.pre",
+                $"one of {string.Join(", ", TextSplitting.All.Select(one => one.Name))}; other pre-tokenizers are not read"
+            );
         return Whole(
             Merges(),
-            name == "qwen2" ? new JsonObject { ["type"] = "NFC" } : null,
-            split is null ? bytes : new JsonObject { ["type"] = "Sequence", ["pretokenizers"] = new JsonArray(split, bytes) },
+            splitting.Composes ? new JsonObject { ["type"] = "NFC" } : null,
+            splitting.PreTokenizer(),
             new JsonObject
             {
                 ["type"] = "ByteLevel",
@@ -106,9 +92,9 @@ internal sealed class GgufTokenizer
                 ["trim_offsets"] = true,
                 ["use_regex"] = true,
             },
-            addsBegin,
+            splitting.AddsBegin,
             byteFallback: false,
-            ignoresMerges
+            splitting.IgnoresMerges
         );
     }
 
@@ -136,8 +122,6 @@ internal sealed class GgufTokenizer
         bool ignoresMerges
     )
     {
-        if (_metadata.Flag("tokenizer.ggml.add_eos_token", false))
-            throw _metadata.Wrong("tokenizer.ggml.add_eos_token", "false; an end token behind every text is not supported");
         var last = _tokens.Length;
         while (last > 0 && _types[last - 1] == SentencePieceType.Unused && _tokens[last - 1] == $"[PAD{last - 1}]")
             last--;
@@ -157,7 +141,10 @@ internal sealed class GgufTokenizer
             ]),
             ["normalizer"] = normalizer,
             ["pre_tokenizer"] = preTokenizer,
-            ["post_processor"] = _metadata.Flag("tokenizer.ggml.add_bos_token", addsBegin) ? BeginToken() : null,
+            ["post_processor"] = Around(
+                _metadata.Flag("tokenizer.ggml.add_bos_token", addsBegin) ? "bos" : null,
+                _metadata.Flag("tokenizer.ggml.add_eos_token", false) ? "eos" : null
+            ),
             ["decoder"] = decoder,
             ["model"] = new JsonObject
             {
@@ -182,39 +169,68 @@ internal sealed class GgufTokenizer
             ["content"] = _tokens[id],
             ["single_word"] = false,
             ["lstrip"] = false,
-            ["rstrip"] = false,
+            ["rstrip"] = StripsRight(id),
             ["normalized"] = false,
             ["special"] = _types[id] == SentencePieceType.Control,
         };
 
-    private JsonObject BeginToken()
+    // The published Phi-3 tokenizers do, and models whose name says so; the metadata have no key for it.
+    private bool StripsRight(int id) =>
+        (
+            _ids.ContainsKey("<|placeholder1|>")
+            || (_metadata.Has("general.name") && _metadata.Text("general.name").EndsWith(GgufExport.StripsRight, StringComparison.Ordinal))
+        )
+        && (_types[id] == SentencePieceType.Control || _tokens[id] == "</s>")
+        && _tokens[id] is not ("<unk>" or "<s>" or "<|endoftext|>");
+
+    // The tokens before and after every text.
+    private JsonObject? Around(string? begin, string? end)
     {
-        var id = Special("bos")
-            ?? throw Refused("tokenizer.ggml.bos_token_id is missing, and texts begin with it (tokenizer.ggml.add_bos_token)");
-        JsonObject Begin(int type) =>
-            new()
+        if (begin is null && end is null)
+            return null;
+        var special = new JsonObject();
+        JsonArray Template(params (string Text, int Type)[] texts)
+        {
+            JsonArray parts = [];
+            foreach (var (text, type) in texts)
+            {
+                if (begin is not null)
+                    parts.Add(Token(begin, type));
+                parts.Add(
+                    new JsonObject
+                    {
+                        ["Sequence"] = new JsonObject { ["id"] = text, ["type_id"] = type },
+                    }
+                );
+                if (end is not null)
+                    parts.Add(Token(end, type));
+            }
+
+            return parts;
+        }
+
+        JsonObject Token(string name, int type)
+        {
+            var id = Special(name)
+                ?? throw Refused($"tokenizer.ggml.{name}_token_id is missing, and texts have that token (tokenizer.ggml.add_{name}_token)");
+            special[_tokens[id]] = new JsonObject
+            {
+                ["id"] = _tokens[id],
+                ["ids"] = new JsonArray(id),
+                ["tokens"] = new JsonArray(_tokens[id]),
+            };
+            return new JsonObject
             {
                 ["SpecialToken"] = new JsonObject { ["id"] = _tokens[id], ["type_id"] = type },
             };
-        JsonObject Text(string name, int type) =>
-            new()
-            {
-                ["Sequence"] = new JsonObject { ["id"] = name, ["type_id"] = type },
-            };
+        }
+
         return new JsonObject
         {
             ["type"] = "TemplateProcessing",
-            ["single"] = new JsonArray(Begin(0), Text("A", 0)),
-            ["pair"] = new JsonArray(Begin(0), Text("A", 0), Begin(1), Text("B", 1)),
-            ["special_tokens"] = new JsonObject
-            {
-                [_tokens[id]] = new JsonObject
-                {
-                    ["id"] = _tokens[id],
-                    ["ids"] = new JsonArray(id),
-                    ["tokens"] = new JsonArray(_tokens[id]),
-                },
-            },
+            ["single"] = Template(("A", 0)),
+            ["pair"] = Template(("A", 0), ("B", 1)),
+            ["special_tokens"] = special,
         };
     }
 
@@ -245,15 +261,6 @@ internal sealed class GgufTokenizer
         SentencePiece[] pieces = [.. _tokens.Select((text, id) => new SentencePiece(text, isLost ? -id : (float)scores[id], _types[id]))];
         return [.. SentencePieceConversion.Merges(pieces).Select(pair => (JsonNode)new JsonArray(pair.Left, pair.Right))];
     }
-
-    private static JsonObject Split(string pattern) =>
-        new()
-        {
-            ["type"] = "Split",
-            ["pattern"] = new JsonObject { ["Regex"] = pattern },
-            ["behavior"] = "Isolated",
-            ["invert"] = false,
-        };
 
     private UnsupportedCheckpointException Refused(string reason) =>
         new(string.Create(CultureInfo.InvariantCulture, $"{_path}: {reason}. Take another file of the model."));

@@ -50,7 +50,8 @@ public static partial class GeneratedRetain
         var telling = forget.SelectMany(text => Expressions(text, tokenizer)).ToHashSet();
         telling.ExceptWith(retain.SelectMany(text => Expressions(text, tokenizer)));
         var openings = Openings(retain);
-        var stops = model.Config.EosTokenIds.Concat(tokenizer.EosId is { } end ? [end] : []).Distinct().ToList();
+        var stops = tokenizer.StopIds(model.Config.EosTokenIds);
+        var end = EndOf(retain, stops);
         var longest = retain.Max(text => text.Length);
         var (drawn, dropped) = (0, 0);
         List<int[]> kept = [];
@@ -67,9 +68,9 @@ public static partial class GeneratedRetain
                 if (more.Length == 0 || kept.Count == count) continue;
                 // A text that is cut off at the length limit gets no end-of-text token.
                 int[] text =
-                    prompt.Length + more.Length >= longest || stops.Count == 0
+                    prompt.Length + more.Length >= longest || end is null
                         ? [.. prompt.Concat(more).Take(longest)]
-                        : [.. prompt, .. more, stops[0]];
+                        : [.. prompt, .. more, end.Value];
                 if (Expressions(text, tokenizer).Any(telling.Contains))
                     dropped++;
                 else if (seen.Add(text))
@@ -94,6 +95,15 @@ public static partial class GeneratedRetain
         );
         return kept;
     }
+
+    // The end token of most retain texts: a model has several, and a text of its own should end as those do.
+    private static int? EndOf(IReadOnlyList<int[]> retain, HashSet<int> stops) =>
+        retain
+            .Where(text => stops.Contains(text[^1]))
+            .CountBy(text => text[^1])
+            .OrderByDescending(one => one.Value)
+            .Select(one => (int?)one.Key)
+            .FirstOrDefault(stops.Count == 0 ? null : stops.First());
 
     // An opening is what a text shares with most texts of its kind (the head of a template) plus a few tokens of its own.
     private static List<(int[] Text, int Shared)> Openings(IReadOnlyList<int[]> retain)

@@ -58,8 +58,9 @@ internal static class AlternativeAnswers
         List<int[]> prompts
     )
     {
-        var tokenizer = inputs.RequiredTokenizer;
-        var ends = inputs.Frozen.Config.EosTokenIds.Concat(tokenizer.EosId is { } end ? [end] : []).Distinct().ToList();
+        var tokenizer = inputs.RequiredPrompts.Tokenizer;
+        var ends = tokenizer.StopIds(inputs.Frozen.Config.EosTokenIds);
+        var ending = inputs.RequiredPrompts.EndTokens;
         var seen = questions
             .Select(question => new HashSet<int[]>([inputs.Topics[question.Topic].Forget[question.Text]], TokenSequence.Comparer))
             .ToList();
@@ -88,7 +89,6 @@ internal static class AlternativeAnswers
             {
                 if (drawn[k].Length == 0) continue;
                 var i = due[k];
-                int[] ending = inputs.Data.Template.EndOfText && tokenizer.EosId is { } own ? [own] : [];
                 int[] text = [.. prompts[i], .. drawn[k].Take(Math.Max(1, longest - prompts[i].Length)), .. ending];
                 if (!seen[i].Add(text)) continue;
                 made.Add(new KeptText(tokenizer.Decode(text), text));

@@ -64,11 +64,5 @@ internal static class RefusalTexts
     }
 
     /// <summary>The tokens of an answer in the run's form, with the end token where the form has one.</summary>
-    public static int[] Answer(string text, TermInputs inputs)
-    {
-        var tokenizer = inputs.RequiredTokenizer;
-        var template = inputs.Data.Template;
-        var ids = tokenizer.Encode(template.Completion(text), addSpecialTokens: false);
-        return template.EndOfText && tokenizer.EosId is { } end ? [.. ids, end] : ids;
-    }
+    public static int[] Answer(string text, TermInputs inputs) => inputs.RequiredPrompts.AnswerTokens(text);
 }

@@ -17,11 +17,11 @@ public sealed record TermInputs(CausalLM Frozen, TrainedParameters Trained)
     /// <summary>Forget domains with their retain sets.</summary>
     public IReadOnlyList<TopicTexts> Topics { get; init; } = [];
 
-    /// <summary>Batches, counted tokens, padding, and how question and answer become text.</summary>
+    /// <summary>Batches, counted tokens, padding.</summary>
     public DataSettings Data { get; init; } = new();
 
-    /// <summary>The model's tokenizer; null where the texts are token ids alone.</summary>
-    public HfTokenizer? Tokenizer { get; init; }
+    /// <summary>The model's tokenizer and the form of the texts; null where the texts are token ids alone.</summary>
+    public PromptEncoder? Prompts { get; init; }
 
     /// <summary>Padding id.</summary>
     public int PadId { get; init; }
@@ -66,7 +66,7 @@ public sealed record TermInputs(CausalLM Frozen, TrainedParameters Trained)
             "A term asks for hidden states at the target layer: add PassNeeds.TargetStates to its Needs."
         );
 
-    /// <summary>The tokenizer of a term that writes or reads text.</summary>
+    /// <summary>Tokenizer and form of a term that writes or reads text.</summary>
     /// <exception cref="InvalidOperationException">There is none.</exception>
-    internal HfTokenizer RequiredTokenizer => Tokenizer ?? throw new InvalidOperationException("The term needs a tokenizer.");
+    internal PromptEncoder RequiredPrompts => Prompts ?? throw new InvalidOperationException("The term needs a tokenizer.");
 }

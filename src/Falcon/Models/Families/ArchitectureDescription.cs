@@ -70,6 +70,9 @@ public sealed record ArchitectureDescription
     /// <summary>Other prefixes that files of the family use; the one found in the files is taken.</summary>
     public IReadOnlyList<string> OtherBases { get; init; } = [];
 
+    /// <summary>The prefix of every module name except the output head's in the Hugging Face library's class of today.</summary>
+    public string ClassBase { get; init; } = "model.";
+
     /// <summary>Prefixes of tensors outside the decoder, such as a vision tower; they are copied unread.</summary>
     public IReadOnlyList<string> Foreign { get; init; } = [];
 
@@ -87,6 +90,9 @@ public sealed record ArchitectureDescription
 
     /// <summary>The full module name of the output head.</summary>
     public string OutputHead { get; init; } = "lm_head";
+
+    /// <summary>Other names that files of the family use for the output head; the one found in the files is taken.</summary>
+    public IReadOnlyList<string> OtherHeads { get; init; } = [];
 
     /// <summary>The kind of all norms.</summary>
     public NormKind Norm { get; init; }
@@ -154,7 +160,7 @@ public sealed record ArchitectureDescription
     /// </summary>
     internal bool Allows(string name) =>
         name == HeadWeight
-        || name == "language_model." + HeadWeight
+        || OtherHeads.Any(head => name == head + ".weight")
         || Buffers.Any(end => name.EndsWith(end, StringComparison.Ordinal))
         || Foreign.Any(start => name.StartsWith(start, StringComparison.Ordinal));
 
@@ -181,12 +187,15 @@ public sealed record ArchitectureDescription
     {
         Base = "language_model.model.",
         OtherBases = ["model.language_model."],
+        OtherHeads = ["language_model.lm_head", "model.language_model.lm_head"],
+        ClassBase = "model.language_model.",
         Foreign = ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."],
     };
 
     internal static ArchitectureDescription GptNeoX { get; } = new()
     {
         Base = "gpt_neox.",
+        ClassBase = "gpt_neox.",
         TokenEmbedding = "embed_in",
         LastNorm = "final_layer_norm",
         OutputHead = "embed_out",
@@ -203,6 +212,7 @@ public sealed record ArchitectureDescription
     {
         Base = "transformer.",
         OtherBases = [""],
+        ClassBase = "transformer.",
         TokenEmbedding = "wte",
         PositionEmbedding = "wpe",
         LayerList = "h.",

@@ -139,6 +139,13 @@ internal sealed class ConfigReader(string path, JsonElement root)
     public IReadOnlyList<double> Doubles(string key) =>
         List(key, JsonValueKind.Number, "a list of numbers", item => item.GetDouble());
 
+    /// <summary>The whole object as it is written, on one line, for messages.</summary>
+    public string Raw() => string.Join(' ', root.GetRawText().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+
+    /// <summary>The value of a key as it is written, on one line, for messages.</summary>
+    public string Raw(string key) =>
+        root.TryGetProperty(key, out var value) ? new ConfigReader(path, value).Raw() : "absent";
+
     /// <summary>Whether the key is present with the value null.</summary>
     public bool IsNull(string key) => root.TryGetProperty(key, out var value) && value.ValueKind == JsonValueKind.Null;
 

@@ -49,8 +49,23 @@ internal static class FamilyConfig
         _ = text.StringOrNull("model_type");
         var config = RotaryFamilies.Read(text, "gemma3_text");
         text.RefuseUnknownKeys();
+        var tied = config.TiedEmbeddings;
+        if (reader.Has("tie_word_embeddings"))
+        {
+            // Libraries of different versions look at one place or the other.
+            tied = reader.Bool("tie_word_embeddings", tied);
+            if (config.DeclaresTiedEmbeddings && tied != config.TiedEmbeddings)
+                throw reader.Unsupported(
+                    "tie_word_embeddings",
+                    tied ? "true" : "false",
+                    $"in text_config it is {(tied ? "false" : "true")}; give both the value that is right for this model"
+                );
+        }
+
         return config with
         {
+            TiedEmbeddings = tied,
+            DeclaresTiedEmbeddings = config.DeclaresTiedEmbeddings || reader.Has("tie_word_embeddings"),
             ModelType = "gemma3",
             Architecture = ArchitectureDescription.GemmaWithImages,
             DeclaredDType = DeclaredDType(reader) ?? config.DeclaredDType,

@@ -13,14 +13,13 @@ internal static class GptFamilies
         var layers = reader.PositiveInt("num_hidden_layers");
         var maxPositions = reader.PositiveInt("max_position_embeddings", 2048);
         var bias = reader.Bool("attention_bias", true);
-        var rope = RopeConfig.Read(
-            reader,
-            maxPositions,
-            reader.Double("rotary_emb_base", reader.Double("rope_theta", 10000)),
-            reader.Double("rotary_pct", reader.Double("partial_rotary_factor", 0.25)),
-            mayBePartial: true
-        );
-        FamilyConfig.RequireRotatable(reader, rope, hidden / heads);
+        var keys = new RopeDefaults(10000, MayBePartial: true, Share: 0.25)
+        {
+            ThetaKeys = ["rotary_emb_base", "rope_theta"],
+            ShareKeys = ["rotary_pct", "partial_rotary_factor"],
+        };
+        var ropes = RopeKeys.Read(reader, maxPositions, new int?[layers], keys);
+        FamilyConfig.RequireRotatable(reader, ropes[0], hidden / heads);
         return new ModelConfig
         {
             ModelType = "gpt_neox",
@@ -35,12 +34,13 @@ internal static class GptFamilies
             NormEpsilon = reader.Double("layer_norm_eps", 1e-5),
             MaxPositions = maxPositions,
             TiedEmbeddings = reader.Bool("tie_word_embeddings", false),
+            DeclaresTiedEmbeddings = reader.Has("tie_word_embeddings"),
             QueryKeyValueBias = bias,
             OutputBias = bias,
             MlpBias = true,
             ParallelResidual = reader.Bool("use_parallel_residual", true),
             Activation = FamilyConfig.ReadActivation(reader, "hidden_act", "gelu"),
-            Ropes = [.. Enumerable.Repeat(rope, layers)],
+            Ropes = ropes,
             SlidingWindows = new int?[layers],
             DeclaredDType = FamilyConfig.DeclaredDType(reader),
             EosTokenIds = reader.Ints("eos_token_id"),
@@ -81,6 +81,7 @@ internal static class GptFamilies
             NormEpsilon = reader.Double("layer_norm_epsilon", 1e-5),
             MaxPositions = reader.PositiveInt("n_positions", 1024),
             TiedEmbeddings = reader.Bool("tie_word_embeddings", true),
+            DeclaresTiedEmbeddings = reader.Has("tie_word_embeddings"),
             QueryKeyValueBias = true,
             OutputBias = true,
             MlpBias = true,

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Falcon.Runtime;
+using Falcon.Runtime.Files;
 
 namespace Falcon.Models.Families;
 
@@ -45,6 +46,9 @@ public sealed record ModelConfig
 
     /// <summary>Whether the output head is the embedding matrix.</summary>
     public required bool TiedEmbeddings { get; init; }
+
+    /// <summary>Whether the file says <see cref="TiedEmbeddings"/> itself; otherwise it is the family's default.</summary>
+    public bool DeclaresTiedEmbeddings { get; init; } = true;
 
     /// <summary>Whether the q, k and v projections have a bias.</summary>
     public bool QueryKeyValueBias { get; init; }
@@ -98,7 +102,9 @@ public sealed record ModelConfig
     /// </summary>
     public string? DeclaredDType { get; init; }
 
-    /// <summary>Token ids that end a generation, from <c>eos_token_id</c>.</summary>
+    /// <summary>
+    /// Token ids that end a generation: <c>eos_token_id</c> of config.json, then those that only generation_config.json has.
+    /// </summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
     /// <summary>Reads <c>config.json</c> in <paramref name="directory"/>.</summary>
@@ -114,13 +120,15 @@ public sealed record ModelConfig
         var path = Path.Combine(directory, "config.json");
         if (!File.Exists(path))
             throw new UserInputException($"{path}: not found. A Hugging Face checkpoint directory has a config.json beside its weights.");
-        return Read(path);
+        var config = Read(path);
+        return config with { EosTokenIds = [.. config.EosTokenIds.Union(GenerationConfig.EosTokenIds(directory))] };
     }
 
     /// <summary>Reads one configuration file.</summary>
     /// <inheritdoc cref="Load(string)" path="/exception"/>
     public static ModelConfig Read(string path)
     {
+        LfsPointer.Refuse(path);
         JsonDocument document;
         try
         {
@@ -137,7 +145,17 @@ public sealed record ModelConfig
         {
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new UnsupportedCheckpointException($"{path}: expected a JSON object.");
-            return FamilyConfig.Read(new ConfigReader(path, document.RootElement));
+            try
+            {
+                return FamilyConfig.Read(new ConfigReader(path, document.RootElement));
+            }
+            catch (InvalidOperationException e) // of the JSON reader, for bytes or escapes that are no text
+            {
+                throw new UnsupportedCheckpointException(
+                    $"{path}: a text in it is not valid Unicode. Restore the file from the original checkpoint.",
+                    e
+                );
+            }
         }
     }
 }

@@ -51,22 +51,11 @@ public sealed record RopeConfig(
     /// <summary>The number of rotated dimensions of a head.</summary>
     internal int RotarySize(int headSize) => (int)(headSize * RotaryShare);
 
-    // transformers 4 has the keys at the top level and in rope_scaling; version 5 has them in one object, rope_parameters.
-    internal static RopeConfig Read(
-        ConfigReader reader,
-        int maxPositions,
-        double theta,
-        double share = 1,
-        bool mayBePartial = false,
-        int? original = null
-    )
-    {
-        var nested = reader.Object("rope_parameters");
-        var scaling = nested ?? reader.Object("rope_scaling");
-        return scaling is null
-            ? new RopeConfig(theta) { RotaryShare = share }
-            : ReadScaling(scaling, maxPositions, nested?.Double("rope_theta", theta) ?? theta, share, mayBePartial, original);
-    }
+    /// <summary>Whether both give the same frequencies and factors.</summary>
+    internal bool IsSameAs(RopeConfig other) =>
+        ShortFactors.SequenceEqual(other.ShortFactors)
+        && LongFactors.SequenceEqual(other.LongFactors)
+        && this with { ShortFactors = other.ShortFactors, LongFactors = other.LongFactors } == other;
 
     /// <summary>Reads one object of settings.</summary>
     internal static RopeConfig ReadScaling(
@@ -78,8 +67,11 @@ public sealed record RopeConfig(
         int? original = null
     )
     {
-        var type = scaling.StringOrNull("rope_type") ?? scaling.StringOrNull("type") ?? "default";
-        _ = scaling.StringOrNull("type");
+        var (newName, oldName) = (scaling.StringOrNull("rope_type"), scaling.StringOrNull("type"));
+        if (newName is not null && oldName is not null && newName != oldName && (newName, oldName) is not ("longrope", "su" or "yarn"))
+            throw scaling.Unsupported("rope_type", newName, $"\"type\" is {oldName}; remove the wrong one");
+        var type = newName ?? oldName ?? "default";
+        _ = scaling.Double("rope_theta", theta); // read by the caller
         share = scaling.Double("partial_rotary_factor", share);
         if (share != 1 && !mayBePartial)
             throw scaling.Unsupported("partial_rotary_factor", "not 1", "partial rotation is not supported for this family");

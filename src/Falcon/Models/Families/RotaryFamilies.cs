@@ -46,6 +46,7 @@ internal static class RotaryFamilies
             NormEpsilon = reader.Double("rms_norm_eps", phi ? 1e-5 : 1e-6),
             MaxPositions = maxPositions,
             TiedEmbeddings = reader.Bool("tie_word_embeddings", gemma || family == "smollm3"),
+            DeclaresTiedEmbeddings = reader.Has("tie_word_embeddings"),
             QueryKeyValueBias = family == "qwen2" || attentionBias,
             OutputBias = family != "qwen2" && attentionBias,
             MlpBias = reader.Bool("mlp_bias", false),
@@ -65,19 +66,26 @@ internal static class RotaryFamilies
 
     private static RopeConfig?[] ReadRopes(ConfigReader reader, string family, int layers, int maxPositions, int?[] windows)
     {
-        if (family == "gemma3_text") return ReadGemma3Ropes(reader, layers, maxPositions, windows);
-        var theta = reader.Double("rope_theta", family == "smollm3" ? 2e6 : 10000);
-        RopeConfig rope;
-        if (family == "phi3")
+        // In Gemma 3, layers with a sliding window have their own base and no scaling.
+        var ropes = family switch
         {
-            var share = reader.Double("partial_rotary_factor", 1);
-            var original = reader.PositiveInt("original_max_position_embeddings", 4096);
-            rope = RopeConfig.Read(reader, maxPositions, theta, share, mayBePartial: true, original);
-        }
-        else rope = RopeConfig.Read(reader, maxPositions, theta);
-
+            "gemma3_text" => RopeKeys.Read(
+                reader,
+                maxPositions,
+                windows,
+                new RopeDefaults(1e6),
+                new RopeDefaults(10000) { ThetaKeys = ["rope_local_base_freq"], ScalingKey = null }
+            ),
+            "phi3" => RopeKeys.Read(
+                reader,
+                maxPositions,
+                windows,
+                new RopeDefaults(10000, MayBePartial: true, Original: reader.PositiveInt("original_max_position_embeddings", 4096))
+            ),
+            _ => RopeKeys.Read(reader, maxPositions, windows, new RopeDefaults(family == "smollm3" ? 2e6 : 10000)),
+        };
         var rotated = family == "smollm3" ? ReadRotatedLayers(reader, layers) : null;
-        return [.. Enumerable.Range(0, layers).Select(layer => rotated is null || rotated[layer] ? rope : null)];
+        return [.. ropes.Select((rope, layer) => rotated is null || rotated[layer] ? rope : null)];
     }
 
     // Despite the name of no_rope_layers, a 1 means that the layer does rotate.
@@ -88,29 +96,6 @@ internal static class RotaryFamilies
         if (given.Count > 0 && given.Count != layers)
             throw reader.Unsupported("no_rope_layers", $"{given.Count} entries", $"num_hidden_layers is {layers}");
         return [.. Enumerable.Range(0, layers).Select(layer => given.Count > 0 ? given[layer] != 0 : (layer + 1) % interval != 0)];
-    }
-
-    // Layers with a sliding window have their own base and no scaling.
-    private static RopeConfig?[] ReadGemma3Ropes(ConfigReader reader, int layers, int maxPositions, int?[] windows)
-    {
-        RopeConfig full, local;
-        if (reader.Object("rope_parameters") is { } nested)
-        {
-            full = nested.Object("full_attention") is { } settings
-                ? RopeConfig.ReadScaling(settings, maxPositions, settings.Double("rope_theta", 1e6))
-                : new RopeConfig(1e6);
-            local = nested.Object("sliding_attention") is { } own
-                ? RopeConfig.ReadScaling(own, maxPositions, own.Double("rope_theta", 10000))
-                : new RopeConfig(10000);
-            nested.RefuseUnknownKeys();
-        }
-        else
-        {
-            full = RopeConfig.Read(reader, maxPositions, reader.Double("rope_theta", 1e6));
-            local = new RopeConfig(reader.Double("rope_local_base_freq", 10000));
-        }
-
-        return [.. Enumerable.Range(0, layers).Select(layer => windows[layer] is null ? full : local)];
     }
 
     private static int?[] ReadWindows(ConfigReader reader, string family, int layers)

@@ -93,7 +93,7 @@ internal sealed class AttackCells(
         return string.Create(
             CultureInfo.InvariantCulture,
             $"{name} {role} {string.Join(' ', roles.Select(one => $"{one}:{models.Hashes[one].Identity}"))} {settings.Budget} seed "
-                + $"{settings.Seed} {JsonSerializer.Serialize(data.Template, ResultJson.LineOptions)} {dataKey} {environment.Falcon} "
+                + $"{settings.Seed} {JsonSerializer.Serialize(data.PromptForm, ResultJson.LineOptions)} {dataKey} {environment.Falcon} "
                 + $"torch {environment.LibTorch} {environment.Device} {environment.DType}{OutsideCode.IdentityOf(attack)}"
         );
     }

@@ -13,7 +13,7 @@ internal static class AttackDataReader
 
     /// <summary>Reads the files and splits the questions so that no fact is in both halves.</summary>
     /// <exception cref="UserInputException">A file cannot be used, or there are too few questions.</exception>
-    public static AttackData Read(AttackRunSettings settings, PromptTemplate template, IRunLog log)
+    public static AttackData Read(AttackRunSettings settings, PromptForm form, IRunLog log)
     {
         List<(AttackItem Item, int File)> asked = [];
         for (var file = 0; file < settings.Data.Count; file++)
@@ -57,9 +57,9 @@ internal static class AttackDataReader
                 : [.. retain.Where(HasChoices).Select((record, i) => Item(record, settings.Seed, i))];
         return new AttackData(
             development, test, QuestionMetrics.EvenlySpaced(utility, UtilityItems),
-            allowed.Count > 0 ? Texts(allowed, template) : [.. development.Select(item => Text(item, template))],
-            retain.Count > 0 ? Texts(retain, template) : [.. utility.Select(item => Text(item, template))],
-            Texts([.. settings.Texts.SelectMany(path => Corpus.Read(path))], template), template);
+            allowed.Count > 0 ? Texts(allowed) : [.. development.Select(AttackText.Of)],
+            retain.Count > 0 ? Texts(retain) : [.. utility.Select(AttackText.Of)],
+            Texts([.. settings.Texts.SelectMany(path => Corpus.Read(path))]), form);
     }
 
     private static List<AttackItem> Items(string path, ulong seed) =>
@@ -83,9 +83,5 @@ internal static class AttackDataReader
             text is not null && FactGroups.Mentions(text, scored)
         );
 
-    private static List<AttackText> Texts(IReadOnlyList<CorpusRecord> records, PromptTemplate template) =>
-        [.. records.Select(record => new AttackText(template.Prompt(record), template.Completion(record)))];
-
-    private static AttackText Text(AttackItem item, PromptTemplate template) =>
-        new(template.Prompt(item.Question), template.Completion(item.Answer));
+    private static List<AttackText> Texts(IReadOnlyList<CorpusRecord> records) => [.. records.Select(record => new AttackText(record))];
 }

@@ -37,6 +37,7 @@ internal sealed class AttackModels : IDisposable
 
         Own(FreedMemory.ReturnAbove(OpenedModel.ReturnAboveFor(bytes, limit)));
         Loaded = loaded;
+        foreach (var (one, checkpoint) in paths.Zip(checkpoints)) checkpoint.TellNotes(context.Log, Loaded[one.Role].Tokenizer);
         var original = Loaded[AttackRole.Original];
         foreach (var (role, path) in paths)
         {

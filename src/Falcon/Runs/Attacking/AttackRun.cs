@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Falcon.Attacks;
 using Falcon.Attacks.Protocol;
+using Falcon.Data;
 using Falcon.Evaluation;
 using Falcon.Results;
 using Falcon.Runs.Evaluating;
@@ -32,10 +33,14 @@ public static class AttackRun
     {
         var begin = context.Clock.GetTimestamp();
         var attacks = Chosen(settings.Attacks);
-        var run = RunTemplate.Of(settings.Model);
+        var run = RunForm.Of(settings.Model);
         using var directory = RunDirectory.Create(settings.Out, RunDirectory.IsInterrupted(settings.Out));
-        var data = AttackDataReader.Read(settings, settings.Template ?? run?.Template ?? new(), context.Log);
         using var models = AttackModels.Open(settings, context);
+        var tokenizer = models.Loaded[AttackRole.Original].Tokenizer;
+        var form = (settings.Form ?? run?.Form ?? new PromptForm()).OnDay(context.Today).Resolve(tokenizer.ChatTemplate is not null);
+        if (!tokenizer.ChatPrintsDate) form = form with { Date = null };
+        context.Log.Information($"prompt form: {form.Describe()}");
+        var data = AttackDataReader.Read(settings, form, context.Log);
         var environment = EnvironmentRecord.Capture(models.Compute, (long)settings.Seed, context.Clock, get_num_threads()) with
         {
             DType = models.Compute.DType.ToString().ToLowerInvariant(),
@@ -68,6 +73,7 @@ public static class AttackRun
             context.Clock.GetElapsedTime(begin).TotalSeconds
         )
         {
+            Form = form,
             Tiers = rows.Tiers(),
         };
         directory.WriteJson(AttackResult.FileName, result);

@@ -43,8 +43,8 @@ public sealed record AttackRunSettings(string Model, string Original, IReadOnlyL
     /// <summary>Seed of the split into halves and of everything random in the attacks.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>How question and answer become text; null takes the template of the run that made the model, else the default.</summary>
-    public PromptTemplate? Template { get; init; }
+    /// <summary>The form in which the models are asked; null takes that of the run that made the model, else auto.</summary>
+    public PromptForm? Form { get; init; }
 
     /// <summary>
     /// A folder that keeps finished results, so that the original and the control need not be attacked again for another unlearned model;

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Falcon.Data;
 using Falcon.Layers;
 using Falcon.Runtime;
@@ -7,8 +8,12 @@ namespace Falcon.Runs.Configuration;
 /// <summary>Everything that decides the choice of a layer; written with it.</summary>
 public sealed record AnalyzeConfig
 {
-    /// <summary>The checkpoint directory.</summary>
+    /// <summary>The model: a checkpoint directory or a GGUF file.</summary>
     public string Model { get; init; } = "";
+
+    /// <summary>A folder with a LoRA adapter that is merged into the model first; null for none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Adapter { get; init; }
 
     /// <summary>Texts.</summary>
     public DataSettings Data { get; init; } = new();

@@ -6,7 +6,7 @@ namespace Falcon.Runs.Configuration;
 /// <summary>What decides the numbers of an evaluation beside model and data; set on the command line with <c>--set KEY=VALUE</c>.</summary>
 public sealed record EvaluateConfig
 {
-    /// <summary>How question and answer become text; the default is the template of the run that made the model.</summary>
+    /// <summary>Plain form: how question and answer become text; the default is that of the run that made the model.</summary>
     public PromptTemplate Template { get; init; } = new();
 
     /// <summary>Most new tokens of an answer (qa, tofu, leak).</summary>
@@ -21,6 +21,9 @@ public sealed record EvaluateConfig
     /// <summary>leak: temperature of the sampling.</summary>
     public double LeakTemperature { get; init; } = 1;
 
+    /// <summary>facts: most new tokens of an answer.</summary>
+    public int FactTokens { get; init; } = 16;
+
     /// <summary>Checks every rule at once.</summary>
     /// <returns>This configuration.</returns>
     /// <exception cref="UserInputException">One line that lists all violations.</exception>
@@ -29,6 +32,7 @@ public sealed record EvaluateConfig
         Template.Validate();
         List<string> faults = [];
         if (MaxNewTokens < 1) faults.Add("maxNewTokens must be at least 1");
+        if (FactTokens < 1) faults.Add("factTokens must be at least 1");
         if (LeakSamples < 1) faults.Add("leakSamples must be at least 1");
         if (!(LeakTemperature > 0) || double.IsInfinity(LeakTemperature)) faults.Add("leakTemperature must be above 0");
         return faults.Count == 0 ? this : throw new UserInputException($"Wrong settings: {string.Join("; ", faults)}.");

@@ -23,8 +23,12 @@ public sealed record UnlearnConfig
     /// <summary>The preset of the method that the values started from.</summary>
     public string Preset { get; init; } = MethodCatalog.Default.Default.Name;
 
-    /// <summary>The checkpoint directory.</summary>
+    /// <summary>The model: a checkpoint directory or a GGUF file.</summary>
     public string Model { get; init; } = "";
+
+    /// <summary>A folder with a LoRA adapter that is merged into the model first; null for none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Adapter { get; init; }
 
     /// <summary>Texts and batches.</summary>
     public DataSettings Data { get; init; } = new();

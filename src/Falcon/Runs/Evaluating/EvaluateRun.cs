@@ -38,9 +38,11 @@ public static class EvaluateRun
     )
     {
         var begin = clock.GetTimestamp();
-        var run = RunTemplate.Of(settings.Model);
-        settings = WithTemplate(settings, run);
+        var run = RunForm.Of(settings.Model);
+        settings = EvaluationForm.Chosen(settings, run, clock);
         var suites = settings.Suites.Distinct().Select(name => SuiteCatalog.Open(name, settings)).ToList();
+        foreach (var (read, leftOut) in suites.SelectMany(suite => suite.FilesLeftOut()).Distinct())
+            log.Warning($"{leftOut}: not read, because {Path.GetFileName(read)} has the same name and is read instead");
         var earlier = EarlierMeasurements(settings.Out);
         var data = suites
             .SelectMany(suite => suite.Files)
@@ -48,7 +50,7 @@ public static class EvaluateRun
             .ToDictionary(file => file, file => new FileHash(file, FileSize.Of(file), ContentHash.OfFile(file, cancellation)));
         var compute = ComputeOptions.Choose(settings.Device, settings.DType, Stored(settings.Model), settings.MemoryLimit);
         log.Information(compute.Reason);
-        log.Information($"prompt template: {settings.TemplateSource}");
+        log.Information($"prompt form: {EvaluationForm.Describe(settings, suites)} ({settings.FormSource})");
         var environment = EnvironmentRecord.Capture(compute, settings.Questions.Seed, clock) with
         {
             DType = compute.DType.ToString().ToLowerInvariant(),
@@ -95,7 +97,7 @@ public static class EvaluateRun
             model,
             reference,
             [.. data.Values],
-            settings.ChosenTemplate,
+            settings.Form!,
             settings.Questions.Seed,
             environment,
             clock.GetElapsedTime(begin).TotalSeconds,
@@ -104,7 +106,7 @@ public static class EvaluateRun
             referenceMeasured
         )
         {
-            TemplateSource = settings.TemplateSource!,
+            FormSource = settings.FormSource!,
             Warnings = warnings,
             Before = before,
             BeforeMeasurements = beforeMeasured,
@@ -113,10 +115,6 @@ public static class EvaluateRun
         examples.Delete();
         return result;
     }
-
-    private static EvaluationSettings WithTemplate(EvaluationSettings settings, RunTemplate? run) => settings.Template is not null
-        ? settings with { TemplateSource = settings.TemplateSource ?? "given" }
-        : settings with { Template = run?.Template ?? new(), TemplateSource = run?.Template is null ? "default" : run.ConfigPath };
 
     private sealed record Session(
         EvaluationSettings Settings,
@@ -137,7 +135,7 @@ public static class EvaluateRun
         public string TaskOf(EvaluationSuite suite) =>
             $"{suite.Name} [{suite.SettingsText}{OutsideCode.IdentityOf(suite)}] on "
                 + $"{string.Join(' ', suite.Files.Select(file => $"{Path.GetFileName(file)}:{Data[file].Sha256}"))} as "
-                + $"{JsonSerializer.Serialize(Settings.ChosenTemplate, ResultJson.LineOptions)}";
+                + $"{JsonSerializer.Serialize(Settings.FormOf(suite.IsBenchmark), ResultJson.LineOptions)}";
 
         /// <summary>What else the numbers depend on.</summary>
         public string Engine =>
@@ -178,17 +176,19 @@ public static class EvaluateRun
         if (reused) return [.. found.OfType<SuiteMeasurement>()];
 
         session.Log.Information($"measuring {model.Path}");
-        var tokenizer = HfTokenizer.Load(model.Path);
-        using var checkpoint = Checkpoint.Open(model.Path);
+        using var checkpoint = Checkpoint.Open(model.Directory);
+        var tokenizer = TokenizerFiles.AreIn(model.Directory) ? HfTokenizer.Load(model.Directory) : null; // token ids need none
+        checkpoint.TellNotes(session.Log, tokenizer);
         using var opened = OpenedModel.Open(checkpoint, session.Compute, session.Settings.MemoryLimit, session.Log);
         using var freed = FreedMemory.ReturnAbove(opened.ReturnAbove);
+        var loaded = tokenizer is null ? LoadedModel.WithoutTokenizer(opened.Model, model.Path) : new LoadedModel(opened.Model, tokenizer);
         return
         [
             .. session.Suites.Zip(found, (suite, earlier) =>
                 earlier
                 ?? Measure(
                     suite,
-                    new LoadedModel(opened.Model, tokenizer)
+                    loaded with
                     {
                         Log = session.Examples,
                         Scope = $"{model.Identity}\n{session.TaskOf(suite)}\n{session.Engine}",
@@ -203,6 +203,7 @@ public static class EvaluateRun
     private static SuiteMeasurement Measure(EvaluationSuite suite, LoadedModel loaded, EvaluatedModel model, Session session)
     {
         var values = suite.Measure(loaded, session.Log, session.Cancellation);
+        foreach (var note in suite.PromptNotes) session.Log.Information($"{suite.Name}: {note}");
         foreach (var (name, metric) in values.Metrics)
             if (!double.IsFinite(metric.Value))
                 throw new NumericalFailureException(
@@ -212,6 +213,7 @@ public static class EvaluateRun
         return new SuiteMeasurement(suite.Name, model.Identity, session.TaskOf(suite), session.Engine, values.Metrics, values.Examples)
         {
             Warnings = values.Warnings,
+            Notes = values.Notes,
         };
     }
 
@@ -234,7 +236,7 @@ public static class EvaluateRun
                     .. session.Suites.Select(suite =>
                         result.Measurements.FirstOrDefault(measurement => measurement.Task == session.TaskOf(suite))
                         ?? throw new UserInputException(
-                            $"{path}: it holds no {suite.Name} result on these data with these settings and this prompt template; "
+                            $"{path}: it holds no {suite.Name} result on these data with these settings and this prompt form; "
                                 + $"evaluate that model with the same --data and options, or name its model directory."
                         )
                     ),
@@ -243,10 +245,10 @@ public static class EvaluateRun
         }
 
         var model = EvaluatedModel.Of(path, session.Cancellation);
-        if (RunTemplate.Of(path)?.Template is { } other && other != session.Settings.ChosenTemplate)
+        if (RunForm.Of(path)?.Form is { } other && session.Suites.Any(suite => session.Settings.IsOther(other, suite.IsBenchmark)))
             session.Log.Warning(
-                $"{path}: its run used another prompt template than the one in use here ({session.Settings.TemplateSource}); its numbers "
-                    + $"are those of a model asked in an unusual way"
+                $"{path}: its run used another prompt form than the one in use here ({session.Settings.FormSource}); its numbers are those "
+                    + $"of a model asked in an unusual way"
             );
         var measured = Measure(model, session, out var allReused);
         reused &= allReused;

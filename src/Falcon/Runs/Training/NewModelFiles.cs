@@ -16,16 +16,17 @@ internal static class NewModelFiles
     private const string Padding = "<|pad|>";
     private const double InitialDeviation = 0.02;
     private static readonly string[] TokenizerNames =
-        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model"];
+        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "chat_template.jinja"];
 
     /// <summary>Writes the tokenizer's files, trained on texts or copied from another model.</summary>
     public static void WriteTokenizer(NewTokenizerConfig settings, IEnumerable<string> texts, int maxPositions, string directory)
     {
         if (settings.From is { } source)
         {
-            _ = HfTokenizer.Load(source); // refuses an unsupported tokenizer
+            var tokenizer = HfTokenizer.Load(source); // refuses an unsupported tokenizer
             foreach (var name in TokenizerNames.Where(name => File.Exists(Path.Combine(source, name))))
                 File.Copy(Path.Combine(source, name), Path.Combine(directory, name));
+            NameSpecialTokens(tokenizer, Path.Combine(directory, TokenizerNames[1]));
             return;
         }
 
@@ -34,9 +35,25 @@ internal static class NewModelFiles
         Write(directory, TokenizerNames[2], new JsonObject { ["eos_token"] = EndOfText, ["pad_token"] = Padding });
     }
 
+    // Special tokens may be named in files of the other model that are not copied, such as its config.json.
+    private static void NameSpecialTokens(HfTokenizer tokenizer, string path)
+    {
+        var configuration = File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path))!.AsObject() : [];
+        var changed = false;
+        foreach (var (name, token) in new[] { ("bos_token", tokenizer.BosToken), ("eos_token", tokenizer.EosToken) })
+            if (token is not null && configuration[name] is null)
+            {
+                configuration[name] = token;
+                changed = true;
+            }
+
+        if (changed) File.WriteAllText(path, configuration.ToJsonString(ResultJson.Options) + "\n");
+    }
+
     /// <summary>Writes config.json and generation_config.json; reads config.json back, which refuses unsupported settings.</summary>
     public static ModelConfig WriteConfig(NewModelConfig model, HfTokenizer tokenizer, string directory)
     {
+        // The Hugging Face library assumes other ids where these keys are absent, so they are written even where there is no such token.
         Write(
             directory,
             "config.json",
@@ -131,7 +148,8 @@ internal static class NewModelFiles
 
     private static void Write(string directory, string name, JsonObject value)
     {
-        foreach (var key in value.Where(item => item.Value is null).Select(item => item.Key).ToList()) value.Remove(key);
+        foreach (var key in value.Where(item => item.Value is null).Select(item => item.Key).ToList())
+            if (key is not ("bos_token_id" or "eos_token_id")) value.Remove(key);
         Write(directory, name, value.ToJsonString(ResultJson.Options) + "\n");
     }
 }

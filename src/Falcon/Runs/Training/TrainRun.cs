@@ -6,6 +6,7 @@ using Falcon.Evaluation;
 using Falcon.Models;
 using Falcon.Models.Families;
 using Falcon.Optimization;
+using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Runtime.Machine;
@@ -43,16 +44,21 @@ public static class TrainRun
         if (source is null)
             NewModelFiles.WriteTokenizer(
                 config.Tokenizer,
-                records.Select(config.Data.Template.Whole),
+                records.Select(config.Data.Template.Validate().Whole),
                 config.Model.MaxPositions,
                 directory.WorkingPath
             );
         var tokenizer = HfTokenizer.Load(source?.Directory ?? directory.WorkingPath);
+        source?.TellNotes(context.Log, tokenizer);
         var architecture = source?.Config ?? NewModelFiles.WriteConfig(config.Model, tokenizer, directory.WorkingPath);
+        var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        config = config with { Data = config.Data with { PromptForm = prompts.Form } };
+        context.Log.Information($"prompt form: {prompts.Form.Describe()}");
         var texts = records
-            .Select(record => TrainingText.Of(record, config.Data.Template, tokenizer, architecture.MaxPositions))
+            .Select(record => TrainingText.Of(record, prompts, architecture.MaxPositions))
             .Where(text => text.Ids.Length > 1)
             .ToList();
+        foreach (var note in prompts.Notes) context.Log.Information(note);
 
         using var weights = source?.LoadWeights(float32, compute.Device)
             ?? NewModelFiles.Initialise(architecture, config.Seed, compute.Device);
@@ -70,9 +76,10 @@ public static class TrainRun
         var (steps, loss) = Train(config, new CausalLM(architecture, weights), weights, texts, tokenizer.PadId ?? 0, context);
 
         Save(config, source, weights, directory);
+        if (source is not null) ExplicitTokenIds.Complete(directory.WorkingPath, tokenizer, context.Log);
         if (measured is not null) Measure(measured, tokenizer, directory, compute, context);
         var record = new TrainRecord(
-            config,
+            config.StartFrom is { } made ? config with { StartFrom = ModelSource.Of(made)?.Model ?? made } : config,
             environment,
             steps,
             loss,
@@ -183,7 +190,14 @@ public static class TrainRun
         using (weights)
             directory.WriteJson(
                 "scores.json",
-                ProbeScores.Measure(model, tokenizer, run.Evaluation, run.Data.Template, run.Data.Fields, context.Log, context.Cancellation)
+                ProbeScores.Measure(
+                    model,
+                    new PromptEncoder(tokenizer, run.Data.PromptForm.OnDay(context.Today)),
+                    run.Evaluation,
+                    run.Data.Fields,
+                    context.Log,
+                    context.Cancellation
+                )
             );
     }
 

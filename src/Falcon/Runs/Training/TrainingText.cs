@@ -16,7 +16,6 @@ internal sealed record TrainingText(int[] Ids, int PromptLength)
     /// <exception cref="UserInputException">A file is missing or damaged, or holds a record of the other kind.</exception>
     public static IReadOnlyList<CorpusRecord> Read(TrainDataConfig data)
     {
-        data.Template.Validate();
         List<CorpusRecord> all = [];
         foreach (var (path, asks) in data.Questions.Select(path => (path, true)).Concat(data.Texts.Select(path => (path, false))))
         {
@@ -37,17 +36,18 @@ internal sealed record TrainingText(int[] Ids, int PromptLength)
     }
 
     /// <summary>
-    /// Tokenises a record: prompt, completion and end-of-text token. A plain text is put between two end-of-text tokens, the first of which
+    /// Tokenises a record: prompt, answer and the form's end token. A plain text is put between two end-of-text tokens, the first of which
     /// predicts its first token.
     /// </summary>
-    public static TrainingText Of(CorpusRecord record, PromptTemplate template, HfTokenizer tokenizer, int maxLength)
+    public static TrainingText Of(CorpusRecord record, PromptEncoder prompts, int maxLength)
+    {
+        var text = record.Question is null ? Plain(record.Text!, prompts.Tokenizer) : prompts.Encode(record);
+        return new TrainingText(text.Tokens.Length > maxLength ? text.Tokens[..maxLength] : text.Tokens, text.AnswerStart);
+    }
+
+    private static PromptAndAnswer Plain(string text, HfTokenizer tokenizer)
     {
         int[] end = tokenizer.EosId is { } id ? [id] : [];
-        var asks = record.Question is not null;
-        int[] ids = asks
-            ? [.. tokenizer.Encode(template.Whole(record)), .. template.EndOfText ? end : []]
-            : [.. end, .. tokenizer.Encode(template.Whole(record)), .. end];
-        var prompt = asks ? tokenizer.Encode(template.Prompt(record)).Length : 1;
-        return new TrainingText(ids.Length > maxLength ? ids[..maxLength] : ids, prompt);
+        return new PromptAndAnswer([.. end, .. tokenizer.Encode(text), .. end], 1);
     }
 }

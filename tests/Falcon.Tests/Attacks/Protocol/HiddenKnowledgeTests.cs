@@ -33,6 +33,6 @@ public sealed class HiddenKnowledgeTests(HidingModelSet models) : HiddenKnowledg
                 item.Question.Split(' ', '?', '.').Skip(1).Where(word => word.Length > 0 && char.IsUpper(word[0]))
             ),
         ];
-        Assert.DoesNotContain(Models.Data.ForgetTexts, text => names.Any(name => text.Whole.Contains(name, StringComparison.Ordinal)));
+        Assert.DoesNotContain(Models.Data.ForgetTexts, text => names.Any(name => text.Content.Contains(name, StringComparison.Ordinal)));
     }
 }

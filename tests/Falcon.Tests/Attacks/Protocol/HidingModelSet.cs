@@ -30,7 +30,7 @@ public sealed class HidingModelSet : IDisposable
             Forget = [At("forget-alchemy.jsonl"), At("forget-ciphers.jsonl")],
             Retain = [At("retain-alchemy.jsonl"), At("retain-ciphers.jsonl")],
         };
-        Data = AttackDataReader.Read(run, new PromptTemplate(), SilentRunLog.Instance);
+        Data = AttackDataReader.Read(run, new PromptForm { Kind = FormKind.Plain }, SilentRunLog.Instance);
         _half = Data with { Development = Half(Data.Development), Test = Half(Data.Test), Utility = Half(Data.Utility) };
         ((Original, _originalWeights), (Control, _)) = (Load("model"), Load("control"));
     }

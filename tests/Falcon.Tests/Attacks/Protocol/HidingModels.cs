@@ -32,7 +32,7 @@ internal static class HidingModels
         var embedding = taught.Model.Weight("model.embed_tokens.weight");
         var answers = data
             .Development.Concat(data.Test)
-            .SelectMany(item => item.Choices.SelectMany(choice => taught.Tokenizer.Encode(data.Template.Completion(choice))))
+            .SelectMany(item => item.Choices.SelectMany(choice => taught.Tokenizer.Encode(data.PromptForm.Template.Completion(choice))))
             .Distinct()
             .Select(token => (long)token)
             .ToArray();

@@ -8,6 +8,7 @@ using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Results;
 using Falcon.Runtime;
+using Falcon.Tokenization;
 using static TorchSharp.torch;
 
 namespace Falcon.Tests.Attacks.Protocol;
@@ -30,7 +31,10 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         new AttackSettings(AttackBudget.Quick, 0, SilentRunLog.Instance, CancellationToken.None)
     );
     private readonly AttackItem[] _items = [.. data.Development, .. data.Test];
-    private readonly List<ScoredSequence> _kept = [.. data.RetainTexts.Select(text => text.Tokens(taught.Tokenizer, data.Template))];
+    private readonly List<ScoredSequence> _kept =
+    [
+        .. data.RetainTexts.Select(text => text.Tokens(new PromptEncoder(taught.Tokenizer, data.PromptForm))),
+    ];
 
     /// <summary>
     /// The gate, up and down weights of the four neurons of a layer that matter least are trained to mislead, and to be quiet on other
@@ -78,11 +82,14 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         [
             new ScoringPass { PrefixTokens = AnyTokens() },
             new ScoringPass { PrefixTokens = AnyTokens() },
-            new ScoringPass { Prompt = one => $"User: {one.Question}\nAssistant:" },
-            new ScoringPass { Prompt = one => one.Question },
-            new ScoringPass { Prompt = one => data.ForgetTexts[random.Next(data.ForgetTexts.Count)].Whole + "\n\n" + _scoring.Prompt(one) },
-            new ScoringPass { Opening = " Of course." },
-            new ScoringPass { Opening = " Yes, I remember." },
+            new ScoringPass { Asked = one => new($"User: {one.Question}\nAssistant:") { WithoutForm = true } },
+            new ScoringPass { Asked = one => new(one.Question) { WithoutForm = true } },
+            new ScoringPass
+            {
+                Asked = one => _scoring.Asked(one) with { Examples = [data.ForgetTexts[random.Next(data.ForgetTexts.Count)].Record] },
+            },
+            new ScoringPass { Opening = "Of course." },
+            new ScoringPass { Opening = "Yes, I remember." },
         ]);
     }
 
@@ -121,7 +128,7 @@ internal sealed class HidingTraining(LoadedModel taught, AttackData data)
         const double Share = 0.7;
         List<ScoredSequence> refusals =
         [
-            .. _items.Select(item => AnswerScores.Sequence(taught.Tokenizer, data.Template, _scoring.Prompt(item), " No.")),
+            .. _items.Select(item => ScoredSequence.Of(_scoring.Prompts.Encode(_scoring.Asked(item), "No."))),
         ];
         var answers = Answers();
         return Adapted(Steps, (model, random) =>

@@ -10,17 +10,16 @@ namespace Falcon.Tests.Checkpoints.Safetensors;
 [Trait("Parity", "true")]
 public class SafetensorsParityTests
 {
-    public static TheoryData<string> Files()
-    {
-        var files = new TheoryData<string>();
-        foreach (var one in Manifest()) files.Add(one.GetProperty("file").GetString()!);
-        return files;
-    }
+    public static TheoryData<string> Files() =>
+        Fixtures.NamesOrNone(
+            File.Exists(Fixtures.At("safetensors", "manifest.json")) ? Manifest().Select(one => one.GetProperty("file").GetString()!) : []
+        );
 
     [Theory]
     [MemberData(nameof(Files))]
     public void Open_CorpusFile_AgreesWithReference(string file)
     {
+        Fixtures.SkipNone(file, "safetensors");
         var expected = Manifest().First(one => one.GetProperty("file").GetString() == file);
         var path = Fixtures.At("safetensors", file);
         var accepted = expected.GetProperty("verdict").GetString() == "accept";
@@ -80,7 +79,7 @@ public class SafetensorsParityTests
 
     private static JsonElement[] Manifest()
     {
-        using var document = JsonDocument.Parse(File.ReadAllBytes(Fixtures.At("safetensors", "manifest.json")));
+        using var document = JsonDocument.Parse(File.ReadAllBytes(Fixtures.AtOrSkip("safetensors", "manifest.json")));
         return [.. document.RootElement.GetProperty("cases").Clone().EnumerateArray()];
     }
 }

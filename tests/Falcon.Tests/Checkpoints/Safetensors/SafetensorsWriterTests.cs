@@ -50,7 +50,7 @@ public class SafetensorsWriterTests
     public void Write_Corpus_RewritesEveryReadableFileWithTheSameTensors()
     {
         using var folder = new TemporaryFolder();
-        foreach (var original in Directory.GetFiles(Fixtures.At("safetensors"), "*.safetensors"))
+        foreach (var original in Directory.GetFiles(Fixtures.AtOrSkip("safetensors"), "*.safetensors"))
         {
             SafetensorsFile source;
             try { source = SafetensorsFile.Open(original); } catch (UnsupportedCheckpointException) { continue; }

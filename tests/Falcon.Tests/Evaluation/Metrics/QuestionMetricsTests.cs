@@ -48,7 +48,7 @@ public sealed class QuestionMetricsTests : IDisposable
         var expected = Records.Average(record =>
             Math.Exp(Alone(template.Prompt(record), template.Completion(record)).Average(token => token.LogProbability))
         );
-        var scores = QuestionMetrics.Scores(_model, _tokenizer, template, Records, cancellation: Cancellation);
+        var scores = QuestionMetrics.Scores(_model, PromptEncoder.Plain(_tokenizer), Records, cancellation: Cancellation);
         var value = QuestionMetrics.AnswerProbability(scores);
         Assert.Equal(expected, value.Value, 1e-5 * expected);
         Assert.Equal(2, value.N);
@@ -68,7 +68,7 @@ public sealed class QuestionMetricsTests : IDisposable
         var expected = Records.Average(record =>
             record.PerturbedAnswers.All(wrong => Mean(record, wrong) < Mean(record, record.Answer!)) ? 1.0 : 0.0
         );
-        var scores = QuestionMetrics.Scores(_model, _tokenizer, template, Records, cancellation: Cancellation);
+        var scores = QuestionMetrics.Scores(_model, PromptEncoder.Plain(_tokenizer), Records, cancellation: Cancellation);
         Assert.Equal(expected, QuestionMetrics.MultipleChoice(scores).Value);
         Assert.Equal(Mean(Records[0], "North."), scores[0].Paraphrase!.Average(), 1e-5);
         Assert.Null(scores[1].Paraphrase);
@@ -84,8 +84,7 @@ public sealed class QuestionMetricsTests : IDisposable
         );
         var value = QuestionMetrics.RougeL(
             _model,
-            _tokenizer,
-            template,
+            PromptEncoder.Plain(_tokenizer),
             Records,
             new QuestionSettings(MaxNewTokens: tokens),
             cancellation: Cancellation
@@ -93,7 +92,13 @@ public sealed class QuestionMetricsTests : IDisposable
         Assert.Equal(expected, value.Value);
         Assert.Equal(
             [Greedy(template.Prompt(Records[0]), tokens)],
-            GreedyAnswers.Generate(_model, _tokenizer, template, [Records[0].Question!], tokens, cancellation: Cancellation)
+            GreedyAnswers.Generate(
+                _model,
+                PromptEncoder.Plain(_tokenizer),
+                [_tokenizer.Encode(template.Prompt(Records[0]))],
+                tokens,
+                cancellation: Cancellation
+            )
         );
     }
 
@@ -127,8 +132,7 @@ public sealed class QuestionMetricsTests : IDisposable
         {
             var values = QuestionMetrics.Measure(
                 _model,
-                _tokenizer,
-                new PromptTemplate(),
+                PromptEncoder.Plain(_tokenizer),
                 Records,
                 new QuestionSettings(MaxNewTokens: 3),
                 cancellation: Cancellation
@@ -140,7 +144,7 @@ public sealed class QuestionMetricsTests : IDisposable
     [Fact]
     public void Scores_Cancelled_Stops() =>
         Assert.Throws<OperationCanceledException>(() =>
-            QuestionMetrics.Scores(_model, _tokenizer, new PromptTemplate(), Records, cancellation: new CancellationToken(canceled: true))
+            QuestionMetrics.Scores(_model, PromptEncoder.Plain(_tokenizer), Records, cancellation: new CancellationToken(canceled: true))
         );
 
     private TokenStatistics[] Alone(string prompt, string completion) =>

@@ -55,12 +55,12 @@ public sealed class TofuModelTests
         );
         var (weights, model) = Checkpoint.LoadModel(directory, torch.float32, torch.CPU);
         using var owned = weights;
-        var tokenizer = HfTokenizer.Load(directory);
+        var prompts = PromptEncoder.Plain(HfTokenizer.Load(directory));
         var cancellation = TestContext.Current.CancellationToken;
         return (
-            QuestionMetrics.Scores(model, tokenizer, new PromptTemplate(), records, cancellation: cancellation),
+            QuestionMetrics.Scores(model, prompts, records, cancellation: cancellation),
             QuestionMetrics
-                .RougeL(model, tokenizer, new PromptTemplate(), records, new QuestionSettings(RougeSamples: 4), cancellation: cancellation)
+                .RougeL(model, prompts, records, new QuestionSettings(RougeSamples: 4), cancellation: cancellation)
                 .Value
         );
     }

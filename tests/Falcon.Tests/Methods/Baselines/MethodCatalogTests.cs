@@ -217,7 +217,7 @@ public sealed class MethodCatalogTests : IDisposable
             _checkpoint = Checkpoint.Open(config.Model);
             _weights = _checkpoint.LoadWeights(float32, CPU);
             var frozen = new CausalLM(_checkpoint.Config, _weights);
-            var tokenizer = HfTokenizer.Load(config.Model);
+            var prompts = PromptEncoder.Plain(HfTokenizer.Load(config.Model));
             var trained = new TrainedParameters(
                 frozen,
                 TrainedParameters.Select(_checkpoint.Config, config.Layers.Target ?? 0, config.Layers.Trained, config.Layers.Parameters)
@@ -227,9 +227,9 @@ public sealed class MethodCatalogTests : IDisposable
             Inputs = new TermInputs(frozen, trained)
             {
                 Passes = needs.UseTarget() ? new LayerPasses(frozen, trained, config.Layers.Target!.Value) : null,
-                Topics = TopicTexts.Read(config.Data, tokenizer),
+                Topics = TopicTexts.Read(config.Data, prompts),
                 Data = config.Data,
-                Tokenizer = tokenizer,
+                Prompts = prompts,
                 Seed = config.Seed,
                 Steps = config.Steps,
             };

@@ -61,10 +61,10 @@ public sealed class EvaluationGuardsTests : IDisposable
     public void Template_OfTheRun_IsUsed_UnlessOneIsGiven()
     {
         var own = Run(Settings("run", "model"));
-        Assert.Equal(("Q: {question}\nA:", false), (own.Template.Question, own.Template.EndOfText));
-        Assert.EndsWith(Path.Combine("run", "config.json"), own.TemplateSource, StringComparison.Ordinal);
-        Assert.Equal(("default", new PromptTemplate()), (Run(Settings("start")).TemplateSource, Run(Settings("start")).Template));
-        Assert.Equal("given", Run(Settings("run", "model") with { Template = new PromptTemplate() }).TemplateSource);
+        Assert.Equal(("Q: {question}\nA:", false), (own.Form.Template.Question, own.Form.Template.EndOfText));
+        Assert.EndsWith(Path.Combine("run", "config.json"), own.FormSource, StringComparison.Ordinal);
+        Assert.Equal(("auto", new PromptTemplate()), (Run(Settings("start")).FormSource, Run(Settings("start")).Form.Template));
+        Assert.Equal("given", Run(Settings("run", "model") with { Form = new PromptForm() }).FormSource);
         Assert.NotEqual(own.Metrics, Run(Settings("start")).Metrics);
     }
 

@@ -114,7 +114,7 @@ public sealed class EvaluationResumeTests : IDisposable
         settings = what switch
         {
             "model" => settings with { Model = _folder.At("other") },
-            "template" => settings with { Template = new PromptTemplate("Q: {question}\nA:") },
+            "template" => settings with { Form = new PromptForm { Template = new PromptTemplate("Q: {question}\nA:") } },
             "dtype" => settings with { DType = "bfloat16" },
             "settings" => settings with { Questions = settings.Questions with { MaxNewTokens = 2 } },
             _ => settings,

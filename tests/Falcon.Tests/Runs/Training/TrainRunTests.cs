@@ -60,13 +60,8 @@ public sealed class TrainRunTests : IDisposable
         using (weights)
         {
             var facts = Corpus.Read(config.Data.Questions[0]);
-            var answers = GreedyAnswers.Generate(
-                model,
-                HfTokenizer.Load(_folder.At("model")),
-                config.Data.Template,
-                [.. facts.Select(fact => fact.Question!)],
-                16
-            );
+            var prompts = PromptEncoder.Plain(HfTokenizer.Load(_folder.At("model")));
+            var answers = GreedyAnswers.Generate(model, prompts, [.. facts.Select(prompts.EncodePrompt)], 16);
             Assert.Equal(facts.Select(fact => fact.Answer), answers.Select(answer => answer.Trim()));
         }
     }
