@@ -3,8 +3,8 @@ using Falcon.Checkpoints;
 using Falcon.Data;
 using Falcon.Models.Generation;
 using Falcon.Runs.Evaluating;
-using Falcon.Runtime.Machine;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 using Falcon.Tokenization;
 using Spectre.Console;
 

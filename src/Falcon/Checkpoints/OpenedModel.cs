@@ -1,6 +1,6 @@
 using Falcon.Models;
-using Falcon.Runtime.Machine;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 
 namespace Falcon.Checkpoints;
 

@@ -24,4 +24,32 @@ public sealed record AskedQuestion(string Text)
 
     /// <summary>Whether <see cref="Text"/> is the whole prompt, without template and without chat.</summary>
     public bool WithoutForm { get; init; }
+
+    /// <summary>The question with all that stands around it as a conversation that the assistant is to answer.</summary>
+    /// <param name="system">The system message of the form; null for none.</param>
+    public IReadOnlyList<ChatMessage> Conversation(string? system)
+    {
+        List<ChatMessage> turns = [];
+        var texts = "";
+        foreach (var record in Examples)
+            if (record.Question is null)
+            {
+                texts += record.Text + "\n\n";
+            }
+            else
+            {
+                turns.Add(new ChatMessage("user", texts + record.Question));
+                turns.Add(new ChatMessage("assistant", record.Answer!));
+                texts = "";
+            }
+
+        turns.Add(new ChatMessage("user", texts + Before + Text));
+        return WithSystem(turns, System ?? system);
+    }
+
+    /// <summary>The conversation, with a system message in front where it has none of its own.</summary>
+    internal static IReadOnlyList<ChatMessage> WithSystem(List<ChatMessage> messages, string? system) =>
+        system is null || messages.Any(message => message.Role is "system" or "developer")
+            ? messages
+            : [new ChatMessage("system", system), .. messages];
 }

@@ -153,7 +153,8 @@ internal sealed partial class RecordLayout
         var place = $"{_path}, {row.Place}, field \"{Name("messages")}[{index}].{part}\"";
         if (message.ValueKind != JsonValueKind.Object || !message.TryGetProperty(part, out var value))
             throw new UserInputException($"{place}: text is needed; every message has a role and a content.");
-        if (value.ValueKind == JsonValueKind.Array && part == "content") return Parts(row, value, place);
+        if (value.ValueKind == JsonValueKind.Array && part == "content")
+            return MessageParts.Joined(value, place, text => Text(row, "messages", text));
         if (value.ValueKind == JsonValueKind.String) return Text(row, "messages", value);
         var calls = value.ValueKind == JsonValueKind.Null && message.TryGetProperty("tool_calls", out _);
         throw new UserInputException(
@@ -161,42 +162,6 @@ internal sealed partial class RecordLayout
                 ? $"{place}: the message calls tools and has no text, which is not supported; take such conversations out."
                 : $"{place}: text is needed, found {Kind(value)}; every message has a role and a content."
         );
-    }
-
-    // Content in parts, as chat services write it; the texts belong together as they stand.
-    private string Parts(CorpusRow row, JsonElement parts, string place)
-    {
-        List<string> texts = [];
-        foreach (var (part, index) in parts.EnumerateArray().Select((part, index) => (part, index)))
-        {
-            if (part.ValueKind == JsonValueKind.String)
-            {
-                texts.Add(Text(row, "messages", part));
-                continue;
-            }
-
-            var type =
-                part.ValueKind == JsonValueKind.Object
-                && part.TryGetProperty("type", out var named)
-                && named.ValueKind == JsonValueKind.String
-                    ? named.GetString()
-                    : null;
-            if (
-                type is not (null or "text")
-                || part.ValueKind != JsonValueKind.Object
-                || !part.TryGetProperty("text", out var text)
-                || text.ValueKind != JsonValueKind.String
-            )
-                throw new UserInputException(
-                    $"{place}[{index}]: only parts of text are read, found {(type is null ? Kind(part) : $"the type \"{type}\"")}; "
-                        + "take the part or the record out."
-                );
-            texts.Add(Text(row, "messages", text));
-        }
-
-        return texts.Count > 0
-            ? string.Concat(texts)
-            : throw new UserInputException($"{place}: the list of parts is empty; give the message a text.");
     }
 
     private string? Optional(CorpusRow row, string field) =>

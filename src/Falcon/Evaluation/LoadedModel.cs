@@ -216,8 +216,8 @@ public sealed record LoadedModel(CausalLM Model, HfTokenizer Tokenizer)
             throw new NumericalFailureException(
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs --dtype "
-                        + $"float32. Nothing was written."
+                    $"{stage}: the model gives a log-probability that is not finite ({wrong}); its weights are damaged, or it needs "
+                        + $"--dtype float32. Nothing was written."
                 )
             );
     }

@@ -16,8 +16,8 @@ internal static class SharedPrompts
     private const int PromptTokensAtATime = 2048;
 
     /// <summary>
-    /// Scores the texts of all groups, batch by batch; an interrupted evaluation continues from the examples that it has scored. Models whose
-    /// prompts cannot be shared take every text by itself.
+    /// Scores the texts of all groups, batch by batch; an interrupted evaluation continues from the examples that it has scored. Models
+    /// whose prompts cannot be shared take every text by itself.
     /// </summary>
     /// <param name="loaded">The model.</param>
     /// <param name="groups">The texts after each prompt; no group is empty.</param>

@@ -4,8 +4,8 @@ using Falcon.Engine;
 using Falcon.Layers;
 using Falcon.Results;
 using Falcon.Runs.Configuration;
-using Falcon.Runtime.Machine;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 using Falcon.Tokenization;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Models;
@@ -6,7 +7,6 @@ using Falcon.Results;
 using Falcon.Runs.Configuration;
 using Falcon.Runs.Evaluating;
 using Falcon.Runtime;
-using System.Text.Json;
 using static TorchSharp.torch;
 
 namespace Falcon.Runs;

@@ -7,8 +7,8 @@ using Falcon.Methods.Terms;
 using Falcon.Models;
 using Falcon.Optimization;
 using Falcon.Runs.Configuration;
-using Falcon.Runtime.Machine;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 using Falcon.Tokenization;
 
 namespace Falcon.Runs;

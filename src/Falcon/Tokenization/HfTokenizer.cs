@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Falcon.ChatTemplates;
 using Falcon.Data;
 using Falcon.Runtime;
@@ -158,7 +157,7 @@ public sealed class HfTokenizer
         ArgumentNullException.ThrowIfNull(text);
         var ids = new List<int>(text.Length / 3 + 8);
         if (addSpecialTokens) ids.AddRange(_postProcessor.Before);
-        EncodeText(WellFormed(text), ids);
+        EncodeText(UnicodeNormalization.WellFormed(text), ids);
         if (addSpecialTokens) ids.AddRange(_postProcessor.After);
         return [.. ids];
     }
@@ -289,15 +288,4 @@ public sealed class HfTokenizer
     }
 
     private int? IdOf(string? token) => token is null ? null : TokenId(token);
-
-    private static string WellFormed(string text)
-    {
-        for (var i = 0; i < text.Length; i++)
-        {
-            if (!char.IsSurrogate(text[i])) continue;
-            if (i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1])) i++;
-            else return Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
-        }
-        return text;
-    }
 }

@@ -183,33 +183,10 @@ public sealed class PromptEncoder
     }
 
     // Everything before the answer.
-    private List<ChatMessage> Conversation(CorpusRecord record) =>
-        record.Messages.Count > 0 ? WithSystem([.. record.Messages.SkipLast(1)], Form.System) : Conversation(Asked(record));
+    private IReadOnlyList<ChatMessage> Conversation(CorpusRecord record) =>
+        record.Messages.Count > 0 ? AskedQuestion.WithSystem([.. record.Messages.SkipLast(1)], Form.System) : Conversation(Asked(record));
 
-    private List<ChatMessage> Conversation(AskedQuestion asked)
-    {
-        List<ChatMessage> turns = [];
-        var texts = "";
-        foreach (var record in asked.Examples)
-            if (record.Question is null)
-            {
-                texts += record.Text + "\n\n";
-            }
-            else
-            {
-                turns.Add(new ChatMessage("user", texts + record.Question));
-                turns.Add(new ChatMessage("assistant", record.Answer!));
-                texts = "";
-            }
-
-        turns.Add(new ChatMessage("user", texts + asked.Before + asked.Text));
-        return WithSystem(turns, asked.System ?? Form.System);
-    }
-
-    private static List<ChatMessage> WithSystem(List<ChatMessage> messages, string? system) =>
-        system is null || messages.Any(message => message.Role is "system" or "developer")
-            ? messages
-            : [new ChatMessage("system", system), .. messages];
+    private IReadOnlyList<ChatMessage> Conversation(AskedQuestion asked) => asked.Conversation(Form.System);
 
     private PromptAndAnswer EncodeChat(
         IReadOnlyList<ChatMessage> before,

@@ -62,4 +62,16 @@ internal static class UnicodeNormalization
             for (var codePoint = ends[0]; codePoint <= ends[^1]; codePoint++) yield return codePoint;
         }
     }
+
+    /// <summary>The text with U+FFFD in place of every half of a surrogate pair.</summary>
+    public static string WellFormed(string text)
+    {
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (!char.IsSurrogate(text[i])) continue;
+            if (i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1])) i++;
+            else return Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+        }
+        return text;
+    }
 }

@@ -49,7 +49,12 @@ public sealed class PublishedScoresTests(PublishedModelTests.Imported imported) 
             var ids = texts[i].Value.GetProperty("ids").EnumerateArray().Select(id => id.GetInt64());
             Assert.Equal(ids, written[$"input_ids_{i}"].data<long>().ToArray());
             GoldenCases.Close(golden[texts[i].Name + ".logits_last"], written[$"logits_{i}"], LogitTolerance, texts[i].Name);
-            GoldenCases.Close(golden[texts[i].Name + ".next_logprob"], written[$"token_logprob_{i}"], LogProbabilityTolerance, texts[i].Name);
+            GoldenCases.Close(
+                golden[texts[i].Name + ".next_logprob"],
+                written[$"token_logprob_{i}"],
+                LogProbabilityTolerance,
+                texts[i].Name
+            );
         }
 
         var sum = texts.Sum(text => text.Value.GetProperty("sum_logprob").GetDouble());

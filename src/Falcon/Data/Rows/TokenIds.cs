@@ -35,7 +35,7 @@ internal readonly record struct TokenIds(IReadOnlyList<int> Ids, int AnswerFrom)
             var real = Numbers(place, "attention_mask", given);
             if (real.Count != tokens.Count || real.Any(one => one != 1))
                 throw new UserInputException(
-                    $"{place}, field \"attention_mask\": it must be 1 for every token; take the padding out of input_ids and attention_mask."
+                    $"{place}, field \"attention_mask\": it must be 1 for every token; take the padding out of input_ids and of it."
                 );
         }
 

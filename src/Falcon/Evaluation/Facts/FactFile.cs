@@ -35,7 +35,8 @@ internal static class FactFile
         if (brief is not null && bare.Count > 0 && bare[right] != brief)
             throw row.Fault("short", $"it is \"{brief}\", but the right one of short_options is \"{bare[right]}\"; correct one of them.");
         var accepted = row.Texts("accept") ?? (brief is not null ? [brief] : bare.Count > 0 ? [bare[right]] : []);
-        if (accepted.Any(string.IsNullOrWhiteSpace)) throw row.Fault("accept", "an entry is blank, which every answer contains; remove it.");
+        if (accepted.Any(string.IsNullOrWhiteSpace))
+            throw row.Fault("accept", "an entry is blank, which every answer contains; remove it.");
         var form = row.Text("form") ?? "chat";
         if (form is not ("chat" or "completion")) throw row.Fault("form", $"\"{form}\" is not known; use chat or completion.");
         return new FactQuestion(

@@ -86,8 +86,8 @@ internal sealed class GgufVocabulary
             throw Refused("a token is empty");
     }
 
-    // Added tokens such as ▁▁ stand for no text that has spaces: those come about by merges, as any other piece does. Where no score gives the
-    // order of the merges (Gemma), llama.cpp finds such a run in the text itself, the longest first.
+    // Added tokens such as ▁▁ stand for no text that has spaces: those come about by merges, as any other piece does. Where no score gives
+    // the order of the merges (Gemma), llama.cpp finds such a run in the text itself, the longest first.
     private void FillRunsOfSpaces(HfTokenizer tokenizer)
     {
         var made = Merges().Select(merge => merge.Left + merge.Right).ToHashSet();

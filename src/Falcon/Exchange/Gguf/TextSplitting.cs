@@ -137,15 +137,15 @@ internal sealed record TextSplitting(
             "\u0004",
         ];
         foreach (var first in characters)
-        foreach (var second in characters)
-        foreach (var third in characters)
-            yield return first + second + third;
+            foreach (var second in characters)
+                foreach (var third in characters)
+                    yield return first + second + third;
         foreach (var character in characters)
             for (var length = 4; length < 12; length++)
                 yield return "x" + string.Concat(Enumerable.Repeat(character, length)) + "y";
         foreach (var end in new[] { "s", "t", "re", "ve", "m", "ll", "d", "S", "T", "RE", "Ve", "M", "lL", "D", "x", "ſ" })
-        foreach (var before in new[] { "it", "IT ", "9", "" })
-            yield return $"{before}'{end}{before}";
+            foreach (var before in new[] { "it", "IT ", "9", "" })
+                yield return $"{before}'{end}{before}";
         yield return "In 1984, 12345678 people (3,456.7 of them) paid $1,000 -- isn't it?\r\n\r\n";
         yield return "  for (int i = 0; i < 10; ++i) {\n\t\tx[i]++;\n}\n";
         yield return "HELLO World helloWorld camelCase snake_case http://example.org/?a=b&c=d  naïve café — 日本語 テスト  العربية ١٢٣ हिन्दी";

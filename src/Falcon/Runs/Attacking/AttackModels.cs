@@ -2,8 +2,8 @@ using Falcon.Attacks.Protocol;
 using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Results;
-using Falcon.Runtime.Machine;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 using Falcon.Tokenization;
 
 namespace Falcon.Runs.Attacking;

@@ -3,8 +3,8 @@ using Falcon.Checkpoints;
 using Falcon.Evaluation;
 using Falcon.Evaluation.Suites;
 using Falcon.Results;
-using Falcon.Runtime.Machine;
 using Falcon.Runtime;
+using Falcon.Runtime.Machine;
 using Falcon.Tokenization;
 
 namespace Falcon.Runs.Evaluating;

@@ -140,8 +140,8 @@ public static class LogprobsRun
                     throw new NumericalFailureException(
                         string.Create(
                             CultureInfo.InvariantCulture,
-                            $"{settings.Data}: text {text} (from 0) has a log-probability that is not finite ({wrong}); the model's weights "
-                                + $"are damaged, or it needs --dtype float32. Nothing was written."
+                            $"{settings.Data}: text {text} (from 0) has a log-probability that is not finite ({wrong}); the model's "
+                                + $"weights are damaged, or it needs --dtype float32. Nothing was written."
                         )
                     );
                 sum += scores.Sum(score => (double)score);

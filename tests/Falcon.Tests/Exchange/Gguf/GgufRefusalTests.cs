@@ -63,7 +63,8 @@ public sealed class GgufRefusalTests : IDisposable
             {
                 "mistral",
                 """
-                    {"normalizer": null, "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true}}
+                    {"normalizer": null, "pre_tokenizer":
+                    {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true}}
                     """,
                 "pre_tokenizer"
             },

@@ -119,7 +119,8 @@ public sealed class PublishedModelTests(PublishedModelTests.Imported imported) :
         /// <summary>The folder of the model and its golden numbers; null where there is none.</summary>
         internal static string? FolderOrNull()
         {
-            var folder = Environment.GetEnvironmentVariable("FALCON_PUBLISHED") is { Length: > 0 } named && System.IO.Directory.Exists(named)
+            var folder =
+                Environment.GetEnvironmentVariable("FALCON_PUBLISHED") is { Length: > 0 } named && System.IO.Directory.Exists(named)
                 ? named
                 : Path.Combine(Fixtures.RepositoryRoot, "..", "shared", "models", "smollm2-135m-instruct");
             return System.IO.Directory.Exists(folder) ? folder : null;

@@ -37,7 +37,8 @@ public sealed class LogprobsRunTests : IDisposable
             """{"input_ids": [5, 9, 300, 17, 3]}""",
             """{"input_ids": [8]}""",
             """{"text": "x"}"""
-        ) with { Logits = kept };
+        ) with
+        { Logits = kept };
         var record = LogprobsRun.Execute(settings, RunContext.Quiet);
 
         using var scope = NewDisposeScope();
