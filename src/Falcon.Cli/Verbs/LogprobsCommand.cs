@@ -17,6 +17,7 @@ internal static class LogprobsCommand
             "logprobs --model models/my-model --data texts.jsonl --logits last --out runs/logprobs.safetensors"
         );
         var model = InspectCommand.ModelOption();
+        var adapter = InspectCommand.AdapterOption();
         var data = new Option<string>("--data")
         {
             Description =
@@ -42,13 +43,13 @@ internal static class LogprobsCommand
             HelpName = "FILE",
             Required = true,
         };
-        foreach (var option in new Option[] { model, data, logits, field, memoryLimit, destination }) command.Add(option);
+        foreach (var option in new Option[] { model, adapter, data, logits, field, memoryLimit, destination }) command.Add(option);
         var common = new CommonOptions(command);
         command.SetAction(parsed =>
         {
             using var session = start(parsed, common);
             var settings = new LogprobsSettings(
-                parsed.GetRequiredValue(model),
+                session.Model(parsed.GetRequiredValue(model), parsed.GetValue(adapter)),
                 parsed.GetRequiredValue(data),
                 parsed.GetRequiredValue(destination)
             )

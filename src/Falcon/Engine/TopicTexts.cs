@@ -105,7 +105,7 @@ public sealed record TopicTexts(
         foreach (var record in Corpus.Read(path, data.Fields))
         {
             var (ids, answerStart) = record is { Question: null, Text: { } text }
-                ? new PromptAndAnswer(prompts.Tokenizer.Encode(text), 0)
+                ? new PromptAndAnswer(prompts.Tokenizer.EncodeStart(text, data.MaxLength), 0)
                 : prompts.Encode(record);
             if (ids.Length > data.MaxLength)
                 ids = ids[..data.MaxLength];

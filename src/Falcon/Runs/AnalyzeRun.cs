@@ -44,7 +44,10 @@ public static class AnalyzeRun
             throw new UserInputException($"--layers {first}-{last}: the model has layers 0 to {layers - 1}; give a range of them.");
         var tokenizer = HfTokenizer.Load(modelDirectory);
         checkpoint.TellNotes(context.Log, tokenizer);
-        var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today))
+        {
+            MaxTokens = checkpoint.Config.MaxPositions,
+        };
         config = config with { Data = config.Data with { PromptForm = prompts.Form } };
         context.Log.Information($"prompt form: {prompts.Form.Describe()}");
         var topics = TopicTexts.Read(config.Data, prompts);

@@ -29,7 +29,10 @@ public sealed class UnlearningSession : IDisposable
     private UnlearningSession(UnlearnConfig config, RunPlace place, RunContext context, Checkpoint checkpoint, HfTokenizer tokenizer)
     {
         (Place, Context, Checkpoint, Tokenizer) = (place, context, checkpoint, tokenizer);
-        Prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        Prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today))
+        {
+            MaxTokens = checkpoint.Config.MaxPositions,
+        };
         Config = config = config with { Data = config.Data with { PromptForm = Prompts.Form } };
         _teacherCheckpoint = TeacherModel.Open(config.Objective, checkpoint, tokenizer);
         Compute = ComputeOptions.Choose(

@@ -48,6 +48,12 @@ public sealed class PromptEncoder
     /// <summary>The form, chat or plain.</summary>
     public PromptForm Form { get; }
 
+    /// <summary>
+    /// The most tokens of a text: what is longer is cut there, before any work is done on the rest, and <see cref="Notes"/> says so. Null for
+    /// no limit.
+    /// </summary>
+    public int? MaxTokens { get; init; }
+
     /// <summary>Whether the chat template is used.</summary>
     public bool IsChat => Form.Kind == FormKind.Chat;
 
@@ -64,8 +70,7 @@ public sealed class PromptEncoder
     public PromptAndAnswer Encode(CorpusRecord record, string? answer = null)
     {
         ArgumentNullException.ThrowIfNull(record);
-        if (record is { Question: null, Text: { } text })
-            return Split(Closed(Tokenizer.Encode(text)), []);
+        if (record is { Question: null, Text: { } text }) return Split(Cut(Closed(Start(text, true))), []);
         var own = answer ?? record.Answer ?? throw new ArgumentException($"the record of line {record.Line} has no answer", nameof(record));
         return IsChat ? EncodeChat(Conversation(record), "", own, ended: true, record) : EncodePlain(Asked(record), own);
     }
@@ -89,7 +94,7 @@ public sealed class PromptEncoder
         if (IsChat && !asked.WithoutForm)
             return EncodeChat(Conversation(asked), asked.Opening, start, ended: false);
         var prompt = PlainText(asked);
-        return Split(Tokenizer.Encode(prompt + " " + start), prompt.Length == 0 ? [] : Tokenizer.Encode(prompt));
+        return Split(Cut(Start(prompt + " " + start, true)), prompt.Length == 0 ? [] : Start(prompt, true));
     }
 
     /// <summary>The tokens of the prompt alone, for the model to continue: no end token follows it.</summary>
@@ -156,8 +161,8 @@ public sealed class PromptEncoder
     private PromptAndAnswer EncodePlain(AskedQuestion asked, string answer)
     {
         var prompt = PlainText(asked);
-        var tokens = Closed(Tokenizer.Encode(prompt + Form.Template.Completion(answer)));
-        return Split(tokens, prompt.Length == 0 ? [] : Tokenizer.Encode(prompt));
+        var tokens = Cut(Closed(Start(prompt + Form.Template.Completion(answer), true)));
+        return Split(tokens, prompt.Length == 0 ? [] : Start(prompt, true));
     }
 
     private int[] Closed(int[] tokens) =>
@@ -202,11 +207,11 @@ public sealed class PromptEncoder
         var ending = EndingOf(whole, content, record);
         var text = whole[..(whole.Length - ending.Whole.Length)];
         NoteBoundary(prompt, text, content);
-        int[] tokens = Tokenizer.Encode(ended ? text + ending.End : text, addSpecialTokens: false);
+        var tokens = Start(ended ? text + ending.End : text, false);
         // A template without an end token leaves the tokenizer's: a model that never sees an end does not learn to stop.
         if (ended && ending.TokenId is null && Tokenizer.EosId is { } end && (tokens.Length == 0 || tokens[^1] != end))
             tokens = [.. tokens, end];
-        return Split(tokens, Tokenizer.Encode(prompt, addSpecialTokens: false));
+        return Split(Cut(tokens), Start(prompt, false));
     }
 
     // The ending that the template writes after any answer, or after this one where it depends on the answer.
@@ -268,6 +273,17 @@ public sealed class PromptEncoder
     private static bool Shows(string text, string content) =>
         text.Contains(content.Trim(), StringComparison.Ordinal)
         || text.Contains(TemplateJson.Write(content, null, ensureAscii: false)[1..^1], StringComparison.Ordinal);
+
+    // One token more than the limit, which tells a text that is too long.
+    private int[] Start(string text, bool addSpecialTokens) =>
+        MaxTokens is { } most ? Tokenizer.EncodeStart(text, most + 1, addSpecialTokens) : Tokenizer.Encode(text, addSpecialTokens);
+
+    private int[] Cut(int[] tokens)
+    {
+        if (MaxTokens is not { } most || tokens.Length <= most) return tokens;
+        _notes.Add($"texts of more than {most} tokens, which are all that the model has positions for, are cut there");
+        return tokens[..most];
+    }
 
     private static string At(CorpusRecord? record) => record is null ? "" : $"{record.File}, line {record.Line}: ";
 

@@ -61,21 +61,30 @@ public sealed class PublishedScoresTests(PublishedModelTests.Imported imported) 
         Assert.Equal(sum, record.LogLikelihood, 1e-5 * Math.Abs(sum));
     }
 
-    public static TheoryData<string> Subjects()
+    public static TheoryData<string, string> Subjects()
     {
         var file = PublishedModelTests.Imported.FolderOrNull() is { } folder ? Path.Combine(folder, "golden", "lm_eval.json") : "";
         return File.Exists(file)
-            ? [.. Plain(JsonDocument.Parse(File.ReadAllBytes(file)).RootElement).EnumerateObject().Select(subject => subject.Name)]
-            : [""];
+            ? Named(JsonDocument.Parse(File.ReadAllBytes(file)).RootElement.GetProperty("mmlu"))
+            : new() { { "", "" } };
+
+        static TheoryData<string, string> Named(JsonElement forms)
+        {
+            TheoryData<string, string> subjects = [];
+            foreach (var form in forms.EnumerateObject())
+                foreach (var subject in form.Value.EnumerateObject()) subjects.Add(form.Name, subject.Name);
+            return subjects;
+        }
     }
 
     [Theory]
     [MemberData(nameof(Subjects))]
-    public void MultipleChoice_PlainMmlu_IsThatOfTheHarness(string subject)
+    public void MultipleChoice_Mmlu_IsThatOfTheHarness(string form, string subject)
     {
-        var plain = Plain(imported.Golden("lm_eval.json")).EnumerateObject().ToList();
-        Assert.SkipUnless(All || subject == plain[0].Name, "FALCON_PARITY=all runs every subject");
-        var golden = plain.Single(one => one.Name == subject).Value;
+        var subjects = imported.Golden("lm_eval.json").GetProperty("mmlu").GetProperty(form).EnumerateObject().ToList();
+        Assert.SkipUnless(All || subject == subjects[0].Name, "FALCON_PARITY=all runs every subject");
+        var golden = subjects.Single(one => one.Name == subject).Value;
+        var asked = new PromptForm { Kind = form.StartsWith("chat", StringComparison.Ordinal) ? FormKind.Chat : FormKind.Plain };
         double[][] wanted = [.. golden.GetProperty("loglikelihoods").EnumerateArray().Select(Numbers)];
         var file = Fixtures.SharedOrSkip("data", "mmlu", "test", $"{subject}_test.csv");
         List<HarnessQuestion> questions =
@@ -88,7 +97,7 @@ public sealed class PublishedScoresTests(PublishedModelTests.Imported imported) 
         WithModel(loaded =>
         {
             var scores = loaded.Score(
-                HarnessChoices.Sequences(questions, PromptEncoder.Plain(loaded.Tokenizer), loaded.Model.Config.MaxPositions),
+                HarnessChoices.Sequences(questions, new PromptEncoder(loaded.Tokenizer, asked), loaded.Model.Config.MaxPositions),
                 "mmlu",
                 SilentRunLog.Instance,
                 TestContext.Current.CancellationToken
@@ -226,8 +235,6 @@ public sealed class PublishedScoresTests(PublishedModelTests.Imported imported) 
         using var weights = checkpoint.LoadWeights(float32, CPU);
         ask(new LoadedModel(new CausalLM(checkpoint.Config, weights), HfTokenizer.Load(imported.Directory())));
     }
-
-    private static JsonElement Plain(JsonElement golden) => golden.GetProperty("mmlu").GetProperty("plain_0shot");
 
     private static double[] Numbers(JsonElement list) => [.. list.EnumerateArray().Select(value => value.GetDouble())];
 

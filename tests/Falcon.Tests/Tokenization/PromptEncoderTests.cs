@@ -204,6 +204,22 @@ public sealed class PromptEncoderTests : IDisposable
         Assert.Equal(FormKind.Chat, (auto with { Kind = FormKind.Chat }).Resolve(hasChatTemplate: true, isBenchmark: true).Kind);
     }
 
+    [Theory]
+    [InlineData("chatml")]
+    [InlineData(null)]
+    public void Encode_AnAnswerOfMegabytes_IsCutBeforeTheRestIsRead_AndSaid(string? template)
+    {
+        var tokenizer = WithTemplate(template is null ? null : Templates.GetProperty(template).GetString());
+        var prompts = new PromptEncoder(tokenizer, new PromptForm()) { MaxTokens = 64 };
+        var answer = string.Concat(Enumerable.Repeat("word ", 1_000_000));
+        var text = prompts.Encode(new AskedQuestion("Where?"), answer);
+        var whole = new PromptEncoder(tokenizer, new PromptForm()).Encode(new AskedQuestion("Where?"), answer[..500]);
+        Assert.Equal(whole.Tokens[..64], text.Tokens);
+        Assert.Equal(whole.AnswerStart, text.AnswerStart);
+        Assert.Contains("more than 64 tokens", Assert.Single(prompts.Notes), StringComparison.Ordinal);
+        Assert.Empty(new PromptEncoder(tokenizer, new PromptForm()) { MaxTokens = whole.Tokens.Length }.Notes);
+    }
+
     [Fact]
     public void QuestionStart_IsWhereTheUsersOwnWordsBegin()
     {

@@ -22,7 +22,8 @@ public sealed class AttackScoring(LoadedModel loaded, AttackData data, AttackSet
     private static readonly ScoringPass Plain = new();
 
     /// <summary>The tokenizer, and the form in which the model is asked.</summary>
-    public PromptEncoder Prompts { get; } = new(loaded.Tokenizer, data.PromptForm);
+    public PromptEncoder Prompts { get; } =
+        new(loaded.Tokenizer, data.PromptForm) { MaxTokens = loaded.Model.Config.MaxPositions };
 
     /// <summary>1 for every question whose right choice scores highest, 0 for the others; ties count as wrong.</summary>
     public IReadOnlyList<double> RightFirst(IReadOnlyList<AttackItem> items, ScoringPass? pass = null) =>

@@ -77,7 +77,10 @@ public abstract class EvaluationSuite(string name, IReadOnlyList<string> files, 
     protected PromptEncoder PromptsOf(LoadedModel loaded)
     {
         ArgumentNullException.ThrowIfNull(loaded);
-        return _prompts = new PromptEncoder(loaded.Tokenizer, Settings.FormFor(loaded.Tokenizer, IsBenchmark));
+        return _prompts = new PromptEncoder(loaded.Tokenizer, Settings.FormFor(loaded.Tokenizer, IsBenchmark))
+        {
+            MaxTokens = loaded.Model.Config.MaxPositions,
+        };
     }
 
     /// <summary>Measures a model. Every metric must be finite.</summary>

@@ -17,6 +17,7 @@ public sealed record MultipleChoiceQuestion(string Question, IReadOnlyList<strin
 public static class MultipleChoicePrompt
 {
     private const string Letters = "ABCD";
+    private const string Gap = "\n\n"; // ends the description, in the system message too
 
     /// <summary>The continuations that are scored: a space and the letter.</summary>
     public static IReadOnlyList<string> Continuations { get; } = [" A", " B", " C", " D"];
@@ -45,7 +46,7 @@ public static class MultipleChoicePrompt
     /// <param name="shots">Solved questions before it.</param>
     public static string Continuation(string? subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
     {
-        var prompt = new StringBuilder(subject is null ? "" : AnswersDescription(subject) + "\n\n");
+        var prompt = new StringBuilder(subject is null ? "" : AnswersDescription(subject) + Gap);
         foreach (var shot in shots)
             prompt
                 .Append("Question: ")
@@ -70,13 +71,13 @@ public static class MultipleChoicePrompt
         new(Bare(question))
         {
             Plain = Mmlu(subject, question, shots),
-            System = LettersDescription(subject.Replace('_', ' ')),
+            System = LettersDescription(subject.Replace('_', ' ')) + Gap,
             Examples = [.. shots.Select((shot, i) => new CorpusRecord(Bare(shot), Letters[shot.Answer].ToString(), null, i))],
         };
 
     /// <summary>A WMDP question for every form.</summary>
     internal static AskedQuestion AskedWmdp(string subset, MultipleChoiceQuestion question) =>
-        new(Bare(question)) { Plain = Wmdp(subset, question), System = LettersDescription(WmdpSubject(subset)) };
+        new(Bare(question)) { Plain = Wmdp(subset, question), System = LettersDescription(WmdpSubject(subset)) + Gap };
 
     /// <summary>A question before full answers, for every form.</summary>
     internal static AskedQuestion AskedContinuation(
@@ -87,7 +88,7 @@ public static class MultipleChoicePrompt
         new(Continuation(null, question, []))
         {
             Plain = Continuation(subject, question, shots),
-            System = AnswersDescription(subject),
+            System = AnswersDescription(subject) + Gap,
             Examples = [.. shots.Select((shot, i) => new CorpusRecord(Continuation(null, shot, []), shot.Choices[shot.Answer], null, i))],
         };
 
@@ -109,7 +110,7 @@ public static class MultipleChoicePrompt
 
     private static string Build(string subject, MultipleChoiceQuestion question, IEnumerable<MultipleChoiceQuestion> shots)
     {
-        var prompt = new StringBuilder(LettersDescription(subject)).Append("\n\n");
+        var prompt = new StringBuilder(LettersDescription(subject)).Append(Gap);
         foreach (var shot in shots) Append(prompt, shot).Append(' ').Append(Letters[shot.Answer]).Append("\n\n");
         return Append(prompt, question).ToString();
     }

@@ -51,7 +51,10 @@ public static class TrainRun
         var tokenizer = HfTokenizer.Load(source?.Directory ?? directory.WorkingPath);
         source?.TellNotes(context.Log, tokenizer);
         var architecture = source?.Config ?? NewModelFiles.WriteConfig(config.Model, tokenizer, directory.WorkingPath);
-        var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today));
+        var prompts = new PromptEncoder(tokenizer, config.Data.PromptForm.OnDay(context.Today))
+        {
+            MaxTokens = architecture.MaxPositions,
+        };
         config = config with { Data = config.Data with { PromptForm = prompts.Form } };
         context.Log.Information($"prompt form: {prompts.Form.Describe()}");
         var texts = records

@@ -41,13 +41,13 @@ internal sealed record TrainingText(int[] Ids, int PromptLength)
     /// </summary>
     public static TrainingText Of(CorpusRecord record, PromptEncoder prompts, int maxLength)
     {
-        var text = record.Question is null ? Plain(record.Text!, prompts.Tokenizer) : prompts.Encode(record);
+        var text = record.Question is null ? Plain(record.Text!, prompts.Tokenizer, maxLength) : prompts.Encode(record);
         return new TrainingText(text.Tokens.Length > maxLength ? text.Tokens[..maxLength] : text.Tokens, text.AnswerStart);
     }
 
-    private static PromptAndAnswer Plain(string text, HfTokenizer tokenizer)
+    private static PromptAndAnswer Plain(string text, HfTokenizer tokenizer, int maxLength)
     {
         int[] end = tokenizer.EosId is { } id ? [id] : [];
-        return new PromptAndAnswer([.. end, .. tokenizer.Encode(text), .. end], 1);
+        return new PromptAndAnswer([.. end, .. tokenizer.EncodeStart(text, maxLength), .. end], 1);
     }
 }
