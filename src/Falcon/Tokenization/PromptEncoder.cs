@@ -49,8 +49,8 @@ public sealed class PromptEncoder
     public PromptForm Form { get; }
 
     /// <summary>
-    /// The most tokens of a text: what is longer is cut there, before any work is done on the rest, and <see cref="Notes"/> says so. Null for
-    /// no limit.
+    /// The most tokens of a text: what is longer is cut there, before any work is done on the rest, and <see cref="Notes"/> says so. Null
+    /// for no limit.
     /// </summary>
     public int? MaxTokens { get; init; }
 

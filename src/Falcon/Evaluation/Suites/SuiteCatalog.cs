@@ -26,8 +26,8 @@ public static class SuiteCatalog
     /// <summary>
     /// The benchmarks <c>tofu</c>, <c>muse</c>, <c>wmdp</c>, <c>mmlu</c>; on files of one's own <c>mcq</c> (multiple choice),
     /// <c>facts</c> (choice, probability and generation on a subject folder), <c>memorization</c>,
-    /// <c>privacy</c> (membership inference), <c>leak</c> (sampled answers), <c>perplexity</c> and <c>qa</c> (answer probability and ROUGE-L);
-    /// then the registered suites in the order of registration.
+    /// <c>privacy</c> (membership inference), <c>leak</c> (sampled answers), <c>perplexity</c> and <c>qa</c> (answer probability and
+    /// ROUGE-L); then the registered suites in the order of registration.
     /// </summary>
     public static IReadOnlyList<string> Names => [.. Volatile.Read(ref _all).Select(suite => suite.Key)];
 

@@ -70,6 +70,9 @@ public static class GgufImport
             generation[key] = id;
         }
 
+        // Beside the end token a chat model has one that ends its turn.
+        if (tokenizer.EndTokens() is { Count: > 1 } ends)
+            generation["eos_token_id"] = new JsonArray([.. ends.Select(id => JsonValue.Create(id))]);
         model.Config["torch_dtype"] = dtype;
         Write(directory, "config.json", model.Config);
         Write(directory, "generation_config.json", generation);

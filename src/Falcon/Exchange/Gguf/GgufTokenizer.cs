@@ -12,6 +12,11 @@ namespace Falcon.Exchange.Gguf;
 /// </summary>
 internal sealed class GgufTokenizer
 {
+    private static readonly string[] EndTexts =
+    [
+        "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>",
+    ];
+
     private readonly string _path;
     private readonly GgufMetadata _metadata;
     private readonly string[] _tokens;
@@ -43,6 +48,18 @@ internal sealed class GgufTokenizer
         var key = $"tokenizer.ggml.{name}_token_id";
         return _metadata.Has(key) ? _metadata.Integer(key, 0, _tokens.Length - 1) : null;
     }
+
+    /// <summary>
+    /// The tokens that end what a model writes: the end token, and control tokens with a text that llama.cpp ends at whatever the file's
+    /// ids say, so that the imported model stops where the runner does.
+    /// </summary>
+    public IReadOnlyList<int> EndTokens() =>
+        [
+            .. new[] { Special("eos"), Special("eot") }
+                .OfType<int>()
+                .Concat(EndTexts.Where(_ids.ContainsKey).Select(text => _ids[text]).Where(id => _types[id] == SentencePieceType.Control))
+                .Distinct(),
+        ];
 
     /// <summary>The content of tokenizer.json.</summary>
     /// <exception cref="UnsupportedCheckpointException">The tokenizer is of a kind that is not read, or does not fit together.</exception>

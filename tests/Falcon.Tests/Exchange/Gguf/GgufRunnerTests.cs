@@ -50,12 +50,14 @@ public sealed class GgufRunnerTests : IDisposable
         var root = Fixtures.At("gguf", "models");
         if (!Directory.Exists(root))
             return new([("", "")]);
-        return new([
+        List<(string, string)> found =
+        [
             .. from folder in Directory.EnumerateDirectories(root).Order(StringComparer.Ordinal)
             where File.Exists(Path.Combine(folder, "hf", "model.safetensors"))
             from type in new[] { "f32", "f16" }
             select (Path.GetFileName(folder), type),
-        ]);
+        ];
+        return new(found.Count > 0 ? found : [("", "")]);
     }
 
     [Theory]
