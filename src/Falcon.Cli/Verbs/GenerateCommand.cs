@@ -68,6 +68,8 @@ internal static class GenerateCommand
 
     private static GenerateResult Execute(GenerateArguments arguments, CommandSession session)
     {
+        // A second model that cannot be opened is said before the first has worked.
+        if (arguments.Compare is { } other) Checkpoint.Open(session.Model(other)).Dispose();
         List<GeneratedText> texts = [Of(arguments.Model, arguments.Adapter)];
         if (arguments.Compare is { } second) texts.Add(Of(second, null));
         var first = texts[0];

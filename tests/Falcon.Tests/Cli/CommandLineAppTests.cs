@@ -66,8 +66,8 @@ public sealed class CommandLineAppTests : IDisposable
     )]
     [InlineData(
         "evaluate --model m --suite tofu,bogus --out o",
-        "falcon evaluate: --suite has 'bogus', known are tofu, muse, wmdp, mmlu, mcq, memorization, privacy, leak, perplexity, qa (see "
-            + "'falcon evaluate --help')"
+        "falcon evaluate: --suite has 'bogus', known are tofu, muse, wmdp, mmlu, mcq, facts, memorization, privacy, leak, perplexity, qa "
+            + "(see 'falcon evaluate --help')"
     )]
     public void Run_WrongArguments_ExitCode2AndOneLine(string line, string expected)
     {

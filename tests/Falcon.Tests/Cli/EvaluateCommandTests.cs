@@ -44,11 +44,11 @@ public sealed class EvaluateCommandTests : IDisposable
     public void Template_OfTheRun_CanBeChangedInPart()
     {
         using var own = JsonDocument.Parse(Evaluate().Output);
-        Assert.EndsWith("config.json", own.RootElement.GetProperty("templateSource").GetString(), StringComparison.Ordinal);
+        Assert.EndsWith("config.json", own.RootElement.GetProperty("formSource").GetString(), StringComparison.Ordinal);
         using var changed = JsonDocument.Parse(Evaluate("--set", "template.endOfText=false").Output);
-        Assert.Equal("--set", changed.RootElement.GetProperty("templateSource").GetString());
-        Assert.Equal("Q: {question}\nA:", changed.RootElement.GetProperty("template").GetProperty("question").GetString());
-        Assert.False(changed.RootElement.GetProperty("template").GetProperty("endOfText").GetBoolean());
+        Assert.Equal("--set", changed.RootElement.GetProperty("formSource").GetString());
+        Assert.Equal("Q: {question}\nA:", changed.RootElement.GetProperty("form").GetProperty("template").GetProperty("question").GetString());
+        Assert.False(changed.RootElement.GetProperty("form").GetProperty("template").GetProperty("endOfText").GetBoolean());
         Assert.False(changed.RootElement.GetProperty("reused").GetBoolean());
     }
 

@@ -59,7 +59,9 @@ public sealed class ModelVerbsTests : IDisposable
             CommandRun.Of("generate", "--model", _model, "--prompt", "What is", "--max-tokens", "5", "--device", "cpu", "--json")
         );
         var text = result.GetProperty("texts")[0];
-        Assert.InRange(text.GetProperty("tokens").GetInt32(), 0, 5);
+        Assert.InRange(text.GetProperty("tokens").GetArrayLength(), 0, 5);
+        Assert.Equal(text.GetProperty("tokens").ToString(), result.GetProperty("tokens").ToString());
+        Assert.Equal(text.GetProperty("tokens").GetArrayLength() < 5 ? "end token" : "length", result.GetProperty("stop").GetString());
 
         var run = CommandRun.Of("generate", "--model", _model, "--prompt", "What is", "--max-tokens", "5", "--device", "cpu");
         Assert.Equal("What is" + text.GetProperty("text").GetString() + Environment.NewLine, run.Output);
