@@ -77,7 +77,8 @@ internal sealed partial class DocumentedFolder : IDisposable
         }
 
         const string turns =
-            "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}<|turn|>{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}";
+            "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}<|turn|>{% endfor %}"
+            + "{% if add_generation_prompt %}<s>assistant: {% endif %}";
         var instruct = TinyCheckpoint.Write(At("models", "instruct"), chatTemplate: turns);
         TinyCheckpoint.Edit(instruct, config => config["max_position_embeddings"] = 512);
         string[] gguf = ["tests", "fixtures", "gguf", "models", "llama-smollm", "llama-smollm.Q8_0.gguf"];

@@ -1,7 +1,12 @@
 using Falcon.Checkpoints;
+using Falcon.Data;
 using Falcon.Exchange.Gguf;
+using Falcon.Layers;
 using Falcon.Models;
 using Falcon.Models.Generation;
+using Falcon.Optimization;
+using Falcon.Runs;
+using Falcon.Runs.Configuration;
 using Falcon.Runtime;
 using Falcon.Tokenization;
 using static TorchSharp.torch;
@@ -68,6 +73,36 @@ public sealed class GgufRunnerTests : IDisposable
         if (name.Length == 0)
             Assert.Skip("no GGUF models with the checkpoint they were made from");
         Compare(Fixtures.At("gguf", "models", name, "hf"), type);
+    }
+
+    [Fact]
+    public void Export_AnUnlearnedModel_StaysUnlearnedInTheRunner()
+    {
+        var original = TinyCheckpoint.Write(_folder.At("original"));
+        var config = UnlearnConfig.FromPreset("falcon") with
+        {
+            Model = original,
+            Data = new DataSettings
+            {
+                Forget = [TinyCheckpoint.Questions(_folder.At("forget.jsonl"), "forgotten")],
+                Retain = [TinyCheckpoint.Questions(_folder.At("retain.jsonl"), "kept")],
+                BatchSize = 2,
+            },
+            Layers = new LayerSettings { Target = 2, Trained = 2 },
+            Optimizer = new OptimizerSettings { Kind = OptimizerKind.AdamW, LearningRate = 0.05 },
+            Steps = 20,
+        };
+        UnlearnRun.Execute(config, _folder.At("run"), resume: false, RunContext.Quiet);
+        var prompt = HfTokenizer.Load(original).Encode("Question: Where is the forgotten one?\nAnswer:");
+        int[] Answer(string model, string name)
+        {
+            GgufExport.Execute(model, "f32", _folder.At(name), RunContext.Quiet);
+            using var runner = LlamaRunner.Load(_folder.At(name));
+            return [.. runner.Greedy(prompt, NewTokens).Select(step => step.Token)];
+        }
+
+        Assert.NotEqual(Answer(original, "original.gguf"), Answer(_folder.At("run", "model"), "unlearned.gguf"));
+        Compare(_folder.At("run", "model"), "f32");
     }
 
     private void Compare(string directory, string type)
