@@ -47,8 +47,9 @@ public sealed class EvaluateCommandTests : IDisposable
         Assert.EndsWith("config.json", own.RootElement.GetProperty("formSource").GetString(), StringComparison.Ordinal);
         using var changed = JsonDocument.Parse(Evaluate("--set", "template.endOfText=false").Output);
         Assert.Equal("--set", changed.RootElement.GetProperty("formSource").GetString());
-        Assert.Equal("Q: {question}\nA:", changed.RootElement.GetProperty("form").GetProperty("template").GetProperty("question").GetString());
-        Assert.False(changed.RootElement.GetProperty("form").GetProperty("template").GetProperty("endOfText").GetBoolean());
+        var template = changed.RootElement.GetProperty("form").GetProperty("template");
+        Assert.Equal("Q: {question}\nA:", template.GetProperty("question").GetString());
+        Assert.False(template.GetProperty("endOfText").GetBoolean());
         Assert.False(changed.RootElement.GetProperty("reused").GetBoolean());
     }
 
