@@ -68,15 +68,14 @@ internal static class GenerateCommand
 
     private static GenerateResult Execute(GenerateArguments arguments, CommandSession session)
     {
-        // A second model that cannot be opened is said before the first has worked.
-        if (arguments.Compare is { } other) Checkpoint.Open(session.Model(other)).Dispose();
-        List<GeneratedText> texts = [Of(arguments.Model, arguments.Adapter)];
-        if (arguments.Compare is { } second) texts.Add(Of(second, null));
+        var name = arguments.Adapter is null ? arguments.Model : $"{arguments.Model} with {arguments.Adapter}";
+        var directory = session.Model(arguments.Model, arguments.Adapter);
+        var other = arguments.Compare is { } second ? session.Model(second) : null;
+        if (other is not null) Checkpoint.Open(other).Dispose(); // said before the first model has worked
+        List<GeneratedText> texts = [Continue(name, directory, arguments, session)];
+        if (other is not null) texts.Add(Continue(arguments.Compare!, other, arguments, session));
         var first = texts[0];
         return new GenerateResult(arguments.Prompt, first.PromptTokens, first.Tokens, first.Text, first.Stop, texts);
-
-        GeneratedText Of(string model, string? adapter) =>
-            Continue(adapter is null ? model : $"{model} with {adapter}", session.Model(model, adapter), arguments, session);
     }
 
     private static GeneratedText Continue(string name, string directory, GenerateArguments arguments, CommandSession session)
