@@ -35,6 +35,7 @@ internal sealed record TurnEnding(string End, string Rest, int? TokenId)
         }
     }
 
+    /// <summary>The parts of what a template writes after a message: up to the first end or special token, and the rest.</summary>
     public static TurnEnding Split(HfTokenizer tokenizer, string ending)
     {
         foreach (var id in tokenizer.Encode(ending, addSpecialTokens: false))

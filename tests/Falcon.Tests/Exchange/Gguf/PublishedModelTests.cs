@@ -71,6 +71,15 @@ public sealed class PublishedModelTests(PublishedModelTests.Imported imported) :
     }
 
     [Fact]
+    public void StopTokens_AreTheTurnEndAndTheEndOfText()
+    {
+        using var checkpoint = Checkpoint.Open(imported.Directory());
+        var tokenizer = HfTokenizer.Load(imported.Directory());
+        int[] ends = [tokenizer.TokenId("<|im_end|>")!.Value, tokenizer.TokenId("<|endoftext|>")!.Value];
+        Assert.Equal(ends.Order(), tokenizer.StopIds(checkpoint.Config.EosTokenIds).Order());
+    }
+
+    [Fact]
     public void GreedyAnswers_InChatForm_AreThoseOfTheLibrary()
     {
         var tokenizer = HfTokenizer.Load(imported.Directory());
